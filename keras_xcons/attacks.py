@@ -1,0 +1,120 @@
+"""Adversarial perturbations of an image or a part of it, as pure functions.
+
+Images are float tensors in 0..255, and so are `epsilon` and `step_size`: a strength
+that papers write as 4/255 is 4 here. Every result stays in 0..255 and within
+`epsilon` of the image, and pixels outside `mask` are untouched to the bit.
+"""
+
+import tensorflow as tf
+from keras import ops
+
+from keras_xcons import checks
+
+REGIONS = ("background", "foreground", "whole_image")
+
+
+def region_mask(heatmaps, region, threshold, image_size):
+    """The pixels of a region, told from heatmaps.
+
+    The background are the pixels at which the heatmap, resized bilinearly to the
+    image, is below `threshold`: our choice, as the paper's definition is not known
+    here. The foreground are the others.
+
+    Args:
+        heatmaps: Float tensor `(B, h, w)` in 0..1.
+        region: `"background"`, `"foreground"` or `"whole_image"`.
+        threshold: Float in 0..1, a share of the map's maximum.
+        image_size: `(H, W)` in pixels.
+
+    Returns:
+        Float32 mask `(B, H, W, 1)`, 1 inside the region and 0 outside.
+
+    Raises:
+        ValueError: `region` is unknown.
+
+    Example:
+
+    >>> maps = np.array([[[0.0, 1.0], [0.0, 0.2]]], "float32")
+    >>> region_mask(maps, "background", 0.5, (2, 2))[0, ..., 0]
+    array([[1., 0.],
+           [1., 1.]], dtype=float32)
+    """
+    if region not in REGIONS:
+        raise ValueError(checks.unknown("region", region, REGIONS))
+    resized = tf.image.resize(heatmaps[..., None], image_size)
+    if region == "whole_image":
+        return tf.ones_like(resized)
+    background = ops.cast(resized < threshold, "float32")
+    return background if region == "background" else 1.0 - background
+
+
+def fgsm(images, gradients, epsilon, mask=None):
+    """One step of the fast gradient sign method.
+
+    `x̂ = clip(x + mask · epsilon · sign(gradient), 0, 255)`. Only the sign of the
+    gradient matters, so the gradient of a loss with positive sample weights will do.
+
+    Args:
+        images: Float tensor `(B, H, W, channels)` in 0..255.
+        gradients: Gradient of the loss with respect to `images`, the same shape.
+        epsilon: Largest change of a value, in 0..255.
+        mask: Float tensor `(B, H, W, 1)` of zeros and ones, or `None` for the
+            whole image.
+
+    Returns:
+        Attacked images, the shape and dtype of `images`.
+
+    Example:
+
+    >>> fgsm(images, gradients, epsilon=4.0).shape == images.shape
+    True
+
+    Reference:
+        [Goodfellow et al., 2014](https://arxiv.org/abs/1412.6572)
+    """
+    step = epsilon * ops.sign(gradients)
+    if mask is not None:
+        step = step * mask
+    return ops.clip(images + ops.cast(step, images.dtype), 0.0, 255.0)
+
+
+def pgd(images, gradient_fn, epsilon, step_size, steps, mask=None, seed=None):
+    """Projected gradient descent in the maximum norm.
+
+    `steps` steps of `step_size` along the sign of the gradient, each projected back
+    to within `epsilon` of the image and into 0..255.
+
+    Args:
+        images: Float tensor `(B, H, W, channels)` in 0..255.
+        gradient_fn: Function from attacked images to the gradient of the loss with
+            respect to them.
+        epsilon: Largest change of a value, in 0..255.
+        step_size: Change of a value in one step, in 0..255.
+        steps: Number of steps, at least 1.
+        mask: Float tensor `(B, H, W, 1)` of zeros and ones, or `None` for the
+            whole image.
+        seed: Integer tensor `(2,)` for a uniform random start within `epsilon`, or
+            `None` to start at the image.
+
+    Returns:
+        Attacked images, the shape and dtype of `images`.
+
+    Example:
+
+    >>> attacked = pgd(images, gradient_fn, 4.0, 1.0, steps=5, seed=(0, 1))
+
+    Reference:
+        [Madry et al., 2017](https://arxiv.org/abs/1706.06083)
+    """
+    mask = 1.0 if mask is None else ops.cast(mask, images.dtype)
+    attacked = images
+    if seed is not None:
+        noise = tf.random.stateless_uniform(
+            tf.shape(images), seed, -epsilon, epsilon, images.dtype
+        )
+        attacked = ops.clip(images + mask * noise, 0.0, 255.0)
+    for _ in range(steps):
+        step = step_size * ops.sign(ops.cast(gradient_fn(attacked), images.dtype))
+        change = ops.clip(attacked + step - images, -epsilon, epsilon)
+        attacked = ops.clip(images + mask * change, 0.0, 255.0)
+    return attacked

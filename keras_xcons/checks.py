@@ -1,0 +1,190 @@
+"""Checks of what a caller passes, shared by every room of the package."""
+
+import difflib
+import numbers
+
+import numpy as np
+
+
+def unknown(kind, name, accepted):
+    """Returns the error message for a name that is not one of a known set.
+
+    The caller raises it, so that the exception type stays the caller's choice.
+
+    Args:
+        kind: What is named, a singular noun such as `"dataset"`.
+        name: The name that came in. Need not be a string.
+        accepted: The accepted names, an iterable of strings in any order.
+
+    Returns:
+        One line that names the close matches first, then what is accepted,
+        and ends in what was received.
+
+    Example:
+
+    >>> unknown("method", "xcon", ["cgc", "xcons"])
+    "Unknown method. Did you mean 'xcons'? Accepted: 'cgc', 'xcons'. Received: method='xcon'"
+    """  # noqa: E501
+    accepted = sorted(accepted)
+    by_lower = {candidate.lower(): candidate for candidate in accepted}
+    close = difflib.get_close_matches(str(name).lower(), by_lower, n=3, cutoff=0.5)
+    parts = [f"Unknown {kind}."]
+    if close:
+        matches = " or ".join(repr(by_lower[match]) for match in close)
+        parts.append(f"Did you mean {matches}?")
+    listed = ", ".join(repr(candidate) for candidate in accepted) or "none is known"
+    parts.append(f"Accepted: {listed}.")
+    parts.append(f"Received: {kind.replace(' ', '_')}={name!r}")
+    return " ".join(parts)
+
+
+def image_size(value, name="input_size"):
+    """Returns an image size as a pair of ints.
+
+    Args:
+        value: An int, for a square, or a pair `(height, width)`, in pixels.
+        name: The argument's name in the caller's signature, for the message.
+
+    Returns:
+        `(height, width)`, both ints of at least 1.
+
+    Raises:
+        ValueError: `value` is neither an int nor a pair of ints, or not positive.
+
+    Example:
+
+    >>> image_size(64)
+    (64, 64)
+    """
+    pair = (value, value) if isinstance(value, int) else value
+    accepted = (
+        isinstance(pair, tuple | list)
+        and len(pair) == 2
+        and all(isinstance(side, int) and not isinstance(side, bool) for side in pair)
+        and min(pair) >= 1
+    )
+    if not accepted:
+        raise ValueError(
+            f"`{name}` must be a positive int or a pair (height, width) of "
+            f"positive ints, in pixels. Received: {name}={value!r}"
+        )
+    return tuple(pair)
+
+
+def image_batch(images, input_shape=(None, None, None)):
+    """Returns a batch of images as float32, after checking all of it.
+
+    Args:
+        images: Array or tensor `(B, H, W, channels)`, uint8 or float, in 0..255.
+        input_shape: `(H, W, channels)` that the model takes, `None` where any.
+
+    Returns:
+        Float32 NumPy array of the same shape.
+
+    Raises:
+        TypeError: The values are not numbers.
+        ValueError: Wrong rank, size or channel count, no image, values that are not
+            finite or outside 0..255.
+
+    Example:
+
+    >>> image_batch(np.zeros((2, 64, 64, 3), "uint8")).dtype
+    dtype('float32')
+    """
+    array = np.asarray(images)
+    if array.dtype.kind not in "uif":
+        # bfloat16 is no kind that NumPy knows, but casts like any float.
+        if array.dtype.name != "bfloat16":
+            raise TypeError(
+                "`images` must be numbers, uint8 or float in 0..255. Received: "
+                f"images of dtype {array.dtype}"
+            )
+    if array.ndim != 4:
+        raise ValueError(
+            "`images` must be a batch of rank 4, (batch, height, width, channels). "
+            f"Received: images of shape {array.shape}"
+        )
+    fits = zip(array.shape[1:], input_shape, strict=True)
+    if len(array) == 0 or not all(want in (None, got) for got, want in fits):
+        raise ValueError(
+            f"`images` must be one or more images of (height, width, channels) "
+            f"{tuple(input_shape)}, as the model takes them. Received: images of "
+            f"shape {array.shape}"
+        )
+    array = array.astype("float32")
+    low, high = array.min(), array.max()
+    if not (low >= 0.0 and high <= 255.0):  # not(...) so that NaN is caught as well
+        raise ValueError(
+            "`images` must be finite and within 0..255; preprocessing belongs inside "
+            f"the model. Received: images with minimum {low} and maximum {high}"
+        )
+    return array
+
+
+def class_labels(labels, size, num_classes, name="labels"):
+    """Returns one class index an image as int32, after checking all of them.
+
+    Args:
+        labels: Integers `(B,)`.
+        size: Number of images B.
+        num_classes: Number of classes the model knows.
+        name: The argument's name in the caller's signature. Defaults to `"labels"`.
+
+    Returns:
+        Int32 NumPy array `(B,)`.
+
+    Raises:
+        ValueError: Wrong rank, length, type or range.
+
+    Example:
+
+    >>> class_labels([0, 2], size=2, num_classes=3)
+    array([0, 2], dtype=int32)
+    """
+    array = np.asarray(labels)
+    if array.shape != (size,) or array.dtype.kind not in "ui":
+        raise ValueError(
+            f"`{name}` must be integers of shape ({size},), one an image. "
+            f"Received: {name} of shape {array.shape} and dtype {array.dtype}"
+        )
+    if array.min() < 0 or array.max() >= num_classes:
+        raise ValueError(
+            f"`{name}` must be within 0..{num_classes - 1}. Received: {name} with "
+            f"minimum {array.min()} and maximum {array.max()}"
+        )
+    return array.astype("int32")
+
+
+def within(name, value, low, high, inclusive=True):
+    """Refuses a number outside its range.
+
+    Args:
+        name: The argument's name in the caller's signature.
+        value: The number that came in.
+        low: Smallest accepted value.
+        high: Largest accepted value, `None` for no limit.
+        inclusive: Whether `low` itself is accepted. Defaults to `True`.
+
+    Returns:
+        `value`, unchanged.
+
+    Raises:
+        TypeError: `value` is not a number.
+        ValueError: `value` is out of range or NaN.
+
+    Example:
+
+    >>> within("threshold", 0.5, 0.0, 1.0)
+    0.5
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
+    above = value >= low if inclusive else value > low
+    if not (above and (high is None or value <= high)):
+        opening = "[" if inclusive else "("
+        closing = "infinity)" if high is None else f"{high}]"
+        raise ValueError(
+            f"`{name}` must be within {opening}{low}, {closing}. "
+            f"Received: {name}={value!r}"
+        )
+    return value

@@ -1,0 +1,162 @@
+"""Explanation consistency E and the sample weights made of it, as pure functions.
+
+XCons (Wu et al., 2024, https://arxiv.org/abs/2408.04600) weights each training
+sample by `v = 1 - E`, where E says how well its explanation and prediction survive
+an attack on the background. That much is the paper's. The measure of survival and
+the scaling of the weights are our choice in every function here.
+"""
+
+import tensorflow as tf
+from keras import ops
+
+from keras_xcons import checks
+
+MAP_MEASURES = ("cosine", "ssim", "soft_iou", "l1")
+AGREEMENTS = (None, "hard", "soft")
+WEIGHT_SCALES = ("mean", "raw", "one_plus")
+
+
+def map_consistency(maps, others, measure="cosine"):
+    """How alike two heatmaps of an image are.
+
+    Args:
+        maps: Float tensor `(..., h, w)` in 0..1.
+        others: Float tensor of the same shape, in 0..1.
+        measure: `"cosine"`, the cosine of the angle between the maps as vectors;
+            `"ssim"`, structural similarity, negative values cut to 0; `"soft_iou"`,
+            `Σ min / Σ max`; or `"l1"`, `1 - mean |difference|`. Defaults to
+            `"cosine"`, our choice.
+
+    Returns:
+        Float32 tensor `(...)` in 0..1; 1 for equal maps, 0 where either map is
+        empty (all zeros).
+
+    Raises:
+        ValueError: `measure` is unknown.
+
+    Example:
+
+    >>> a = np.array([[[1.0, 0.0], [0.0, 0.0]]], "float32")
+    >>> b = np.array([[[1.0, 1.0], [0.0, 0.0]]], "float32")
+    >>> map_consistency(a, b, "soft_iou")
+    array([0.5], dtype=float32)
+    """
+    maps, others = ops.cast(maps, "float32"), ops.cast(others, "float32")
+    axes = (-2, -1)
+    if measure == "cosine":
+        dot = ops.sum(maps * others, axes)
+        norms = ops.sum(maps**2, axes) * ops.sum(others**2, axes)
+        # The root of a guarded product: the gradient of sqrt(0) is infinite.
+        value = dot / ops.sqrt(ops.where(norms > 0.0, norms, 1.0))
+    elif measure == "ssim":
+        window = min(11, maps.shape[-2], maps.shape[-1])
+        value = tf.image.ssim(maps[..., None], others[..., None], 1.0, window)
+    elif measure == "soft_iou":
+        union = ops.sum(ops.maximum(maps, others), axes)
+        shared = ops.sum(ops.minimum(maps, others), axes)
+        value = shared / ops.where(union > 0.0, union, 1.0)
+    elif measure == "l1":
+        value = 1.0 - ops.mean(ops.abs(maps - others), axes)
+    else:
+        raise ValueError(checks.unknown("measure", measure, MAP_MEASURES))
+    empty = ops.logical_or(ops.max(maps, axes) <= 0.0, ops.max(others, axes) <= 0.0)
+    return ops.where(empty, 0.0, ops.clip(value, 0.0, 1.0))
+
+
+def prediction_agreement(logits, others, kind, multi_label=False):
+    """How well a prediction survives.
+
+    Args:
+        logits: Float tensor `(B, C)`.
+        others: Float tensor `(B, C)`, the logits of the attacked images.
+        kind: `"hard"`, 1 if the predicted class (multi-label: the set of classes
+            above 0) is the same and else 0; or `"soft"`, 1 minus the total variation
+            distance of the two softmax distributions (multi-label: 1 minus the mean
+            absolute difference of the sigmoids).
+        multi_label: Whether the classes do not exclude each other.
+
+    Returns:
+        Float32 tensor `(B,)` in 0..1.
+
+    Raises:
+        ValueError: `kind` is unknown.
+
+    Example:
+
+    >>> prediction_agreement(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]), "hard")
+    array([0.], dtype=float32)
+    """
+    logits, others = ops.cast(logits, "float32"), ops.cast(others, "float32")
+    if kind == "hard":
+        if multi_label:
+            same = ops.all((logits > 0.0) == (others > 0.0), axis=-1)
+        else:
+            same = ops.argmax(logits, axis=-1) == ops.argmax(others, axis=-1)
+        return ops.cast(same, "float32")
+    if kind != "soft":
+        raise ValueError(checks.unknown("agreement", kind, ("hard", "soft")))
+    if multi_label:
+        return 1.0 - ops.mean(ops.abs(ops.sigmoid(logits) - ops.sigmoid(others)), -1)
+    distance = ops.abs(ops.softmax(logits) - ops.softmax(others))
+    return 1.0 - 0.5 * ops.sum(distance, axis=-1)
+
+
+def explanation_consistency(maps, others, valid=None, measure="cosine"):
+    """E of images that are explained for one or several classes each.
+
+    Args:
+        maps: Float tensor `(B, P, h, w)` in 0..1, one map a class.
+        others: Float tensor `(B, P, h, w)`, the maps of the attacked images.
+        valid: Float tensor `(B, P)` of ones and zeros, which maps count, or `None`
+            for all.
+        measure: See `map_consistency`.
+
+    Returns:
+        Float32 tensor `(B,)` in 0..1, the mean over the classes that count; 0 for an
+        image without any.
+
+    Example:
+
+    >>> explanation_consistency(maps, maps)
+    array([1., 1.], dtype=float32)
+    """
+    values = map_consistency(maps, others, measure)
+    if valid is None:
+        return ops.mean(values, axis=1)
+    valid = ops.cast(valid, "float32")
+    return ops.sum(values * valid, axis=1) / ops.maximum(ops.sum(valid, axis=1), 1.0)
+
+
+def sample_weights(values, scale="mean", floor=0.0, mean=None):
+    """Turns values such as `v = 1 - E` into weights of the samples of a batch.
+
+    Args:
+        values: Float tensor `(B,)`, non-negative; a larger value is a larger weight.
+        scale: `"mean"` divides by the mean of the batch, because `v` itself shrinks
+            the learning rate as training succeeds; `"raw"` leaves the values as they
+            are; `"one_plus"` is the mild `1 + v`. Defaults to `"mean"`, our choice.
+        floor: Smallest weight, after scaling, so that no sample vanishes.
+        mean: Function that takes the mean of a batch; pass one that spans replicas
+            when a batch is spread over several. Defaults to `keras.ops.mean`.
+
+    Returns:
+        Float32 tensor `(B,)`; all ones under `"mean"` where every value is 0.
+
+    Raises:
+        ValueError: `scale` is unknown.
+
+    Example:
+
+    >>> sample_weights(np.array([0.25, 0.75], "float32"))
+    array([0.5, 1.5], dtype=float32)
+    """
+    values = ops.cast(values, "float32")
+    if scale == "one_plus":
+        values = 1.0 + values
+    elif scale == "mean":
+        average = (mean or ops.mean)(values)
+        safe = ops.where(average > 0.0, average, 1.0)
+        values = ops.where(average > 0.0, values / safe, ops.ones_like(values))
+    elif scale != "raw":
+        raise ValueError(checks.unknown("weight scale", scale, WEIGHT_SCALES))
+    return ops.maximum(values, floor)

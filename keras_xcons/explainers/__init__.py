@@ -1,0 +1,111 @@
+"""Explainers: heatmaps that tell where in an image a classifier looked."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_xcons import checks
+from keras_xcons.explainers.gradcam import (
+    Explained,
+    GradCAMPlusPlus,
+    class_gradients,
+    explained_pass,
+)
+from keras_xcons.explainers.vis import (
+    GradCAM,
+    LayerCAM,
+    Saliency,
+    ScoreCAM,
+    SmoothGrad,
+)
+from keras_xcons.models import split
+
+# One line a method: its name, and what makes an explainer of a view.
+_METHODS = {
+    "gradcam": GradCAM,
+    "gradcam++": GradCAMPlusPlus,
+    "layercam": LayerCAM,
+    "saliency": Saliency,
+    "scorecam": ScoreCAM,
+    "smoothgrad": SmoothGrad,
+}
+
+__all__ = [
+    "Explained",
+    "GradCAM",
+    "GradCAMPlusPlus",
+    "LayerCAM",
+    "Saliency",
+    "ScoreCAM",
+    "SmoothGrad",
+    "class_gradients",
+    "explain",
+    "explained_pass",
+    "methods",
+]
+
+
+def methods():
+    """Returns the names of the explanation methods, a sorted tuple of strings."""
+    return tuple(sorted(_METHODS))
+
+
+def explain(
+    model,
+    images,
+    labels=None,
+    method="gradcam++",
+    feature_layer=None,
+    batch_size=32,
+    resize=True,
+):
+    """Heatmaps of where a classifier looks for a class.
+
+    Args:
+        model: A Keras classifier, nested or not; a pair `(backbone, head)`; a
+            training model of this package; or a `ClassifierView` made once with
+            `keras_xcons.models.split`, which saves the splitting where `explain` is
+            called often.
+        images: Array or tensor `(B, H, W, channels)`, uint8 or float, in 0..255.
+        labels: Integers `(B,)`, the class to explain in each image, or `None` for
+            the predicted one.
+        method: One of `keras_xcons.explainers.methods()`. Defaults to
+            `"gradcam++"`.
+        feature_layer: Name of the layer to explain. Defaults to the last 4-D
+            activation before pooling.
+        batch_size: Number of images computed at a time. Defaults to 32.
+        resize: Whether maps are resized (bilinearly) to the image; else they have
+            the resolution at which the method computes. Defaults to `True`.
+
+    Returns:
+        Float32 NumPy array `(B, H, W)` in 0..1. A map without any positive evidence
+        is all zeros.
+
+    Raises:
+        TypeError: `model` is no model, or `images` are no numbers.
+        ValueError: The model cannot be split, the feature layer or method does not
+            exist, or images or labels are not as described.
+
+    Example:
+
+    >>> heatmaps = keras_xcons.explain(model, images)
+    >>> heatmaps.shape
+    (16, 224, 224)
+    """
+    if method not in _METHODS:
+        raise ValueError(checks.unknown("method", method, _METHODS))
+    checks.within("batch_size", batch_size, 1, None)
+    view = split(model, feature_layer)
+    images = checks.image_batch(images, view.input_shape)
+    if labels is not None:
+        labels = checks.class_labels(labels, len(images), view.num_classes)
+    explainer = _METHODS[method](view)
+    maps = []
+    for start in range(0, len(images), batch_size):
+        part = slice(start, start + batch_size)
+        batch = tf.constant(images[part])
+        classes = None if labels is None else tf.constant(labels[part])
+        heat = explainer(batch, classes)
+        if resize and tuple(heat.shape[1:]) != images.shape[1:3]:
+            heat = tf.image.resize(heat[..., None], images.shape[1:3])[..., 0]
+        maps.append(np.asarray(heat))
+    return np.concatenate(maps)

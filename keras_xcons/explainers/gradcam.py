@@ -1,0 +1,117 @@
+"""Grad-CAM++ of any split classifier: closed form or gradient tape, in the graph."""
+
+import typing
+
+import tensorflow as tf
+from keras import ops
+
+from keras_xcons.layers import grad_cam_plus_plus
+
+
+class Explained(typing.NamedTuple):
+    """What one forward pass tells: heatmaps, logits and the classifier's outputs."""
+
+    maps: tf.Tensor
+    logits: tf.Tensor
+    outputs: tf.Tensor
+
+
+def class_gradients(view, logits, activations, classes, tape=None):
+    """Gradients of class logits with respect to the feature activations.
+
+    For a head of global average pooling and one `Dense` layer with kernel `W` the
+    gradient is `W[:, c] / (h·w)` at every location. It is read off the kernel, as
+    the head computes it in inference: a dropout between pooling and `Dense` is left
+    out. Any other head is differentiated by the tape, once for each column of
+    `classes`.
+
+    Args:
+        view: `ClassifierView`.
+        logits: Tensor `(B, C)`.
+        activations: Tensor `(B, h, w, K)`.
+        classes: Integer tensor `(B, P)`, the classes to explain in each image.
+        tape: The persistent `tf.GradientTape` that recorded the pass. Not needed
+            if `view.closed_form`.
+
+    Returns:
+        Float32 tensor `(B, P, 1, 1, K)` if `view.closed_form`, else
+        `(B, P, h, w, K)`.
+    """
+    if view.closed_form:
+        kernel = ops.cast(view.dense.kernel, "float32")
+        size = ops.shape(activations)[1] * ops.shape(activations)[2]
+        columns = ops.take(ops.transpose(kernel), classes, axis=0)
+        return columns[:, :, None, None, :] / ops.cast(size, "float32")
+    scores = []
+    with tape:
+        for column in range(classes.shape[1]):
+            index = classes[:, column : column + 1]
+            scores.append(ops.take_along_axis(logits, index, axis=1))
+    # Sums over the batch: each image's logit depends on its own activations only.
+    gradients = [tape.gradient(score, activations) for score in scores]
+    return ops.cast(ops.stack(gradients, axis=1), "float32")
+
+
+def explained_pass(view, images, classes=None, training=False):
+    """One forward pass of a classifier with the Grad-CAM++ maps of given classes.
+
+    Works inside a `tf.function`, under XLA, and inside another gradient tape, which
+    then differentiates the maps as well: to first order in the closed form, to
+    second order otherwise.
+
+    Args:
+        view: `ClassifierView`.
+        images: Float tensor `(B, H, W, channels)` in 0..255.
+        classes: Integer tensor `(B, P)`, or `None` for the predicted class, `P` 1.
+        training: Whether the classifier runs in training mode.
+
+    Returns:
+        `Explained(maps, logits, outputs)`: float32 maps `(B, P, h, w)` in 0..1 at
+        the resolution of the features, logits `(B, C)`, and the classifier's own
+        outputs.
+
+    Example:
+
+    >>> maps, logits, outputs = explained_pass(view, images)
+    """
+    tape = None
+    if view.closed_form:
+        activations, logits, outputs = view(images, training=training)
+    else:
+        with tf.GradientTape(persistent=True) as tape:
+            # Frozen layers are not watched of themselves.
+            tape.watch(images)
+            activations, logits, outputs = view(images, training=training)
+    if classes is None:
+        classes = tf.argmax(logits, axis=-1)[:, None]
+    gradients = class_gradients(view, logits, activations, classes, tape)
+    return Explained(grad_cam_plus_plus(activations, gradients), logits, outputs)
+
+
+class GradCAMPlusPlus:
+    """Grad-CAM++ heatmaps of batches of images.
+
+    Args:
+        view: `ClassifierView`.
+
+    Call arguments:
+        images: Float tensor `(B, H, W, channels)` in 0..255.
+        labels: Integer tensor `(B,)`, or `None` for the predicted class.
+
+    Returns, when called:
+        Float32 tensor `(B, h, w)` in 0..1 at the resolution of the features.
+
+    Reference:
+        [Chattopadhay et al., 2018](https://arxiv.org/abs/1710.11063)
+    """
+
+    def __init__(self, view):
+        self._view = view
+        self._compute = tf.function(self._maps, reduce_retracing=True)
+
+    def __call__(self, images, labels=None):
+        return self._compute(images, labels)
+
+    def _maps(self, images, labels):
+        classes = None if labels is None else labels[:, None]
+        return explained_pass(self._view, images, classes).maps[:, 0]

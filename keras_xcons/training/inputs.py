@@ -1,0 +1,169 @@
+"""Checks what is fed to a training model, batch by batch, in the input pipeline.
+
+The checks run as part of `tf.data`, so they see every batch before the step that
+would learn from it, also where the step is compiled by XLA, which drops asserts.
+"""
+
+import contextlib
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+from keras_xcons import checks
+from keras_xcons.data import split_sample_ids
+
+_MARK = "keras_xcons refused a batch: "
+
+
+def checked(x, y, view, options):
+    """Checks training data, at once or as it is read.
+
+    Args:
+        x: What `fit` got as `x`: a `tf.data.Dataset`, or an array of images, or a
+            dict of `image` and `sample_id`. Other kinds pass unchecked.
+        y: What `fit` got as `y`.
+        view: `ClassifierView` of the classifier.
+        options: `XConsOptions`.
+
+    Returns:
+        `x`, with a check mapped over it if it is a dataset.
+
+    Raises:
+        ValueError: Sample ids are missing, or images, labels or ids are not as the
+            training model takes them.
+    """
+    if isinstance(x, tf.data.Dataset):
+        spec = x.element_spec
+        if not isinstance(spec, tuple) or len(spec) < 2:
+            raise ValueError(
+                "The training dataset must give (images, labels) or (images, labels, "
+                f"sample_weight). Received: elements of {spec}"
+            )
+        images, ids = split_sample_ids(spec[0])
+        _check_spec(images, spec[1], view, options)
+        _require_ids(ids, options)
+        return x.map(
+            lambda *batch: _assert_batch(batch, view, options),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+    if isinstance(x, np.ndarray | tf.Tensor | dict):
+        images, ids = split_sample_ids(x)
+        checks.image_batch(images, view.input_shape)
+        _require_ids(ids, options)
+        labels = np.asarray(y)
+        if ids is not None and options.uses_table:
+            checks.class_labels(ids, len(labels), options.num_samples, "sample_id")
+        if labels.dtype.kind in "ui" and labels.ndim == 1:
+            checks.class_labels(labels, len(images), view.num_classes)
+        else:
+            _check_spec(images, labels, view, options)
+    return x
+
+
+@contextlib.contextmanager
+def plain_errors():
+    """Turns the pipeline's refusal of a batch into a one-line `ValueError`."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        _, mark, rest = str(error).partition(_MARK)
+        if not mark:
+            raise
+        message = rest.splitlines()[0].split("'", 1)[0].strip()
+        raise ValueError(message) from None
+
+
+def _require_ids(ids, options):
+    if options.uses_table and ids is None:
+        raise ValueError(
+            f"The {options.schedule!r} schedule needs sample ids. Wrap the dataset with "
+            "`keras_xcons.data.with_sample_ids` before shuffling and batching. "
+            "Received: images without a 'sample_id'"
+        )
+
+
+def _check_spec(images, labels, view, options):
+    """Ranks and channels, which a dataset tells before it is read."""
+    rank, channels = len(images.shape), view.input_shape[-1]
+    if rank != 4 or images.shape[-1] not in (None, channels):
+        raise ValueError(
+            f"Images must be batches of (batch, height, width, {channels}). Received: "
+            f"shape {tuple(images.shape)}; is the dataset batched?"
+        )
+    label_shape = tuple(labels.shape)
+    accepted = [(view.num_classes,)] if options.multi_label else [(), (1,), (None,)]
+    one_hot = label_shape[1:] == (view.num_classes,)
+    if label_shape[1:] not in accepted and not one_hot:
+        wanted = f"(batch, {view.num_classes}) multi-hot"
+        if not options.multi_label:
+            wanted = f"(batch,) integers or (batch, {view.num_classes}) one-hot"
+        raise ValueError(f"Labels must be {wanted}. Received: shape {label_shape}")
+
+
+def _assert_batch(batch, view, options):
+    images, ids = split_sample_ids(batch[0])
+    labels = batch[1]
+    values = tf.cast(images, tf.float32)
+    inside = tf.reduce_all((values >= 0.0) & (values <= 255.0))
+    asserts = [
+        _refuse(
+            inside,
+            "images must be finite and within 0..255; preprocessing belongs inside "
+            "the model. Received: images with other values",
+        )
+    ]
+    if labels.dtype.is_integer and labels.shape.rank in (1, 2) and not (
+        labels.shape.rank == 2 and labels.shape[-1] == view.num_classes
+    ):
+        known = (labels >= 0) & (labels < view.num_classes)
+        asserts.append(
+            _refuse(
+                tf.reduce_all(known),
+                f"labels must be within 0..{view.num_classes - 1}, the classes of the "
+                "model. Received: labels outside of it",
+            )
+        )
+    if options.uses_table:
+        known = (ids >= 0) & (ids < options.num_samples)
+        asserts.append(
+            _refuse(
+                tf.reduce_all(known),
+                f"sample ids must be within 0..{options.num_samples - 1}, as "
+                f"num_samples={options.num_samples} says. Received: ids outside of it",
+            )
+        )
+    with tf.control_dependencies(asserts):
+        return tf.nest.map_structure(tf.identity, batch)
+
+
+def _refuse(condition, message):
+    return tf.debugging.Assert(condition, [_MARK + message])
+
+
+def as_dataset(x, y, batch_size=None):
+    """Batches of `(x, y)` as a `tf.data.Dataset`, which `x` may be already."""
+    if isinstance(x, tf.data.Dataset):
+        return x
+    return tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size or 32)
+
+
+def warn_of_logits(view, loss):
+    """Warns where a loss that wants probabilities would get logits.
+
+    Keras would cut the logits to 0..1 and train on nonsense without a word.
+
+    Args:
+        view: `ClassifierView` of the classifier.
+        loss: What `compile` got as `loss`.
+    """
+    activations, logits, outputs = view.flat.outputs
+    wants = isinstance(loss, str) and "crossentropy" in loss
+    wants = wants or getattr(loss, "from_logits", True) is False
+    if wants and outputs is logits:
+        warnings.warn(
+            "The classifier returns logits, but the loss expects probabilities. Use "
+            "keras.losses.SparseCategoricalCrossentropy(from_logits=True) or its like. "
+            f"Received: loss={loss!r}",
+            stacklevel=3,
+        )

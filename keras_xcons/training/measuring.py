@@ -1,0 +1,145 @@
+"""The parts of a training step: targets, attack, consistency, weights.
+
+Functions of tensors and options; what they do to a model leaves no trace in it.
+"""
+
+import typing
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_xcons import attacks, consistency
+from keras_xcons.explainers import explained_pass
+from keras_xcons.training.sample_table import mean_over_replicas
+
+
+def random_states(model):
+    """The states of a model's random number generators, as they are now.
+
+    Args:
+        model: A `keras.Model`.
+
+    Returns:
+        List of `(variable, value)`, for `still_pass`.
+    """
+    weights = {id(weight) for weight in model.weights}
+    # Variables that are no weights: the seeds of dropout and its like.
+    seeds = [v for v in model.non_trainable_variables if id(v) not in weights]
+    return [(seed, seed.value * 1) for seed in seeds]
+
+
+def still_pass(view, images, classes, training, states):
+    """One explained forward pass that updates no variable.
+
+    Moving statistics of batch normalisation stay as they are, and with the states
+    from before another pass, dropout draws the same mask as it did there.
+
+    Args:
+        view: `ClassifierView`.
+        images: Float tensor `(B, H, W, channels)` in 0..255.
+        classes: Integer tensor `(B, P)`.
+        training: Whether the classifier runs in training mode.
+        states: What `random_states` returned.
+
+    Returns:
+        `Explained(maps, logits, outputs)`.
+    """
+    with keras.StatelessScope(state_mapping=states):
+        return explained_pass(view, images, classes, training)
+
+
+class Targets(typing.NamedTuple):
+    """The classes to explain in each image, `(B, P)`, and which of them count."""
+
+    classes: tf.Tensor
+    valid: tf.Tensor
+
+
+def find_targets(labels, num_classes, multi_label=False):
+    """The classes whose maps are looked at, told from the labels.
+
+    Args:
+        labels: Integers `(B,)` or `(B, 1)`, one-hot `(B, C)`, or, if `multi_label`,
+            multi-hot `(B, C)`.
+        num_classes: Number of classes C.
+        multi_label: Whether labels are multi-hot.
+
+    Returns:
+        `Targets(classes, valid)`, int32 and float32 `(B, P)`: `P` is 1, or C if
+        `multi_label`.
+    """
+    if multi_label:
+        classes = ops.broadcast_to(ops.arange(num_classes), ops.shape(labels))
+        return Targets(classes, ops.cast(labels > 0, "float32"))
+    if len(labels.shape) == 2 and labels.shape[-1] == num_classes:
+        labels = ops.argmax(labels, axis=-1)
+    classes = ops.cast(ops.reshape(labels, (-1, 1)), "int32")
+    return Targets(classes, ops.ones_like(classes, dtype="float32"))
+
+
+def attack(images, clean, targets, gradient, gradient_fn, seeds, options):
+    """Attacks a region of the images, told from their clean maps.
+
+    Args:
+        images: Float tensor `(B, H, W, channels)` in 0..255.
+        clean: `Explained` of the images.
+        targets: `Targets`.
+        gradient: Gradient of the loss with respect to the images, for FGSM.
+        gradient_fn: Function from attacked images to that gradient, for PGD.
+        seeds: `keras.random.SeedGenerator` for the random start of PGD.
+        options: `XConsOptions`.
+
+    Returns:
+        Attacked images, the shape of `images`.
+    """
+    # What any of the classes' maps claims is no background.
+    claimed = ops.max(clean.maps * targets.valid[:, :, None, None], axis=1)
+    size = ops.shape(images)[1:3]
+    mask = attacks.region_mask(claimed, options.region, options.threshold, size)
+    if options.attack == "fgsm":
+        return attacks.fgsm(images, gradient, options.epsilon, mask)
+    return attacks.pgd(
+        images,
+        gradient_fn,
+        options.epsilon,
+        options.step_size,
+        options.attack_steps,
+        mask,
+        seed=ops.cast(seeds.next(), "int32"),
+    )
+
+
+def consistency_of(clean, other, targets, options):
+    """E of a batch, `(B,)` float32 in 0..1, from a clean and an attacked pass."""
+    value = consistency.explanation_consistency(
+        clean.maps, other.maps, targets.valid, options.measure
+    )
+    if options.agreement is None:
+        return value
+    return value * consistency.prediction_agreement(
+        clean.logits, other.logits, options.agreement, options.multi_label
+    )
+
+
+def batch_weights(values, warm, seeds, options):
+    """The weights of a batch, by the options' scale and control.
+
+    Args:
+        values: Float tensor `(B,)`, `1 - E` or what a control puts in its place.
+        warm: Boolean tensor, whether training is still warming up.
+        seeds: `keras.random.SeedGenerator` that shuffles.
+        options: `XConsOptions`.
+
+    Returns:
+        Float32 tensor `(B,)`.
+    """
+    if options.control in ("uniform", "adversarial"):
+        return ops.ones_like(values)
+    if options.control == "shuffled":
+        noise = keras.random.uniform(ops.shape(values), seed=seeds)
+        values = ops.take(values, ops.argsort(noise))
+    weights = consistency.sample_weights(
+        values, options.weight_scale, options.weight_floor, mean_over_replicas
+    )
+    return ops.where(warm, ops.ones_like(weights), weights)

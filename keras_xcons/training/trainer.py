@@ -1,0 +1,87 @@
+"""What the training models of this package have in common."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_xcons.data import split_sample_ids
+from keras_xcons.models import TrainsClassifier
+from keras_xcons.training.inputs import warn_of_logits
+
+
+class ClassifierTrainer(TrainsClassifier, keras.Model):
+    """A `keras.Model` that stands for a classifier while it trains it.
+
+    A method is a subclass with a `train_step`. Everything else is Keras': the
+    model's outputs, `evaluate` and `predict` are the classifier's.
+
+    Args:
+        view: `ClassifierView` of the classifier.
+        **kwargs: `keras.Model` arguments.
+    """
+
+    def __init__(self, view, **kwargs):
+        # Keras decides by the policy of the model that is compiled whether to scale
+        # the loss, as mixed float16 needs.
+        kwargs.setdefault("dtype", view.model.dtype_policy)
+        super().__init__(**kwargs)
+        self.classifier = view.model
+        self.view = view
+        self._trackers = []
+        self._pass_losses = None
+        self.built = True
+
+    def call(self, inputs, training=None):
+        images, _ = split_sample_ids(inputs)
+        return self.classifier(images, training=training)
+
+    def build(self, input_shape=None):
+        self.built = True
+
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+        """Configures the training; see `keras.Model.compile`."""
+        warn_of_logits(self.view, loss)
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def test_step(self, data):
+        logs = super().test_step(data)
+        # What an evaluation does not measure it does not report.
+        own = {tracker.name for tracker in self._trackers}
+        return {name: value for name, value in logs.items() if name not in own}
+
+    @property
+    def losses(self):
+        # A second pass over the layers clears what they added in the first.
+        return super().losses if self._pass_losses is None else self._pass_losses
+
+    def keep_losses(self, keep=True):
+        """Keeps what layers added to the loss so far, through further passes."""
+        self._pass_losses = super().losses if keep else None
+
+    def weighted_loss(self, labels, outputs, sample_weight, weights):
+        """The caller's loss under the caller's sample weights times the method's.
+
+        Args:
+            labels: Labels as the caller's loss takes them.
+            outputs: Outputs of the classifier.
+            sample_weight: The caller's weights `(B,)`, or `None`.
+            weights: The method's weights, float tensor `(B,)`.
+
+        Returns:
+            Scalar loss, regularisation included.
+        """
+        if sample_weight is not None:
+            sample_weight = ops.cast(sample_weight, "float32")
+            extra = len(sample_weight.shape) - 1
+            weights = ops.reshape(weights, (-1,) + (1,) * extra) * sample_weight
+        return self.compute_loss(
+            y=labels, y_pred=outputs, sample_weight=weights, training=True
+        )
+
+    def track_loss(self, loss, size):
+        """Adds a step's loss, of `size` samples, to the `loss` that `fit` reports."""
+        # Keras divides losses by the number of replicas.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss * replicas, sample_weight=size)

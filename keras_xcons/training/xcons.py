@@ -1,0 +1,305 @@
+"""XCons: training that weights each sample by its explanation consistency."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_xcons.callbacks import EpochCounter, EpochReweighting
+from keras_xcons.data import split_sample_ids
+from keras_xcons.explainers import explained_pass
+from keras_xcons.models import split
+from keras_xcons.training.inputs import as_dataset, checked, plain_errors
+from keras_xcons.training.measuring import (
+    attack,
+    batch_weights,
+    consistency_of,
+    find_targets,
+    random_states,
+    still_pass,
+)
+from keras_xcons.training.options import XConsOptions
+from keras_xcons.training.sample_table import SampleTable, mean_over_replicas
+from keras_xcons.training.trainer import ClassifierTrainer
+
+
+@keras.saving.register_keras_serializable("keras_xcons")
+class XConsModel(ClassifierTrainer):
+    """Trains a classifier so that its explanations survive background attacks.
+
+    In each step the Grad-CAM++ map of the label tells the background, the background
+    alone is attacked, and `v = 1 - E` weights the sample's loss, where E in 0..1 says
+    how well the map survives: samples whose explanation gives way count more. The
+    paper is known to us from its abstract and a public summary. The weight, the
+    background attack and the loop are the paper's; the measure of E, the attack's
+    settings, the threshold, scales and schedules are our choice, each an argument.
+
+    It is a `keras.Model`: `compile`, `fit`, `evaluate`, `predict` and `save` work as
+    for any other, with the caller's loss, metrics, optimizer, sample and class
+    weights. `classifier` is the plain model, trained, and needs nothing of this
+    package.
+
+    Args:
+        classifier: What `keras_xcons.models.split` takes: a functional or Sequential
+            Keras classifier, nested or not, or a pair `(backbone, head)`.
+        schedule: When a sample's weight is measured. `"batch"`: in this step, before
+            its weight update. `"memory"`: when the sample was last seen; cheapest of
+            the two, needs sample ids. `"epoch"`: in a sweep over the training set
+            every `sweep_every` epochs; steps cost what plain steps cost, needs
+            sample ids. Defaults to `"batch"`.
+        num_samples: Number of training samples, needed with sample ids.
+        control: Replaces the weighting, to see what it is worth. `"uniform"`: all
+            weights 1. `"shuffled"`: the weights, permuted within the batch.
+            `"loss"`: weights from the loss, hard samples count more.
+            `"adversarial"`: weights 1, trained on the attacked images.
+            `"whole_image"`: the attack is not limited to the background.
+        feature_layer: Name of the layer to explain. Defaults to the last 4-D
+            activation before pooling.
+        multi_label: Whether labels are multi-hot `(B, C)`. Each positive label then
+            has its map, E is their mean, and the background is what no map claims.
+        threshold: The background is where the map is below this share of its
+            maximum. Defaults to 0.5.
+        attack: `"fgsm"` or `"pgd"` with a random start. Defaults to `"fgsm"`.
+        epsilon: Strength of the attack in 0..255. Defaults to 4.
+        step_size: Step of PGD in 0..255. Defaults to 1.
+        attack_steps: Steps of PGD. Defaults to 5.
+        measure: How alike two maps are, see `keras_xcons.consistency`. Defaults to
+            `"cosine"`.
+        agreement: `None` for E from maps alone, or `"hard"` or `"soft"` to multiply
+            it by how well the prediction survives. Defaults to `None`.
+        weight_scale: `"mean"`, `"raw"` or `"one_plus"`, see
+            `keras_xcons.consistency.sample_weights`. Defaults to `"mean"`.
+        weight_floor: Smallest weight, after scaling. Defaults to 0.1.
+        warmup_epochs: Epochs with all weights 1. Defaults to 0.
+        consistency_loss: Factor λ of an explicit loss term, the mean of
+            `λ · (1 - E)`, beside the weights. Not the paper's. Defaults to 0.
+        sweep_every: Epochs between sweeps of the `"epoch"` schedule. Defaults to 1.
+        seed: Seed of PGD's random start and of `control="shuffled"`.
+        **kwargs: `keras.Model` arguments.
+
+    Raises:
+        TypeError, ValueError: The classifier cannot be split, or an argument is out
+            of range; from `fit`, if images, labels or sample ids are not as
+            described.
+
+    Example:
+
+    >>> trainer = keras_xcons.XConsModel(classifier)
+    >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    >>> trainer.compile(optimizer="adamw", loss=loss, metrics=["accuracy"])
+    >>> trainer.fit(train_ds, epochs=10)
+    >>> trainer.classifier.save("classifier.keras")
+
+    Logs of `fit`, beside the caller's: `consistency`, the mean E (under the
+    `"epoch"` schedule, of the last sweep), and `mean_weight`, the mean weight
+    applied.
+
+    Reference:
+        [Wu et al., 2024](https://arxiv.org/abs/2408.04600)
+    """
+
+    def __init__(
+        self,
+        classifier,
+        schedule="batch",
+        num_samples=None,
+        control=None,
+        feature_layer=None,
+        multi_label=False,
+        threshold=0.5,
+        attack="fgsm",
+        epsilon=4.0,
+        step_size=1.0,
+        attack_steps=5,
+        measure="cosine",
+        agreement=None,
+        weight_scale="mean",
+        weight_floor=0.1,
+        warmup_epochs=0,
+        consistency_loss=0.0,
+        sweep_every=1,
+        seed=0,
+        **kwargs,
+    ):
+        values = locals()
+        names = [field.name for field in dataclasses.fields(XConsOptions)]
+        options = XConsOptions(**{name: values[name] for name in names})
+        view = split(classifier, feature_layer)
+        super().__init__(view, **kwargs)
+        self.options = dataclasses.replace(options, feature_layer=view.feature_layer)
+        self.epoch = self.add_weight(
+            shape=(), dtype="int32", initializer="zeros", trainable=False, name="epoch"
+        )
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.table = SampleTable(num_samples) if options.uses_table else None
+        self._mean_weight = keras.metrics.Mean(name="mean_weight")
+        self._trackers = [self._mean_weight]
+        # Between the sweeps of the "epoch" schedule no consistency is measured.
+        if options.attacks_in_step:
+            self._mean_consistency = keras.metrics.Mean(name="consistency")
+            self._trackers.append(self._mean_consistency)
+
+    def get_config(self):
+        config = dataclasses.asdict(self.options)
+        config["classifier"] = keras.saving.serialize_keras_object(self.classifier)
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        classifier = keras.saving.deserialize_keras_object(
+            config["classifier"], custom_objects
+        )
+        return cls(**{**config, "classifier": classifier})
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        **kwargs,
+    ):
+        """Trains the classifier; see `keras.Model.fit`.
+
+        Arrays are checked at once, a `tf.data.Dataset` batch by batch in its
+        pipeline: a bad batch ends the run with a `ValueError` before it is learned
+        from.
+        """
+        x = checked(x, y, self.view, self.options)
+        callbacks = list(keras.tree.flatten(callbacks)) if callbacks else []
+        sweeps = any(isinstance(each, EpochReweighting) for each in callbacks)
+        if self.options.schedule == "epoch" and not sweeps:
+            sweep = EpochReweighting(
+                as_dataset(x, y, batch_size), self.options.sweep_every
+            )
+            # First, so that a backup made at the end of the epoch holds the sweep.
+            callbacks.insert(0, sweep)
+        callbacks.insert(0, EpochCounter())
+        with plain_errors():
+            return super().fit(
+                x, y, batch_size, epochs, verbose, callbacks=callbacks, **kwargs
+            )
+
+    def train_step(self, data):
+        x, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        images, ids = split_sample_ids(x)
+        images = ops.cast(images, "float32")
+        try:
+            outputs = self._learn(images, ids, labels, sample_weight)
+        finally:
+            self.keep_losses(False)
+        return self.compute_metrics(x, labels, outputs, sample_weight=sample_weight)
+
+    def _learn(self, images, ids, labels, sample_weight):
+        targets = find_targets(labels, self.view.num_classes, self.options.multi_label)
+        states = random_states(self.classifier)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(images)
+            clean = explained_pass(self.view, images, targets.classes, training=True)
+            self.keep_losses()
+            weights = self._remembered_weights(ids, images)
+            tape.watch(weights)
+            loss = self.weighted_loss(labels, clean.outputs, sample_weight, weights)
+            scaled = self.optimizer.scale_loss(loss)
+
+        variables = list(self.trainable_variables)
+        if not self.options.attacks_in_step:
+            gradients = tape.gradient(scaled, variables)
+        else:
+            sources = [images] if self.options.attacks_first else [*variables, images]
+            *gradients, image_gradient = tape.gradient(scaled, sources)
+            attacked = self._attacked(
+                images, labels, targets, clean, image_gradient, states, True
+            )
+            with tape:
+                other = still_pass(self.view, attacked, targets.classes, True, states)
+                survival = consistency_of(clean, other, targets, self.options)
+            values = 1.0 - survival
+            if self.options.control == "loss":
+                values = tape.gradient(loss, weights)
+            if self.table is not None:
+                self.table.store(ids, values)
+            self._mean_consistency.update_state(survival)
+        if self.options.attacks_first:
+            if self.table is None:
+                weights = self._weights(tf.stop_gradient(values))
+            learned = other if self.options.control == "adversarial" else clean
+            with tape:
+                loss = self.weighted_loss(labels, learned.outputs, sample_weight, weights)
+                replicas = tf.distribute.get_strategy().num_replicas_in_sync
+                penalty = ops.mean(1.0 - survival) / replicas
+                loss = loss + self.options.consistency_loss * penalty
+                scaled = self.optimizer.scale_loss(loss)
+            gradients = tape.gradient(scaled, variables)
+        del tape
+
+        self.optimizer.apply(gradients, variables)
+        self._mean_weight.update_state(weights)
+        self.track_loss(loss, ops.shape(images)[0])
+        return clean.outputs
+
+    def _attacked(self, images, labels, targets, clean, gradient, states, training):
+        def gradient_fn(attacked):
+            with tf.GradientTape() as tape:
+                tape.watch(attacked)
+                other = still_pass(
+                    self.view, attacked, targets.classes, training, states
+                )
+                ones = ops.ones_like(attacked[:, 0, 0, 0])
+                loss = self.weighted_loss(labels, other.outputs, None, ones)
+                scaled = self.optimizer.scale_loss(loss)
+            return tape.gradient(scaled, attacked)
+
+        seeds = self.seed_generator
+        return attack(
+            images, clean, targets, gradient, gradient_fn, seeds, self.options
+        )
+
+    def _weights(self, values):
+        warm = ops.convert_to_tensor(self.epoch) < self.options.warmup_epochs
+        return batch_weights(values, warm, self.seed_generator, self.options)
+
+    def _remembered_weights(self, ids, images):
+        """Weights from the table; an unseen sample counts like the average one."""
+        if self.table is None:
+            return ops.ones_like(images[:, 0, 0, 0])
+        values, seen = self.table.lookup(ids)
+        average = mean_over_replicas(values, seen)
+        return self._weights(ops.where(seen > 0.0, values, average))
+
+    def refresh_table(self, dataset):
+        """Measures every sample of a dataset and remembers it.
+
+        Args:
+            dataset: `tf.data.Dataset` of batches `({"image", "sample_id"}, labels)`.
+
+        Returns:
+            Float, the mean explanation consistency of the samples.
+        """
+        measure = tf.function(self._measure, reduce_retracing=True)
+        mean = keras.metrics.Mean()
+        for x, labels, *_ in dataset:
+            images, ids = split_sample_ids(x)
+            mean.update_state(measure(ops.cast(images, "float32"), ids, labels))
+        return float(mean.result())
+
+    def _measure(self, images, ids, labels):
+        targets = find_targets(labels, self.view.num_classes, self.options.multi_label)
+        states = random_states(self.classifier)
+        weights = ops.ones_like(images[:, 0, 0, 0])
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch([images, weights])
+            clean = explained_pass(self.view, images, targets.classes)
+            loss = self.weighted_loss(labels, clean.outputs, None, weights)
+        image_gradient, losses = tape.gradient(loss, [images, weights])
+        attacked = self._attacked(
+            images, labels, targets, clean, image_gradient, states, False
+        )
+        other = still_pass(self.view, attacked, targets.classes, False, states)
+        survival = consistency_of(clean, other, targets, self.options)
+        values = losses if self.options.control == "loss" else 1.0 - survival
+        self.table.store(ids, values)
+        return survival
