@@ -19,7 +19,8 @@ class Logits(keras.layers.Layer):
     """
 
     def __init__(self, dense):
-        super().__init__(dtype=dense.dtype_policy)
+        # Beside the layer it reads, in one model, it needs a name of its own.
+        super().__init__(dtype=dense.dtype_policy, name=f"{dense.name}__linear")
         self.dense = dense
 
     def call(self, inputs):

@@ -1,6 +1,16 @@
 """The view of a classifier that all methods share, and the published architectures."""
 
+from keras_xcons.models.architectures import architectures, create
+from keras_xcons.models.batch_norm import freeze_batch_norm
 from keras_xcons.models.flatten import flatten
 from keras_xcons.models.view import ClassifierView, TrainsClassifier, split
 
-__all__ = ["ClassifierView", "TrainsClassifier", "flatten", "split"]
+__all__ = [
+    "ClassifierView",
+    "TrainsClassifier",
+    "architectures",
+    "create",
+    "flatten",
+    "freeze_batch_norm",
+    "split",
+]

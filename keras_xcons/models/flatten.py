@@ -25,7 +25,8 @@ def flatten(model):
     outer model's tensors. The result computes the same numbers to the bit, holds
     the same layers, and has none that is itself a model. A `training` argument
     given when a nested model was called (`backbone(x, training=False)`) is handed on
-    to its layers, as Keras does.
+    to its layers, as Keras does. Where the model takes images as integers, the result
+    takes floats and does not round them, so that it has gradients.
 
     Args:
         model: A built functional or Sequential `keras.Model` with one input and
@@ -45,20 +46,38 @@ def flatten(model):
     """
     source = model.inputs[0]
     with unique_names(_leaves(model)):
-        # Images of integers would stop the gradient with respect to the image.
         dtype = source.dtype if "float" in source.dtype else "float32"
         images = keras.Input(batch_shape=source.shape, dtype=dtype)
         flat = keras.Model(images, model.call(images))
         while any(is_graph(operation) for operation in flat.operations):
-            flat = keras.models.clone_model(
-                flat, clone_function=lambda layer: layer, call_function=_inline
-            )
-    return flat
+            flat = _rebuilt(flat, _inline)
+        return _rebuilt(flat, _without_casts)
+
+
+def _rebuilt(flat, call_function):
+    """The same layers once more, each called through a function."""
+    return keras.models.clone_model(
+        flat, clone_function=lambda layer: layer, call_function=call_function
+    )
 
 
 def _inline(operation, *args, **kwargs):
     if is_graph(operation):
         return operation.call(*args, **kwargs)
+    return operation(*args, **kwargs)
+
+
+def _without_casts(operation, *args, **kwargs):
+    """Leaves out what models do to their inputs, where it changes nothing.
+
+    Such an operation would stand between features and pooling; and where it turns
+    the images into integers, it would stop the gradient.
+    """
+    if type(operation).__name__ == "ConvertToTensor":
+        tensor, dtype = args[0], operation.dtype
+        images = isinstance(tensor._keras_history.operation, keras.layers.InputLayer)
+        if dtype in (None, tensor.dtype) or (images and "int" in dtype):
+            return tensor
     return operation(*args, **kwargs)
 
 

@@ -24,6 +24,7 @@ _PASSIVE = (
     keras.layers.MaxPooling2D,
     keras.layers.Reshape,
     keras.layers.SpatialDropout2D,
+    keras.layers.ZeroPadding2D,
 )
 _PAIR_FEATURES = "features"
 
@@ -217,13 +218,24 @@ def _activation(layer):
     return getattr(getattr(layer, "activation", None), "__name__", "linear")
 
 
+def _uncast(tensor):
+    """The operation behind a tensor and any casts, and the tensors it took.
+
+    `Activation("linear", dtype="float32")` is how mixed precision casts.
+    """
+    operation, inputs = _producer(tensor)
+    while _is_activation(operation, ("linear",)):
+        operation, inputs = _producer(inputs[0])
+    return operation, inputs
+
+
 def _logits(output):
     """The logits behind an output, the `Dense` they are from, and its input.
 
     The last two are `None` where the logits are not those of a `Dense` layer.
     """
     bounded = ("softmax", "sigmoid")
-    operation, inputs = _producer(output)
+    operation, inputs = _uncast(output)
     if _is_activation(operation, bounded):
         output = inputs[0]
     elif _activation(operation) in bounded:
@@ -235,10 +247,7 @@ def _logits(output):
             "`Dense` layer or a separate `Softmax` layer, or leave the activation "
             f"out and train with `from_logits=True`. Received: output={output}"
         )
-    operation, inputs = _producer(output)
-    while _is_activation(operation, ("linear",)):
-        # `Activation("linear", dtype="float32")` is how mixed precision casts.
-        operation, inputs = _producer(inputs[0])
+    operation, inputs = _uncast(output)
     if isinstance(operation, keras.layers.Dense) and _activation(operation) == "linear":
         return output, operation, inputs[0]
     return output, None, None
@@ -293,10 +302,13 @@ def _find_features(logits):
 def _named_features(flat, name):
     """The output of a named layer, which must be 4-D."""
     tensors = {}
-    for operation in flat.operations:
-        for node in operation._inbound_nodes:
-            if node in flat._nodes and len(node.outputs) == 1:
-                tensors[operation.name] = node.outputs[0]
+    # From the images to the logits: the last use of a shared layer counts.
+    for depth in sorted(flat._nodes_by_depth, reverse=True):
+        for node in flat._nodes_by_depth[depth]:
+            key, output = node.operation.name, node.outputs[0]
+            # Layers of different nested models may share a name.
+            if key not in tensors or _is_spatial(output):
+                tensors[key] = output
     spatial = sorted(n for n, t in tensors.items() if _is_spatial(t))
     if name not in tensors:
         raise ValueError(checks.unknown("feature layer", name, spatial))

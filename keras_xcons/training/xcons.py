@@ -229,9 +229,11 @@ class XConsModel(ClassifierTrainer):
             learned = other if self.options.control == "adversarial" else clean
             with tape:
                 loss = self.weighted_loss(labels, learned.outputs, sample_weight, weights)
-                replicas = tf.distribute.get_strategy().num_replicas_in_sync
-                penalty = ops.mean(1.0 - survival) / replicas
-                loss = loss + self.options.consistency_loss * penalty
+                if self.options.consistency_loss > 0.0:
+                    # Only then: a factor of 0 would still cost a backward pass.
+                    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+                    penalty = ops.mean(1.0 - survival) / replicas
+                    loss = loss + self.options.consistency_loss * penalty
                 scaled = self.optimizer.scale_loss(loss)
             gradients = tape.gradient(scaled, variables)
         del tape

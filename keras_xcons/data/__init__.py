@@ -1,0 +1,30 @@
+"""Data sets: TFDS and image folders, and the generated shapes set."""
+
+from keras_xcons.data.augmentation import (
+    augment,
+    random_flip,
+    random_resized_crop,
+    random_shift,
+)
+from keras_xcons.data.backgrounds import backgrounds
+from keras_xcons.data.catalog import Adapter, DatasetInfo, names, register
+from keras_xcons.data.loading import info, load
+from keras_xcons.data.sample_ids import split_sample_ids, with_sample_ids
+from keras_xcons.data.shapes import shapes
+
+__all__ = [
+    "Adapter",
+    "DatasetInfo",
+    "augment",
+    "backgrounds",
+    "info",
+    "load",
+    "names",
+    "random_flip",
+    "random_resized_crop",
+    "random_shift",
+    "register",
+    "shapes",
+    "split_sample_ids",
+    "with_sample_ids",
+]

@@ -1,0 +1,234 @@
+"""A TFDS data set as a source of `load`."""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from keras_xcons.data import catalog, images, splits
+
+
+def from_name(adapter, data_dir=None):
+    """The source of a known TFDS set, which is downloaded when it is first read.
+
+    Args:
+        adapter: The set's `catalog.Adapter`.
+        data_dir: Folder of the TFDS sets, or `None` for TFDS' own default.
+
+    Returns:
+        A `TfdsSource`.
+
+    Raises:
+        ValueError: TFDS does not know the name or its configuration.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(adapter.name, data_dir=data_dir)
+    except (ValueError, tfds.core.DatasetNotFoundError) as error:
+        raise ValueError(catalog.unknown_name(adapter.name)) from error
+    return TfdsSource(builder, adapter)
+
+
+def resolve(features, path):
+    """Finds a feature by its dotted path.
+
+    Args:
+        features: The `FeaturesDict` of a set.
+        path: str, as `"objects.bbox"`.
+
+    Returns:
+        `(feature, repeated)`: the innermost feature, `None` where there is none,
+        and whether an image has a sequence of them.
+    """
+    import tensorflow_datasets as tfds
+
+    node, repeated = features, False
+    for key in path.split("."):
+        if isinstance(node, tfds.features.Sequence):
+            node, repeated = node.feature, True
+        if not isinstance(node, tfds.features.FeaturesDict) or key not in node.keys():
+            return None, False
+        node = node[key]
+    if isinstance(node, tfds.features.Sequence):
+        node, repeated = node.feature, True
+    return node, repeated
+
+
+class TfdsSource:
+    """Reads a TFDS set by the table entry that says where its features are.
+
+    Args:
+        builder: The `tfds.core.DatasetBuilder`.
+        adapter: The set's `catalog.Adapter`.
+
+    Raises:
+        ValueError: The set lacks a feature that the adapter names.
+    """
+
+    def __init__(self, builder, adapter):
+        self._builder, self._adapter = builder, adapter
+        features = builder.info.features
+        paths = (adapter.image, adapter.label, adapter.boxes, adapter.mask)
+        for path in filter(None, paths):
+            if resolve(features, path)[0] is None:
+                raise ValueError(
+                    f"The set {adapter.name!r} has no feature {path!r}, which its "
+                    f"adapter names. Received: features={sorted(features.keys())}"
+                )
+        image, _ = resolve(features, adapter.image)
+        if image.shape[-1] not in (1, 3) or np.dtype(image.np_dtype) != np.uint8:
+            raise ValueError(
+                "Images must be uint8 with 1 or 3 channels. Received: "
+                f"image={image!r} in {adapter.name!r}"
+            )
+        self._label, self._multi_label = resolve(features, adapter.label)
+
+    @property
+    def info(self):
+        """The `DatasetInfo`; of a set not yet downloaded, what the table says."""
+        return catalog.DatasetInfo(
+            name=self._adapter.name,
+            class_names=tuple(self._adapter.class_names or self._label.names),
+            splits={
+                name: size
+                for name, size in self._sizes().items()
+                if name not in self._adapter.unlabelled
+            },
+            annotations=self._adapter.annotations,
+            multi_label=self._multi_label,
+        )
+
+    def read(self, split, size, annotations):
+        """Reads a split; downloads the set if it is not there.
+
+        Args:
+            split: str, a TFDS split specification.
+            size: `(height, width)`, or `None` for the images' own sizes.
+            annotations: Whether boxes or masks come, too.
+
+        Returns:
+            A `tf.data.Dataset` of known cardinality of `(image, label)`,
+            `(image, label, boxes)` or `(image, label, mask)`: uint8, int32 or
+            multi-hot float32, float32 `(N, 4)` or uint8.
+
+        Raises:
+            ValueError: The split is unknown, selects nothing, or has no labels.
+            OSError: The set cannot be downloaded.
+        """
+        # Before the download, so that a slip does not cost one, and after it.
+        if self._sizes():
+            self._check_labelled(split)
+        self._prepare()
+        self._check_labelled(split)
+        splits.ranges(split, self._sizes())
+        if not self._multi_label:
+            self._check_first_label(split)
+        paths = [self._adapter.image, self._adapter.label]
+        if annotations:
+            paths.append(self._adapter.boxes or self._adapter.mask)
+        return self._examples(split, paths).map(
+            lambda example: self._adapt(example, size, annotations),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    def mask_range(self, split, count):
+        """Smallest and largest value in the first `count` masks of a split."""
+        path = self._adapter.mask
+        masks = [get(x, path) for x in self._examples(split, [path]).take(count)]
+        return (
+            min(int(tf.reduce_min(mask)) for mask in masks),
+            max(int(tf.reduce_max(mask)) for mask in masks),
+        )
+
+    def _sizes(self):
+        prepared = self._builder.info.splits
+        return {name: split.num_examples for name, split in prepared.items()} or dict(
+            self._adapter.splits
+        )
+
+    def _check_labelled(self, split):
+        for name in splits.check_names(split, self._sizes()):
+            if name in self._adapter.unlabelled:
+                raise ValueError(
+                    f"The split {name!r} of {self._adapter.name!r} has no labels. "
+                    f"Accepted: {', '.join(map(repr, self.info.splits))}. "
+                    f"Received: split={split!r}"
+                )
+
+    def _check_first_label(self, split):
+        path = self._adapter.label
+        for example in self._examples(split, [path]).take(1):
+            if get(example, path) < 0:
+                raise ValueError(
+                    f"The set {self._adapter.name!r} has no labels in this split: "
+                    f"they are -1. Received: split={split!r}"
+                )
+
+    def _prepare(self):
+        """Downloads the set and converts it, if that has not been done."""
+        if self._builder.is_prepared():
+            return
+        wanted = f"{self._adapter.name!r} is not in {str(self._builder.data_path)!r}"
+        if os.environ.get("KERAS_XCONS_OFFLINE") == "1":
+            raise OSError(
+                f"The set {wanted} and KERAS_XCONS_OFFLINE=1 forbids to download it."
+            )
+        try:
+            self._builder.download_and_prepare()
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise OSError(
+                f"The set {wanted} and could not be downloaded: {lines[0]}"
+            ) from error
+
+    def _examples(self, split, paths):
+        """The raw examples, with no image decoded but those named."""
+        import tensorflow_datasets as tfds
+
+        # Of what is not wanted, only images cost anything to decode.
+        keys = {path.partition(".")[0] for path in paths}
+        skipped = {
+            key: tfds.decode.SkipDecoding()
+            for key, feature in self._builder.info.features.items()
+            if key not in keys and isinstance(feature, tfds.features.Image)
+        }
+        return self._builder.as_dataset(
+            split=split,
+            decoders=skipped,
+            read_config=tfds.ReadConfig(try_autocache=False),
+            shuffle_files=False,
+        )
+
+    def _adapt(self, example, size, annotations):
+        image = images.resize_image(get(example, self._adapter.image), size)
+        label = get(example, self._adapter.label)
+        if self._multi_label:
+            hot = tf.one_hot(label, self._label.num_classes, dtype=tf.float32)
+            # The maximum over no labels at all would be minus infinity.
+            label = tf.minimum(tf.reduce_sum(hot, axis=0), 1.0)
+        else:
+            label = tf.cast(label, tf.int32)
+        if not annotations:
+            return image, label
+        if self._adapter.boxes:
+            return image, label, self._boxes(get(example, self._adapter.boxes))
+        mask = get(example, self._adapter.mask)
+        inside = tf.cast(mask != self._adapter.mask_background, tf.uint8)
+        return image, label, images.resize_mask(inside, size)
+
+    def _boxes(self, boxes):
+        if boxes.shape.rank == 1:
+            return boxes[None]
+        boxes = boxes[: self._adapter.max_boxes]
+        missing = self._adapter.max_boxes - tf.shape(boxes)[0]
+        padded = tf.pad(boxes, [[0, missing], [0, 0]])
+        return tf.ensure_shape(padded, (self._adapter.max_boxes, 4))
+
+
+def get(example, path):
+    """The value at a dotted path of an example."""
+    for key in path.split("."):
+        example = example[key]
+    return example

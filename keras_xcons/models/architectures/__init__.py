@@ -1,0 +1,127 @@
+"""The architectures that the zoo publishes, by name.
+
+A new one is one function in a file of this folder and one line of `_ARCHITECTURES`.
+"""
+
+import inspect
+import os
+
+from keras_xcons import checks
+from keras_xcons.models.architectures.convnext import convnext_tiny
+from keras_xcons.models.architectures.densenet import densenet121
+from keras_xcons.models.architectures.efficientnet import (
+    efficientnet_b0,
+    efficientnet_v2_b0,
+)
+from keras_xcons.models.architectures.mobilenet import (
+    mobilenet_v2,
+    mobilenet_v3_large,
+    mobilenet_v3_small,
+)
+from keras_xcons.models.architectures.resnet import resnet50, resnet50_v2
+from keras_xcons.models.architectures.small_cnn import small_cnn
+from keras_xcons.models.architectures.vgg import vgg16
+from keras_xcons.models.architectures.xception import xception
+
+_ARCHITECTURES = {
+    "convnext_tiny": convnext_tiny,
+    "densenet121": densenet121,
+    "efficientnet_b0": efficientnet_b0,
+    "efficientnet_v2_b0": efficientnet_v2_b0,
+    "mobilenet_v2": mobilenet_v2,
+    "mobilenet_v3_large": mobilenet_v3_large,
+    "mobilenet_v3_small": mobilenet_v3_small,
+    "resnet50": resnet50,
+    "resnet50_v2": resnet50_v2,
+    "small_cnn": small_cnn,
+    "vgg16": vgg16,
+    "xception": xception,
+}
+
+
+def architectures():
+    """Returns the names that `create` accepts, sorted.
+
+    Returns:
+        A tuple of strings.
+
+    Example:
+
+    >>> "mobilenet_v2" in architectures()
+    True
+    """
+    return tuple(sorted(_ARCHITECTURES))
+
+
+def create(architecture, num_classes, input_size, weights=None, **arguments):
+    """Builds a classifier: images in, logits out, preprocessing inside.
+
+    Every architecture ends in global average pooling and one `Dense` layer named
+    `"logits"`, so its Grad-CAM++ maps have a closed form. The logits are float32
+    under every dtype policy. Nothing is downloaded.
+
+    Args:
+        architecture: A name of `architectures()`.
+        num_classes: Number of logits, an int of at least 1.
+        input_size: Image size in pixels, an int or a pair `(height, width)`.
+        weights: `None` for random initialisation, or the path of a weights file
+            of the backbone without its top (`.weights.h5`, or the `.h5` files of
+            `keras.applications`). For `small_cnn` that is a file of the layers up
+            to the last feature map. Defaults to `None`.
+        **arguments: What the architecture takes beyond that: `dropout` (rate
+            before the logits, in [0, 1), defaults to 0) for all; `alpha` (width
+            multiplier, defaults to 1.0) for the MobileNets; `width` (channels of
+            the first block, defaults to 32) for `small_cnn`.
+
+    Returns:
+        A functional `keras.Model` that takes images `(B, height, width, 3)` in
+        0..255, uint8 or floating point, and returns logits `(B, num_classes)`.
+
+    Raises:
+        ValueError: Unknown architecture, a value out of range, or a weights file
+            that does not fit the architecture.
+        TypeError: An argument that the architecture does not take.
+        FileNotFoundError: There is no file at `weights`.
+
+    Example:
+
+    >>> model = create("small_cnn", num_classes=8, input_size=64)
+    >>> model.output_shape
+    (None, 8)
+    """
+    if architecture not in _ARCHITECTURES:
+        raise ValueError(checks.unknown("architecture", architecture, architectures()))
+    if isinstance(num_classes, bool) or not isinstance(num_classes, int):
+        raise TypeError(f"`num_classes` must be an int. Received: {num_classes=}")
+    if num_classes < 1:
+        raise ValueError(f"`num_classes` must be at least 1. Received: {num_classes=}")
+    input_size = checks.image_size(input_size)
+    builder = _ARCHITECTURES[architecture]
+    accepted = _extra_arguments(builder)
+    for name in arguments:
+        if name not in accepted:
+            raise TypeError(checks.unknown("argument", name, accepted))
+    if weights is not None:
+        weights = _weights_path(weights)
+    return builder(num_classes, input_size, weights, **arguments)
+
+
+def _extra_arguments(builder):
+    parameters = inspect.signature(builder).parameters.values()
+    return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+
+
+def _weights_path(weights):
+    """Refuses what cannot be a local weights file before anything is built."""
+    path = os.path.expanduser(os.fspath(weights))
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            "`weights` must be None or the path of a local weights file; nothing "
+            f"is downloaded. There is no such file. Received: weights={weights!r}"
+        )
+    if not path.endswith(".h5"):
+        raise ValueError(
+            "`weights` must be a file that ends in .weights.h5 or .h5. "
+            f"Received: weights={weights!r}"
+        )
+    return path

@@ -1,0 +1,265 @@
+"""Publishing of a trained model as a folder of plain data."""
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_xcons import models
+from keras_xcons.models.weights import load_weights
+from keras_xcons.version import __version__
+from keras_xcons.zoo import card as cards
+from keras_xcons.zoo import fetch, store
+from keras_xcons.zoo.half import save_half
+from keras_xcons.zoo.readme import readme
+
+# Rounding to float16 moves a weight by at most half a unit in its last place: 2^-11
+# of itself, or 2^-25 below the smallest normal number.
+_RELATIVE, _ABSOLUTE = 2.0**-11, 2.0**-25
+# Our choice: how far those roundings together may move a logit, as a share of the
+# largest logit.
+_LOGITS_TOLERANCE = 0.02
+
+
+def publish(
+    model,
+    name,
+    folder,
+    *,
+    architecture,
+    arguments,
+    class_names,
+    method,
+    recipe,
+    metrics,
+    data_license,
+    weights_license,
+    trained_on,
+    feature_layer=None,
+    paper=None,
+    url=None,
+    overwrite=False,
+):
+    """Writes a trained model into a zoo, checked by loading it back.
+
+    `<folder>/<name>/` gets `card.json`, `recipe.json`, `metrics.json`, `README.md` and
+    `model.weights.h5` (float16). It appears whole or not at all, and only when
+    the loaded model agrees with the original to float16 precision. The zoo's
+    `index.json`, from which a zoo behind a URL is listed, is brought up to date.
+
+    Args:
+        model: `keras.Model` that `models.create(architecture, ...)` could have
+            built: images `(B, H, W, 3)` in 0..255 to logits `(B, C)`.
+        name: `architecture_dataset[_method]`: lower-case letters, digits, `_`, `-`
+            and `.`. Without a method it was trained by XCons.
+        folder: The zoo, the folder that holds one folder a model. Made when it
+            does not exist.
+        architecture: Name of the architecture, of `models.architectures()`.
+        arguments: Dict of further arguments of the architecture, such as
+            `{"alpha": 0.5}`; may be empty.
+        class_names: The C names of the classes, in the order of the logits.
+        method: How it was trained, such as `"xcons"`.
+        recipe: Dict of plain values, everything needed to train it again.
+        metrics: Dict of plain values, as the evaluator wrote them.
+        data_license: Licence of the training data.
+        weights_license: Licence of these weights.
+        trained_on: What it was trained on, in words: data set, subset, pretraining.
+        feature_layer: Name of the layer that heatmaps are made of. Defaults to
+            `None`: found by `models.split`.
+        paper: Reference of the method's paper. Defaults to `None`.
+        url: Where the weights file will be served, or `None` when it stays beside
+            its card. Defaults to `None`.
+        overwrite: Whether a model of this name is replaced. Defaults to `False`.
+
+    Returns:
+        `pathlib.Path` of the model's folder.
+
+    Raises:
+        TypeError: `model` is not a `keras.Model`.
+        ValueError: A value is not as described, the model is not what
+            `architecture` and `arguments` build, its weights are not finite, or
+            the loaded model does not agree with it.
+        FileExistsError: The model exists and `overwrite` is false.
+
+    Example:
+
+    >>> publish(
+    ...     model, "small_cnn_shapes", "zoo", architecture="small_cnn", arguments={},
+    ...     class_names=class_names, method="xcons", recipe=recipe, metrics=metrics,
+    ...     data_license="CC0-1.0", weights_license="Apache-2.0",
+    ...     trained_on="shapes, train split (generated), from random weights")
+    """
+    _check_model(model, class_names)
+    _check_name(name, architecture)
+    _check_json("recipe", recipe)
+    _check_json("metrics", metrics)
+    card = _card(
+        model,
+        name=name,
+        url=url,
+        architecture=architecture,
+        arguments=dict(arguments),
+        class_names=list(class_names),
+        feature_layer=models.split(model, feature_layer).feature_layer,
+        method=method,
+        trained_on=trained_on,
+        data_license=data_license,
+        weights_license=weights_license,
+        paper=paper,
+    )
+    twin = _twin(model, card)
+    zoo = pathlib.Path(folder).expanduser()
+    final = zoo / name
+    if final.exists() and not overwrite:
+        raise FileExistsError(
+            f"{final} exists; pass overwrite=True to replace it. "
+            f"Received: name={name!r}"
+        )
+    zoo.mkdir(parents=True, exist_ok=True)
+    work = pathlib.Path(tempfile.mkdtemp(dir=zoo, prefix=f".{name}-"))
+    try:
+        # mkdtemp makes the folder private.
+        work.chmod(0o755)
+        _write(work, model, card, recipe, metrics)
+        _verify(work, model, twin)
+        _put_in_place(work, final)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    names = sorted(path.parent.name for path in zoo.glob("[!.]*/card.json"))
+    store.write_json(zoo / store.INDEX_FILE, names)
+    return final
+
+
+def _card(model, **described):
+    """Returns a card, checked, whose sha256 and size are still to be filled in."""
+    card = {
+        "format": cards.FORMAT,
+        "weights": cards.WEIGHTS_FILE,
+        "sha256": "0" * 64,
+        "bytes": 1,
+        "input_size": list(model.input_shape[1:3]),
+        "parameters": model.count_params(),
+        "recipe": cards.RECIPE_FILE,
+        "created_with": {
+            "keras_xcons": __version__,
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+        },
+        **described,
+    }
+    cards.check(card, f"of {described['name']!r}")
+    return cards.in_order(card)
+
+
+def _write(work, model, card, recipe, metrics):
+    weights = work / card["weights"]
+    save_half(model, weights)
+    card.update(sha256=fetch.sha256(weights), bytes=weights.stat().st_size)
+    store.write_json(work / cards.CARD_FILE, card)
+    store.write_json(work / cards.RECIPE_FILE, recipe)
+    store.write_json(work / "metrics.json", metrics)
+    (work / "README.md").write_text(readme(card, metrics), encoding="utf-8")
+
+
+def _check_name(name, architecture):
+    prefix = f"{architecture}_"
+    if not (
+        isinstance(name, str)
+        and cards.is_name(name)
+        and name.startswith(prefix)
+        and len(name) > len(prefix)
+    ):
+        raise ValueError(
+            "`name` must be architecture_dataset[_method] in lower-case letters, "
+            f"digits, '_', '-' and '.', and begin with {prefix!r}. "
+            f"Received: name={name!r}"
+        )
+
+
+def _check_model(model, class_names):
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a keras.Model. Received: model={model!r}")
+    image, logits = model.input_shape, model.output_shape
+    if not (isinstance(image, tuple) and len(image) == 4 and None not in image[1:]):
+        raise ValueError(
+            "A published model takes images of one fixed size (B, H, W, 3). "
+            f"Received: input_shape={image}"
+        )
+    if logits != (None, len(class_names)):
+        raise ValueError(
+            "`class_names` must have one name for each logit. "
+            f"Received: {len(class_names)} names for output_shape={logits}"
+        )
+
+
+def _check_json(argument, value):
+    if not isinstance(value, dict) or not value:
+        raise ValueError(
+            f"`{argument}` must be a non-empty dict. Received: {argument}={value!r}"
+        )
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`{argument}` must hold plain JSON values, no NaN and no arrays "
+            f"({error}). Received: {argument}={value!r}"
+        ) from error
+
+
+def _twin(model, card):
+    """Builds what a user will load and refuses a model of another make."""
+    twin = models.create(
+        card["architecture"],
+        len(card["class_names"]),
+        tuple(card["input_size"]),
+        **card["arguments"],
+    )
+    shapes = [[tuple(w.shape) for w in one.weights] for one in (model, twin)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "The model is not what its architecture and arguments build: its weights "
+            f"have other shapes. Received: architecture={card['architecture']!r}, "
+            f"arguments={card['arguments']}"
+        )
+    return twin
+
+
+def _verify(folder, model, twin):
+    """Loads what was written and compares it with the original."""
+    path = store.weights_file(store.find(folder))
+    load_weights(twin, path)
+    for original, loaded in zip(model.weights, twin.weights, strict=True):
+        before, after = (keras.ops.convert_to_numpy(one) for one in (original, loaded))
+        if not np.allclose(after, before, rtol=_RELATIVE, atol=_ABSOLUTE):
+            raise ValueError(
+                f"{path} was not written: the loaded weights of {original.path} "
+                "differ from the original by more than float16 rounding"
+            )
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (4, *model.input_shape[1:])).astype("uint8")
+    before, after = (keras.ops.convert_to_numpy(one(images)) for one in (model, twin))
+    difference = float(np.max(np.abs(before - after)))
+    if not difference <= _LOGITS_TOLERANCE * float(np.max(np.abs(before))):
+        raise ValueError(
+            f"{path} was not written: the logits of the loaded model differ by "
+            f"{difference:.3g} where the largest is {np.max(np.abs(before)):.3g}"
+        )
+
+
+def _put_in_place(work, final):
+    """Renames the finished folder; what it replaces is gone only afterwards."""
+    old = final.with_name(f".{final.name}-old-{os.getpid()}")
+    if final.exists():
+        os.rename(final, old)
+    try:
+        os.rename(work, final)
+    except OSError:
+        if old.exists():
+            os.rename(old, final)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

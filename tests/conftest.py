@@ -1,0 +1,17 @@
+"""What all tests share."""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """Folder of the real data sets; skips where there is none on this machine."""
+    folder = os.environ.get("KERAS_XCONS_TEST_DATA")
+    if not folder:
+        pytest.skip("KERAS_XCONS_TEST_DATA names no folder of real data sets")
+    return pathlib.Path(folder)

@@ -1,0 +1,281 @@
+"""Measures what XCons training and heatmaps cost, as ratios within one run.
+
+    python tools/benchmark.py --output benchmark.csv
+
+Every variant of a group is timed in turn, round after round, so that a machine that
+slows down slows all of them; a ratio is the median over rounds of the ratio within
+a round. Memory is the peak resident size of a process of its own that does nothing
+else. `--data` times the generation of the shapes set.
+"""
+
+import csv
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from absl import app, flags
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("models", ["mobilenet_v2", "resnet50"], "Architectures to time.")
+flags.DEFINE_list(
+    "groups",
+    ["training", "heatmaps", "memory", "data"],
+    "What to measure: training, heatmaps, memory, data.",
+)
+flags.DEFINE_integer("image_size", 128, "Height and width of the images in pixels.")
+flags.DEFINE_integer("batch_size", 16, "Images a step.")
+flags.DEFINE_integer("rounds", 15, "Timed rounds; each variant runs once a round.")
+flags.DEFINE_string("output", None, "CSV file to write.")
+flags.DEFINE_string("peak_of", None, "Internal: print the peak memory of a variant.")
+
+SCHEDULES = ("plain", "memory", "batch", "epoch")
+NUM_CLASSES = 50
+
+
+def classifier(name):
+    """A classifier with frozen batch normalisation, as one fine-tunes it."""
+    import keras
+
+    from keras_xcons import models
+
+    keras.utils.set_random_seed(0)
+    model = models.create(name, NUM_CLASSES, FLAGS.image_size)
+    models.freeze_batch_norm(model)
+    return model
+
+
+def batches():
+    """An endless dataset of one random batch, with sample ids."""
+    import numpy as np
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    size, side = FLAGS.batch_size, FLAGS.image_size
+    images = rng.integers(0, 256, (size, side, side, 3)).astype("float32")
+    labels = rng.integers(0, NUM_CLASSES, size).astype("int32")
+    ids = np.arange(size, dtype="int32")
+    with_ids = ({"image": images, "sample_id": ids}, labels)
+    return (
+        tf.data.Dataset.from_tensors((images, labels)).repeat(),
+        tf.data.Dataset.from_tensors(with_ids).repeat(),
+    )
+
+
+def training_step(name, schedule):
+    """The function that `fit` calls for each step, on a batch of its own."""
+    import keras
+
+    from keras_xcons.training import XConsModel
+
+    model = classifier(name)
+    plain, with_ids = batches()
+    dataset = with_ids if schedule in ("memory", "epoch") else plain
+    if schedule != "plain":
+        model = XConsModel(model, schedule=schedule, num_samples=FLAGS.batch_size)
+    model.compile(
+        keras.optimizers.AdamW(1e-5),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    model.make_train_function()
+    iterator = iter(dataset)
+
+    def step():
+        logs = model.train_function(iterator)
+        float(logs["loss"])  # waits for the step to end
+
+    return step
+
+
+def heatmap_functions(name):
+    """Forward pass, our two forms of Grad-CAM++, and that of tf-keras-vis."""
+    import dataclasses
+
+    import numpy as np
+    import tensorflow as tf
+    from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
+    from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    from keras_xcons import models
+    from keras_xcons.explainers import GradCAMPlusPlus as OurGradCAMPlusPlus
+
+    view = models.split(classifier(name))
+    images, labels = next(iter(batches()[0]))
+    forward = tf.function(lambda x: view.model(x, training=False))
+    closed = OurGradCAMPlusPlus(view)
+    tape = OurGradCAMPlusPlus(dataclasses.replace(view, dense=None))
+    # tf-keras-vis fails on nested models, so it gets ours, inlined.
+    flat = models.flatten(view.model)
+    peer = GradcamPlusPlus(flat, model_modifier=ReplaceToLinear(), clone=True)
+    score = CategoricalScore([int(label) for label in labels])
+    layer = view.feature_layer
+    return {
+        "forward": lambda: np.asarray(forward(images)),
+        "closed form": lambda: np.asarray(closed(images, labels)),
+        "tape": lambda: np.asarray(tape(images, labels)),
+        "tf-keras-vis": lambda: peer(
+            score, images, penultimate_layer=layer, expand_cam=False
+        ),
+    }
+
+
+def race(variants):
+    """Seconds of each variant in each round, after two calls that do not count."""
+    seconds = {name: [] for name in variants}
+    for number in range(FLAGS.rounds + 2):
+        for name, function in variants.items():
+            start = time.perf_counter()
+            function()
+            if number >= 2:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def rows_of_race(group, model, seconds, base, limits):
+    """One row a variant, with the ratio to the base variant."""
+    for name, values in seconds.items():
+        ratios = [a / b for a, b in zip(values, seconds[base], strict=True)]
+        yield {
+            "group": group,
+            "model": model,
+            "variant": name,
+            "median": round(statistics.median(values) * 1000, 1),
+            "unit": "ms",
+            "n": len(values),
+            "ratio": round(statistics.median(ratios), 3),
+            "ratio_low": round(sorted(ratios)[len(ratios) // 10], 3),
+            "ratio_high": round(sorted(ratios)[-1 - len(ratios) // 10], 3),
+            "to": base,
+            "limit": limits.get(name, ""),
+        }
+
+
+def training(model):
+    seconds = race({name: training_step(model, name) for name in SCHEDULES})
+    limits = {"memory": "<= 1.40", "batch": "<= 1.80", "epoch": "<= 1.05"}
+    yield from rows_of_race("training", model, seconds, "plain", limits)
+
+
+def heatmaps(model):
+    seconds = race(heatmap_functions(model))
+    limits = {"closed form": "<= 1.05", "tape": "<= 1.25"}
+    yield from rows_of_race("heatmaps", model, seconds, "forward", limits)
+    pair = {name: seconds[name] for name in ("tf-keras-vis", "closed form")}
+    rows = rows_of_race("heatmaps", model, pair, "closed form", {})
+    yield {**next(rows), "limit": ">= 5"}
+
+
+def memory(model):
+    """Peak resident memory of a process that runs steps of one schedule."""
+    peaks = {}
+    for schedule in ("plain", "memory"):
+        command = [sys.executable, __file__, f"--peak_of={model}:{schedule}"]
+        command += [f"--image_size={FLAGS.image_size}"]
+        command += [f"--batch_size={FLAGS.batch_size}"]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True)
+        peaks[schedule] = json.loads(printed.stdout.splitlines()[-1])
+    for schedule, peak in peaks.items():
+        yield {
+            "group": "memory",
+            "model": model,
+            "variant": schedule,
+            "median": round(peak),
+            "unit": "MB",
+            "n": 1,
+            "ratio": round(peak / peaks["plain"], 3),
+            "to": "plain",
+            "limit": "<= 1.3" if schedule == "memory" else "",
+        }
+
+
+def peak_memory(model, schedule):
+    """Prints the peak resident size of this process after some steps, in MB."""
+    step = training_step(model, schedule)
+    for _ in range(5):
+        step()
+    print(json.dumps(peak_resident_size()))
+
+
+def peak_resident_size():
+    # Not getrusage: its maximum is inherited from the process that started this one.
+    with open("/proc/self/status") as file:
+        line = next(line for line in file if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def shapes_rate():
+    """Images a second of the generated shapes set."""
+    from keras_xcons.data import shapes
+
+    rates = []
+    for seed in range(FLAGS.rounds):
+        start = time.perf_counter()
+        images, _, _ = shapes("train", num_samples=2000, image_size=64, seed=seed)
+        rates.append(len(images) / (time.perf_counter() - start))
+    yield {
+        "group": "data",
+        "model": "shapes 64×64",
+        "variant": "generate",
+        "median": round(statistics.median(rates)),
+        "unit": "images/s",
+        "n": len(rates),
+        "limit": ">= 2000",
+    }
+
+
+def main(argv):
+    del argv
+    if FLAGS.peak_of:
+        peak_memory(*FLAGS.peak_of.split(":"))
+        return
+    rows = []
+    for group in FLAGS.groups:
+        measure = {"training": training, "heatmaps": heatmaps, "memory": memory}
+        found = (
+            shapes_rate()
+            if group == "data"
+            else (row for model in FLAGS.models for row in measure[group](model))
+        )
+        for row in found:
+            rows.append(row)
+            values = [f"{row.get(key, '')!s:>12}" for key in COLUMNS]
+            print("  ".join(values), flush=True)
+    print(f"{platform.machine()}, {os.cpu_count()} cores, {versions()}")
+    if FLAGS.output:
+        with open(FLAGS.output, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+COLUMNS = (
+    "group",
+    "model",
+    "variant",
+    "median",
+    "unit",
+    "n",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "to",
+    "limit",
+)
+
+
+def versions():
+    import keras
+    import tensorflow as tf
+
+    return f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
+
+
+if __name__ == "__main__":
+    app.run(main)

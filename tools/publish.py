@@ -1,0 +1,93 @@
+"""Publishes a trained model into the zoo.
+
+Example:
+    python tools/publish.py --model=runs/shapes/model.keras \
+        --name=small_cnn_shapes --architecture=small_cnn \
+        --class_names=runs/shapes/class_names.txt --method=xcons \
+        --recipe=runs/shapes/recipe.json --metrics=runs/shapes/metrics.json \
+        --data_license=CC0-1.0 --weights_license=Apache-2.0 \
+        --trained_on="shapes, train split (generated), from random weights"
+"""
+
+import json
+import pathlib
+
+import keras
+from absl import app, flags
+
+from keras_xcons import zoo
+
+_CHECKOUT = pathlib.Path(__file__).parents[1]
+
+_MODEL = flags.DEFINE_string(
+    "model", None, "Path of the .keras file of the trained classifier.", required=True
+)
+_NAME = flags.DEFINE_string(
+    "name", None, "architecture_dataset[_method].", required=True
+)
+_ZOO = flags.DEFINE_string(
+    "zoo", str(_CHECKOUT / "zoo"), "Folder that holds one folder a model."
+)
+_ARCHITECTURE = flags.DEFINE_string(
+    "architecture", None, "Name of the architecture.", required=True
+)
+_ARGUMENTS = flags.DEFINE_string(
+    "arguments", "{}", "Further arguments of the architecture, a JSON object."
+)
+_CLASS_NAMES = flags.DEFINE_string(
+    "class_names", None, "Text file with one class name a line.", required=True
+)
+_FEATURE_LAYER = flags.DEFINE_string(
+    "feature_layer", None, "Layer that heatmaps are made of; found when left out."
+)
+_METHOD = flags.DEFINE_string("method", None, "How it was trained.", required=True)
+_RECIPE = flags.DEFINE_string("recipe", None, "JSON file.", required=True)
+_METRICS = flags.DEFINE_string(
+    "metrics", None, "JSON file that the evaluator wrote.", required=True
+)
+_DATA_LICENSE = flags.DEFINE_string(
+    "data_license", None, "Licence of the training data.", required=True
+)
+_WEIGHTS_LICENSE = flags.DEFINE_string(
+    "weights_license", None, "Licence of these weights.", required=True
+)
+_TRAINED_ON = flags.DEFINE_string(
+    "trained_on", None, "Data set, subset and pretraining, in words.", required=True
+)
+_PAPER = flags.DEFINE_string("paper", None, "Reference of the method's paper.")
+_URL = flags.DEFINE_string("url", None, "Where the weights file will be served.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a model of this name.")
+
+
+def _read_json(path):
+    return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+
+
+def main(argv):
+    """Publishes the model that the flags describe."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+    names = pathlib.Path(_CLASS_NAMES.value).read_text(encoding="utf-8").splitlines()
+    folder = zoo.publish(
+        keras.saving.load_model(_MODEL.value, compile=False),
+        _NAME.value,
+        _ZOO.value,
+        architecture=_ARCHITECTURE.value,
+        arguments=json.loads(_ARGUMENTS.value),
+        class_names=[name for name in names if name],
+        feature_layer=_FEATURE_LAYER.value,
+        method=_METHOD.value,
+        recipe=_read_json(_RECIPE.value),
+        metrics=_read_json(_METRICS.value),
+        data_license=_DATA_LICENSE.value,
+        weights_license=_WEIGHTS_LICENSE.value,
+        trained_on=_TRAINED_ON.value,
+        paper=_PAPER.value,
+        url=_URL.value,
+        overwrite=_OVERWRITE.value,
+    )
+    print(folder)
+
+
+if __name__ == "__main__":
+    app.run(main)
