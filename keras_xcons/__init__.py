@@ -1,0 +1,60 @@
+"""keras-xcons: image classifiers whose explanations can be trusted.
+
+>>> import keras_xcons as kx
+>>> model = kx.load("small_cnn_shapes")
+>>> heatmaps = kx.explain(model, images)
+>>> trainer = kx.XConsModel(classifier)
+"""
+
+import os
+import sys
+
+from keras_xcons.startup import import_tensorflow_quietly
+
+if os.path.basename(sys.argv[0]) == "keras-xcons":
+    import_tensorflow_quietly()
+
+# isort: split
+from keras_xcons import (
+    attacks,
+    callbacks,
+    consistency,
+    data,
+    evaluation,
+    explainers,
+    layers,
+    metrics,
+    models,
+    plotting,
+    training,
+    zoo,
+)
+from keras_xcons.explainers import explain
+from keras_xcons.models import split
+from keras_xcons.plotting import plot
+from keras_xcons.training import XConsModel
+from keras_xcons.version import __version__
+from keras_xcons.zoo import list_models, load, model_card
+
+__all__ = [
+    "XConsModel",
+    "__version__",
+    "attacks",
+    "callbacks",
+    "consistency",
+    "data",
+    "evaluation",
+    "explain",
+    "explainers",
+    "layers",
+    "list_models",
+    "load",
+    "metrics",
+    "model_card",
+    "models",
+    "plot",
+    "plotting",
+    "split",
+    "training",
+    "zoo",
+]

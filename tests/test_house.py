@@ -35,7 +35,7 @@ FLOORS = [
     {"models"},
     {"layers"},
     {"data"},
-    {"checks", "version"},
+    {"checks", "startup", "version"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

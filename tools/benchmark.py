@@ -158,12 +158,14 @@ def rows_of_race(group, model, seconds, base, limits):
 
 
 def training(model):
+    """Steps of the three schedules, beside a plain step."""
     seconds = race({name: training_step(model, name) for name in SCHEDULES})
     limits = {"memory": "<= 1.40", "batch": "<= 1.80", "epoch": "<= 1.05"}
     yield from rows_of_race("training", model, seconds, "plain", limits)
 
 
 def heatmaps(model):
+    """Heatmaps of a batch, beside a forward pass."""
     seconds = race(heatmap_functions(model))
     limits = {"closed form": "<= 1.05", "tape": "<= 1.25"}
     yield from rows_of_race("heatmaps", model, seconds, "forward", limits)
@@ -204,6 +206,7 @@ def peak_memory(model, schedule):
 
 
 def peak_resident_size():
+    """Peak resident size of this process so far, in MB."""
     # Not getrusage: its maximum is inherited from the process that started this one.
     with open("/proc/self/status") as file:
         line = next(line for line in file if line.startswith("VmHWM"))
@@ -231,6 +234,7 @@ def shapes_rate():
 
 
 def main(argv):
+    """Measures, prints and writes the table."""
     del argv
     if FLAGS.peak_of:
         peak_memory(*FLAGS.peak_of.split(":"))
@@ -271,6 +275,7 @@ COLUMNS = (
 
 
 def versions():
+    """What was measured, beside the machine."""
     import keras
     import tensorflow as tf
 

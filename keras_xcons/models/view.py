@@ -307,7 +307,8 @@ def _named_features(flat, name):
         for node in flat._nodes_by_depth[depth]:
             key, output = node.operation.name, node.outputs[0]
             # Layers of different nested models may share a name.
-            if key not in tensors or _is_spatial(output):
+            fits = key not in tensors or _is_spatial(output)
+            if fits and len(node.outputs) == 1:
                 tensors[key] = output
     spatial = sorted(n for n, t in tensors.items() if _is_spatial(t))
     if name not in tensors:

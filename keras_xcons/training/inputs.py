@@ -77,8 +77,8 @@ def plain_errors():
 def _require_ids(ids, options):
     if options.uses_table and ids is None:
         raise ValueError(
-            f"The {options.schedule!r} schedule needs sample ids. Wrap the dataset with "
-            "`keras_xcons.data.with_sample_ids` before shuffling and batching. "
+            f"The {options.schedule!r} schedule needs sample ids. Wrap the dataset "
+            "with `keras_xcons.data.with_sample_ids` before shuffling and batching. "
             "Received: images without a 'sample_id'"
         )
 
@@ -113,8 +113,10 @@ def _assert_batch(batch, view, options):
             "the model. Received: images with other values",
         )
     ]
-    if labels.dtype.is_integer and labels.shape.rank in (1, 2) and not (
-        labels.shape.rank == 2 and labels.shape[-1] == view.num_classes
+    if (
+        labels.dtype.is_integer
+        and labels.shape.rank in (1, 2)
+        and not (labels.shape.rank == 2 and labels.shape[-1] == view.num_classes)
     ):
         known = (labels >= 0) & (labels < view.num_classes)
         asserts.append(

@@ -178,6 +178,9 @@ class XConsModel(ClassifierTrainer):
             # First, so that a backup made at the end of the epoch holds the sweep.
             callbacks.insert(0, sweep)
         callbacks.insert(0, EpochCounter())
+        if isinstance(x, tf.data.Dataset):
+            # Keras warns of its own default, since it cannot shuffle a dataset.
+            kwargs.setdefault("shuffle", False)
         with plain_errors():
             return super().fit(
                 x, y, batch_size, epochs, verbose, callbacks=callbacks, **kwargs
@@ -228,7 +231,9 @@ class XConsModel(ClassifierTrainer):
                 weights = self._weights(tf.stop_gradient(values))
             learned = other if self.options.control == "adversarial" else clean
             with tape:
-                loss = self.weighted_loss(labels, learned.outputs, sample_weight, weights)
+                loss = self.weighted_loss(
+                    labels, learned.outputs, sample_weight, weights
+                )
                 if self.options.consistency_loss > 0.0:
                     # Only then: a factor of 0 would still cost a backward pass.
                     replicas = tf.distribute.get_strategy().num_replicas_in_sync

@@ -72,7 +72,6 @@ def check(model, images=IMAGES, **arguments):
     return view
 
 
-@pytest.mark.filterwarnings("ignore:.*retracing")
 @pytest.mark.parametrize(("name", "size", "layer", "closed"), APPLICATIONS)
 def test_applications_alone_and_nested(name, size, layer, closed):
     application = getattr(keras.applications, name)
@@ -81,9 +80,7 @@ def test_applications_alone_and_nested(name, size, layer, closed):
     view = split(model)
     assert view.feature_layer == (layer or view.feature_layer)
     assert view.closed_form == closed
-    maps, _, outputs = explained_pass(view, tf.constant(images))
-    np.testing.assert_array_equal(outputs, model(images))
-    assert np.all((maps >= 0.0) & (maps <= 1.0))
+    check_pass(view, images)
 
     # Not get_layer: the last features of ConvNeXt are those of an addition.
     last = next(o for o in model.operations if o.name == view.feature_layer)
@@ -91,9 +88,27 @@ def test_applications_alone_and_nested(name, size, layer, closed):
     inputs = keras.Input((size, size, 3))
     pooled = layers.GlobalAveragePooling2D()(body(inputs, training=False))
     nested = keras.Model(inputs, layers.Dense(4)(layers.Dropout(0.2)(pooled)))
-    nested_view = check(nested, images)
+    nested_view = split(nested)
     assert nested_view.feature_layer == view.feature_layer
     assert nested_view.closed_form
+    check_pass(nested_view, images)
+
+
+def check_pass(view, images):
+    """One pass: eager convolutions of ConvNeXt are compiled at every call."""
+    maps, _, outputs = explained_pass(view, tf.constant(images))
+    np.testing.assert_array_equal(outputs, view.model(images))
+    assert maps.shape[:2] == (2, 1)
+    assert np.all((maps >= 0.0) & (maps <= 1.0))
+
+
+def test_explains_an_application_as_backbone():
+    backbone = keras.applications.MobileNetV2(
+        weights=None, include_top=False, input_shape=(64, 64, 3), alpha=0.35
+    )
+    head = [layers.GlobalAveragePooling2D(), layers.Dense(4)]
+    model = keras.Sequential([keras.Input((64, 64, 3)), backbone, *head])
+    assert check(model, random_images(64)).feature_layer == "out_relu"
 
 
 def test_nested_two_levels_deep():

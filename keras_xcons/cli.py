@@ -1,0 +1,223 @@
+"""The command `keras-xcons`: flags in, one call of the package, an exit code out.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+import dataclasses
+import json
+import sys
+import typing
+
+from absl import flags
+
+from keras_xcons import checks, explainers, models, recipes, zoo
+from keras_xcons.recipes import TrainOptions
+
+_USAGE = """Usage: keras-xcons COMMAND [FLAGS]
+
+Commands:
+  list [PATTERN]                list published models and architectures
+  info MODEL                    show the card of a published model
+  train                         train plainly and by XCons, compare, write all
+  explain IMAGE... --model M    write heatmaps over image files
+
+keras-xcons COMMAND --help shows the flags of a command."""
+
+
+def run():
+    """Runs the command line of this process and exits with its code."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments):
+    """Runs one command.
+
+    Args:
+        arguments: List of strings, what follows `keras-xcons`.
+
+    Returns:
+        The exit code.
+
+    Example:
+
+    >>> main(["list", "small_cnn*"])
+    """
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_USAGE)
+        return 0 if arguments else 2
+    name, *rest = arguments
+    if name not in _COMMANDS:
+        return _fail("", checks.unknown("command", name, _COMMANDS), 2)
+    function, define = _COMMANDS[name]
+    values = flags.FlagValues()
+    flags.DEFINE_bool("debug", False, "Show the traceback of an error.", values)
+    flags.DEFINE_bool("help", False, "Show this help.", values, short_name="h")
+    define(values)
+    try:
+        positional = values([name, *rest])[1:]
+    except flags.Error as error:
+        return _fail(name, f"{error} (see keras-xcons {name} --help)", 2)
+    if values.help:
+        print(f"{function.__doc__.rstrip()}\n\nFlags:")
+        print(_flag_help(values))
+        return 0
+    try:
+        return function(values, positional)
+    except KeyboardInterrupt:
+        return _fail(name, "interrupted", 130)
+    except _UsageError as error:
+        return _fail(name, f"{error} (see keras-xcons {name} --help)", 2)
+    except Exception as error:
+        if values.debug:
+            raise
+        lines = str(error).strip().splitlines() or [""]
+        return _fail(name, lines[0] or type(error).__name__, 1)
+
+
+class _UsageError(Exception):
+    """What was typed does not fit the command."""
+
+
+def _fail(command, message, code):
+    print(f"keras-xcons {command}".rstrip() + f": error: {message}", file=sys.stderr)
+    return code
+
+
+def _flag_help(values):
+    """Every flag with its default, one paragraph each."""
+    lines = []
+    for name in sorted(values):
+        flag = values[name]
+        if name != flag.name:  # the short form of another one
+            continue
+        short = f"-{flag.short_name}, " if flag.short_name else ""
+        switch = "[no]" if flag.boolean else ""
+        accepted = getattr(flag.parser, "enum_values", None)
+        kinds = f" One of {', '.join(accepted)}." if accepted else ""
+        lines.append(f"  {short}--{switch}{name}")
+        lines.append(f"      {flag.help}{kinds} (default: {flag.default})")
+    return "\n".join(lines)
+
+
+# list
+
+
+def _no_flags(values):
+    del values
+
+
+def _list(values, positional):
+    """Lists published models and the architectures that `train` knows.
+
+    keras-xcons list [PATTERN]     PATTERN may hold *, ? and [...]
+    """
+    del values
+    if len(positional) > 1:
+        raise _UsageError("list takes one pattern")
+    pattern = positional[0] if positional else "*"
+    found = zoo.list_models(pattern)
+    print(f"Published models ({len(found)}):")
+    for name in found:
+        card = zoo.model_card(name)
+        print(f"  {name:28} {card['parameters']:>11,} parameters  {card['method']}")
+    if not positional:
+        print("Architectures:\n  " + ", ".join(models.architectures()))
+        print("Explanation methods:\n  " + ", ".join(explainers.methods()))
+    return 0
+
+
+# info
+
+
+def _info(values, positional):
+    """Shows the card of a published model as JSON.
+
+    keras-xcons info MODEL     MODEL is a name of `list`, or a folder with a card
+    """
+    del values
+    if len(positional) != 1:
+        raise _UsageError("info takes the name of one model")
+    print(json.dumps(zoo.model_card(positional[0]), indent=2))
+    return 0
+
+
+# train
+
+
+def _train_flags(values):
+    kinds = typing.get_type_hints(TrainOptions)
+    for field in dataclasses.fields(TrainOptions):
+        text, choices = field.metadata["help"], field.metadata["choices"]
+        members = typing.get_args(kinds[field.name]) or (kinds[field.name],)
+        if choices:
+            flags.DEFINE_enum(field.name, field.default, choices, text, values)
+        else:
+            define = _DEFINE[members[0]]
+            define(field.name, field.default, text, flag_values=values)
+
+
+_DEFINE = {
+    bool: flags.DEFINE_bool,
+    float: flags.DEFINE_float,
+    int: flags.DEFINE_integer,
+    str: flags.DEFINE_string,
+}
+
+
+def _train(values, positional):
+    """Trains a classifier plainly and by XCons from the same start, and compares.
+
+    Without flags: a small CNN on the generated shapes set. Both models, metrics.json
+    and a picture of their heatmaps are written into the output folder. A run that was
+    stopped goes on when the same command is given again.
+
+    keras-xcons train
+    keras-xcons train --dataset path/to/tfds/1.0.0 --model mobilenet_v2 --weights FILE
+    """
+    if positional:
+        raise _UsageError(f"train takes flags only, not {positional[0]!r}")
+    names = [field.name for field in dataclasses.fields(TrainOptions)]
+    recipes.train(TrainOptions(**{name: values[name].value for name in names}))
+    return 0
+
+
+# explain
+
+
+def _explain_flags(values):
+    flags.DEFINE_string("model", None, "Published model, or .keras file.", values)
+    flags.DEFINE_string(
+        "output", "heatmaps", "Folder for the pictures.", values, short_name="o"
+    )
+    flags.DEFINE_enum(
+        "method", "gradcam++", explainers.methods(), "Explanation method.", values
+    )
+    flags.DEFINE_string(
+        "label", None, "Class to explain, by index or name. Default: predicted.", values
+    )
+
+
+def _explain(values, positional):
+    """Writes a picture with its heatmap for each image file.
+
+    keras-xcons explain IMAGE... --model MODEL -o FOLDER
+    """
+    if not positional:
+        raise _UsageError("explain takes one or more image files")
+    if values.model is None:
+        raise _UsageError("explain needs --model")
+    folder = recipes.writable_folder(values.output)
+    failed = recipes.explain_files(
+        values.model, positional, folder, values.method, values.label
+    )
+    for path, reason in failed:
+        _fail("explain", f"{path}: {reason}", 1)
+    return 1 if failed else 0
+
+
+_COMMANDS = {
+    "explain": (_explain, _explain_flags),
+    "info": (_info, _no_flags),
+    "list": (_list, _no_flags),
+    "train": (_train, _train_flags),
+}

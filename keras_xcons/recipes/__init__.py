@@ -1,0 +1,17 @@
+"""Recipes: whole training runs, from data to figures and models on disk."""
+
+from keras_xcons.recipes.arms import Experiment
+from keras_xcons.recipes.compare import table, train
+from keras_xcons.recipes.explain import explain_files, open_model
+from keras_xcons.recipes.files import writable_folder
+from keras_xcons.recipes.options import TrainOptions
+
+__all__ = [
+    "Experiment",
+    "TrainOptions",
+    "explain_files",
+    "open_model",
+    "table",
+    "train",
+    "writable_folder",
+]

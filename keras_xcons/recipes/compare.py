@@ -1,0 +1,259 @@
+"""The job of `keras-xcons train`: runs from one start, evaluated side by side."""
+
+import dataclasses
+import pathlib
+import platform
+import shutil
+import subprocess
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_xcons import evaluation, explainers, plotting
+from keras_xcons.recipes import files
+from keras_xcons.recipes.arms import Experiment
+from keras_xcons.version import __version__
+
+# What the table shows of each figure, and the paired difference of two splits.
+_LABELS = {
+    "accuracy": "accuracy",
+    "pointing_game": "pointing game",
+    "energy_pointing_game": "energy inside",
+}
+_BACKGROUND_GAP = ("mixed_same", "mixed_rand")
+_PICTURES = 6
+
+
+def train(options, report=print):
+    """Trains a classifier plainly and by XCons, evaluates both, and writes it all.
+
+    With pretrained weights a linear probe comes first, and both runs start from it.
+    A run that was stopped goes on where it was when it is called again with the same
+    options: finished runs are not repeated, the unfinished one continues after its
+    last whole epoch.
+
+    Written into `options.output`: `<run>.keras` for each run (`probe`, `plain`,
+    `xcons`), `metrics.json`, and `heatmaps.png`, the same images under each model.
+
+    Args:
+        options: `TrainOptions`.
+        report: Function that is told each line for the user. Defaults to `print`.
+
+    Returns:
+        Dict of the written `metrics.json`.
+
+    Raises:
+        ValueError, TypeError, OSError: The data, weights or output folder will not
+            do; found out before any training.
+
+    Example:
+
+    >>> metrics = train(TrainOptions(epochs=2, output="/tmp/run"))
+    >>> metrics["runs"]["xcons"]["original"]["accuracy"]["value"]
+    """
+    experiment = Experiment(options)
+    splits = experiment.test_splits
+    folder = files.writable_folder(options.output)
+    progress = _Progress(folder, options)
+    if progress.found:
+        report(f"Continuing the unfinished run in {folder}")
+
+    trained = {}
+    for run in ("probe", "plain", "xcons") if options.weights else ("plain", "xcons"):
+        report(f"\n{_heading(run, options)}: {_PURPOSE[run]}")
+        trained[run] = progress.resume(run, getattr(experiment, run))
+        if run == "probe":
+            experiment.start_from(trained[run])
+
+    report("\nEvaluating")
+    values = {
+        run: {split: _measure(experiment, model, split) for split in splits}
+        for run, model in trained.items()
+    }
+    metrics = _metrics(options, experiment, values)
+    files.write_json(folder / "metrics.json", metrics)
+    _picture(experiment, trained, options, folder / "heatmaps.png")
+    progress.done()
+    report("")
+    for line in table(metrics):
+        report(line)
+    report(f"\nWritten to {folder}: " + ", ".join(_written(trained)))
+    return metrics
+
+
+_PURPOSE = {
+    "probe": "the last layer alone, on frozen features",
+    "plain": "all layers, every sample alike",
+    "xcons": "all layers, samples weighted by explanation consistency",
+}
+
+
+def table(metrics):
+    """The runs side by side as lines of text, with 95 % intervals.
+
+    Args:
+        metrics: Dict as `train` returns it.
+
+    Returns:
+        List of strings.
+    """
+    runs = metrics["runs"]
+    heads = [metrics["headings"][run] for run in runs]
+    rows = []
+    for split in metrics["splits"]:
+        for name, label in _LABELS.items():
+            if name in next(iter(runs.values()))[split]:
+                cells = [runs[run][split][name] for run in runs]
+                rows.append((split, label, cells))
+    if metrics["background_gap"]:
+        gaps = list(metrics["background_gap"].values())
+        rows.append(("BG-gap", "lower is better", gaps))
+    lines = [f"{'':11} {'':15} " + " ".join(f"{head:>22}" for head in heads)]
+    for split, label, cells in rows:
+        texts = [
+            f"{100 * c['value']:5.1f}  [{100 * c['low']:5.1f}, {100 * c['high']:5.1f}]"
+            for c in cells
+        ]
+        lines.append(f"{split:11} {label:15} " + " ".join(f"{t:>22}" for t in texts))
+    count = next(iter(runs.values()))[metrics["splits"][0]]["accuracy"]["n"]
+    lines.append(
+        f"percent, [95 % bootstrap interval], n = {count} images a split, "
+        f"seed {metrics['options']['seed']}"
+    )
+    return lines
+
+
+class _Progress:
+    """What of a run is done already, in the folder `unfinished` of its output."""
+
+    def __init__(self, folder, options):
+        self._output = folder
+        self._folder = folder / "unfinished"
+        wanted = {k: v for k, v in dataclasses.asdict(options).items() if k != "output"}
+        written = self._folder / "options.json"
+        self.found = written.exists() and files.read_json(written) == wanted
+        if not self.found:
+            # Another run's remains would be continued with other settings.
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir()
+            files.write_json(written, wanted)
+
+    def resume(self, run, function):
+        """The model of a run: loaded if it is finished, else trained on."""
+        path = self._output / f"{run}.keras"
+        finished = self._folder / f"{run}.finished"
+        if finished.exists() and path.exists():
+            return keras.saving.load_model(path, compile=False)
+        backup = self._folder / run
+        model = function() if run == "probe" else function([_backup(backup)])[0]
+        files.save_model(model, path)
+        finished.touch()
+        return model
+
+    def done(self):
+        shutil.rmtree(self._folder)
+
+
+def _backup(folder):
+    return keras.callbacks.BackupAndRestore(folder, delete_checkpoint=False)
+
+
+def _heading(run, options):
+    if run != "xcons":
+        return run
+    return f"XCons ({options.control})" if options.control else "XCons"
+
+
+def _measure(experiment, model, split):
+    data = experiment.test_data(split)
+    return evaluation.measure(model, data, experiment.info.annotations, verbose=1)
+
+
+def _metrics(options, experiment, values):
+    """Everything measured, with what it was measured on and by."""
+    first, second = _BACKGROUND_GAP
+    gaps = {}
+    for run, found in values.items():
+        if first in found:
+            # The images of both splits show the same objects, so the gap is paired.
+            gap = found[first]["accuracy"] - found[second]["accuracy"]
+            gaps[run] = evaluation.summarize(gap, options.seed)
+    plain = values["plain"]
+    return {
+        "options": dataclasses.asdict(options),
+        "splits": list(experiment.test_splits),
+        "headings": {run: _heading(run, options) for run in values},
+        "runs": _summaries(values, options.seed),
+        "background_gap": gaps,
+        "xcons_minus_plain": {
+            split: {
+                name: evaluation.summarize(value - plain[split][name], options.seed)
+                for name, value in found.items()
+            }
+            for split, found in values["xcons"].items()
+        },
+        "heatmaps": "Grad-CAM++ of the label",
+        "interval": "95 % percentile bootstrap over images",
+        "seed": options.seed,
+        "commit": _commit(),
+        "versions": {
+            "keras_xcons": __version__,
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _summaries(values, seed):
+    return {
+        run: {
+            split: {name: evaluation.summarize(v, seed) for name, v in found.items()}
+            for split, found in splits.items()
+        }
+        for run, splits in values.items()
+    }
+
+
+def _commit():
+    """The commit of the checkout this package runs from, or `None`."""
+    here = pathlib.Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _picture(experiment, trained, options, path):
+    """Draws the same test images under every model."""
+    images, labels, annotation = _samples(experiment)
+    maps = {
+        _heading(run, options): explainers.explain(model, images, labels)
+        for run, model in trained.items()
+    }
+    titles = [experiment.info.class_names[label] for label in labels]
+    where = {} if annotation is None else {experiment.info.annotations: annotation}
+    plotting.save(plotting.comparison(images, maps, titles, **where), path)
+
+
+def _samples(experiment):
+    """A few test images of different classes, from the hardest split."""
+    images, labels, annotations = [], [], []
+    for batch in experiment.test_data(experiment.test_splits[-1]).unbatch():
+        label = batch[1].numpy()
+        label = int(np.argmax(label)) if label.ndim else int(label)
+        if label in labels:
+            continue
+        images.append(batch[0].numpy())
+        labels.append(label)
+        annotations += [part.numpy() for part in batch[2:]]
+        if len(images) == _PICTURES:
+            break
+    return np.stack(images), labels, np.stack(annotations) if annotations else None
+
+
+def _written(trained):
+    return [*(f"{run}.keras" for run in trained), "metrics.json", "heatmaps.png"]

@@ -1,0 +1,93 @@
+"""Files of a run: written whole or not at all, refused before any work."""
+
+import json
+import os
+import pathlib
+import tempfile
+
+
+def writable_folder(path):
+    """Makes sure that files can be written into a folder, and makes the folder.
+
+    Args:
+        path: The folder. Its parents are made as well.
+
+    Returns:
+        `pathlib.Path` of the folder.
+
+    Raises:
+        OSError: The folder cannot be made or written to.
+
+    Example:
+
+    >>> folder = writable_folder("xcons_run")
+    """
+    folder = pathlib.Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Permissions alone do not tell: a file system can be read-only, or full.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"The output folder must be a folder that can be written to "
+            f"({error.strerror}). Received: output={str(path)!r}"
+        ) from error
+    return folder
+
+
+def write_json(path, content):
+    """Writes plain values as JSON, whole or not at all.
+
+    Args:
+        path: The file. Its folder must exist.
+        content: Dict of plain values.
+
+    Example:
+
+    >>> write_json("xcons_run/metrics.json", {"n": 3})
+    """
+    path = pathlib.Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def read_json(path):
+    """Reads a JSON file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What it holds, or `None` if it is no JSON.
+
+    Example:
+
+    >>> read_json("xcons_run/metrics.json")
+    {'n': 3}
+    """
+    try:
+        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+
+
+def save_model(model, path):
+    """Saves a model as `.keras`, whole or not at all.
+
+    Args:
+        model: A `keras.Model`.
+        path: The file, ending in `.keras`. Its folder must exist.
+
+    Example:
+
+    >>> save_model(model, "xcons_run/xcons.keras")
+    """
+    path = pathlib.Path(path)
+    unfinished = path.with_name(f"unfinished_{os.getpid()}_{path.name}")
+    try:
+        model.save(unfinished)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

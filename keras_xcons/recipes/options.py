@@ -1,0 +1,145 @@
+"""The settings of a training run: one table for flags, defaults and documentation."""
+
+import dataclasses
+
+from keras_xcons import checks, data, models
+from keras_xcons.training.options import (
+    ATTACKS,
+    CONTROLS,
+    SCHEDULES,
+    XConsOptions,
+)
+
+
+def _option(default, help, choices=None):
+    return dataclasses.field(
+        default=default, metadata={"help": help, "choices": choices}
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """What `keras-xcons train` takes; each field is a flag.
+
+    Raises:
+        TypeError: A number is no number.
+        ValueError: A name is unknown or a number is out of range.
+        FileNotFoundError: The weights file does not exist.
+    """
+
+    dataset: str = _option(
+        "shapes",
+        "Data set: a name (shapes, a TFDS name), a TFDS directory, or a folder of "
+        "class folders.",
+    )
+    model: str = _option("small_cnn", "Architecture, see `keras-xcons list`.")
+    weights: str | None = _option(
+        None,
+        "File of pretrained weights for the backbone (keras.applications, no top). "
+        "With it, a linear probe is trained first and both runs start from it.",
+    )
+    output: str = _option("xcons_run", "Folder for the models, figures and picture.")
+    epochs: int = _option(10, "Epochs of each run.")
+    image_size: int | None = _option(
+        None, "Height and width in pixels. Default: 64 for shapes, else 224."
+    )
+    batch_size: int | None = _option(
+        None, "Images a step. Default: 64 for shapes, else 16."
+    )
+    learning_rate: float | None = _option(
+        None,
+        "Peak learning rate of AdamW. Default: 3e-5 with pretrained weights, else "
+        "2e-3.",
+    )
+    schedule: str = _option("batch", "When a sample's weight is measured.", SCHEDULES)
+    control: str | None = _option(
+        None, "Replaces the weighting, to see what it is worth.", CONTROLS[1:]
+    )
+    attack: str = _option("fgsm", "Attack on the background.", ATTACKS)
+    epsilon: float = _option(4.0, "Strength of the attack, in 0..255.")
+    threshold: float = _option(
+        0.5, "Background is where the heatmap is below this share of its maximum."
+    )
+    consistency_loss: float = _option(
+        0.0, "Factor of an explicit consistency loss beside the weights."
+    )
+    warmup_epochs: int = _option(0, "Epochs with all weights 1.")
+    augment: bool = _option(False, "Flip, shift and crop the training images.")
+    num_samples: int | None = _option(
+        None, "Training images of the shapes set. Default: 4000."
+    )
+    seed: int = _option(0, "Seed of weights, order and augmentation.")
+
+    def __post_init__(self):
+        if self.model not in models.architectures():
+            raise ValueError(
+                checks.unknown("model", self.model, models.architectures())
+            )
+        if self.num_samples is not None and not self.is_shapes:
+            raise ValueError(
+                "`num_samples` is for the shapes set, whose size is the caller's "
+                f"choice. Received: num_samples={self.num_samples} with "
+                f"dataset={self.dataset!r}"
+            )
+        checks.within("epochs", self.epochs, 1, None)
+        checks.within("seed", self.seed, 0, 2**31 - 1)
+        for name in ("image_size", "batch_size", "num_samples"):
+            if getattr(self, name) is not None:
+                checks.within(name, getattr(self, name), 1, None)
+        if self.learning_rate is not None:
+            checks.within("learning_rate", self.learning_rate, 0.0, None, False)
+        XConsOptions(**self.method(num_samples=1, multi_label=False))
+
+    @property
+    def is_shapes(self):
+        """Whether the data set is the generated one."""
+        return self.dataset == "shapes"
+
+    @property
+    def size(self):
+        """Height and width of the images in pixels."""
+        return self.image_size or (64 if self.is_shapes else 224)
+
+    @property
+    def batch(self):
+        """Images a step."""
+        return self.batch_size or (64 if self.is_shapes else 16)
+
+    @property
+    def rate(self):
+        """Peak learning rate."""
+        return self.learning_rate or (2e-3 if self.weights is None else 3e-5)
+
+    @property
+    def dataset_options(self):
+        """What the shapes set takes beside what every data set takes."""
+        return {"num_samples": self.num_samples} if self.num_samples else {}
+
+    def load(self, split, **arguments):
+        """The batched data set of a split, see `keras_xcons.data.load`."""
+        # Only the training set has the caller's size.
+        options = self.dataset_options if split == "train" else {}
+        return data.load(
+            self.dataset,
+            split,
+            image_size=self.size,
+            batch_size=self.batch,
+            seed=self.seed,
+            **options,
+            **arguments,
+        )
+
+    def method(self, num_samples, multi_label):
+        """The arguments of `XConsModel`, beside the classifier."""
+        return {
+            "schedule": self.schedule,
+            "num_samples": num_samples,
+            "control": self.control,
+            "multi_label": multi_label,
+            "threshold": self.threshold,
+            "attack": self.attack,
+            "epsilon": self.epsilon,
+            "consistency_loss": self.consistency_loss,
+            "warmup_epochs": self.warmup_epochs,
+            "seed": self.seed,
+        }
