@@ -15,7 +15,7 @@ _RESAMPLES = 2000
 _CONFIDENCE = 0.95
 
 
-def measure(model, dataset, annotations=None, verbose=0):
+def measure(model, dataset, annotations=None, tolerance=15, verbose=0):
     """Measures every image of a data set.
 
     The map of the image's own label is measured, by Grad-CAM++; for several labels,
@@ -28,6 +28,7 @@ def measure(model, dataset, annotations=None, verbose=0):
             with `annotations=True`.
         annotations: `"boxes"` or `"masks"`, what the third part is, or `None` where
             there is none.
+        tolerance: Of the pointing game, in pixels. Defaults to 15.
         verbose: 1 to show a progress bar. Defaults to 0.
 
     Returns:
@@ -60,7 +61,9 @@ def measure(model, dataset, annotations=None, verbose=0):
         if annotations is not None:
             where = {annotations: rest[0].numpy()}
             heatmaps = tf.image.resize(maps[..., None], images.shape[1:3])[..., 0]
-            values["pointing_game"] = pointing_game(heatmaps.numpy(), **where)
+            values["pointing_game"] = pointing_game(
+                heatmaps.numpy(), tolerance=tolerance, **where
+            )
             energy = energy_pointing_game(heatmaps.numpy(), **where)
             values["energy_pointing_game"] = energy
         for name, column in values.items():

@@ -63,7 +63,7 @@ class Experiment:
         return self.options.load(
             "train",
             shuffle=True,
-            augment=self.options.augment,
+            augment=self.options.augments,
             cache=True,
             **arguments,
         )
@@ -105,8 +105,11 @@ class Experiment:
         Returns:
             The classifier, and the history of the fit, a dict of lists.
         """
-        model = self.start()
-        return model, self._fit(model, self.train_data(), callbacks)
+        model, trained = self.start(), self.start()
+        history = self._fit(model, self.train_data(), callbacks)
+        # Without the optimizer, whose state would triple the saved file.
+        trained.set_weights(model.get_weights())
+        return trained, history
 
     def xcons(self, callbacks=(), **overrides):
         """Trains the classifier by XCons, or by one of its controls.

@@ -1,6 +1,7 @@
 """The job of `keras-xcons train`: runs from one start, evaluated side by side."""
 
 import dataclasses
+import json
 import pathlib
 import platform
 import shutil
@@ -14,6 +15,7 @@ from keras_xcons import evaluation, explainers, plotting
 from keras_xcons.recipes import files
 from keras_xcons.recipes.arms import Experiment
 from keras_xcons.version import __version__
+from keras_xcons.zoo.store import write_json
 
 # What the table shows of each figure, and the paired difference of two splits.
 _LABELS = {
@@ -72,7 +74,7 @@ def train(options, report=print):
         for run, model in trained.items()
     }
     metrics = _metrics(options, experiment, values)
-    files.write_json(folder / "metrics.json", metrics)
+    write_json(folder / "metrics.json", metrics)
     _picture(experiment, trained, options, folder / "heatmaps.png")
     progress.done()
     report("")
@@ -132,12 +134,12 @@ class _Progress:
         self._folder = folder / "unfinished"
         wanted = {k: v for k, v in dataclasses.asdict(options).items() if k != "output"}
         written = self._folder / "options.json"
-        self.found = written.exists() and files.read_json(written) == wanted
+        self.found = _read(written) == wanted
         if not self.found:
             # Another run's remains would be continued with other settings.
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir()
-            files.write_json(written, wanted)
+            write_json(written, wanted)
 
     def resume(self, run, function):
         """The model of a run: loaded if it is finished, else trained on."""
@@ -155,6 +157,14 @@ class _Progress:
         shutil.rmtree(self._folder)
 
 
+def _read(path):
+    """What a JSON file holds, or `None` where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def _backup(folder):
     return keras.callbacks.BackupAndRestore(folder, delete_checkpoint=False)
 
@@ -166,8 +176,13 @@ def _heading(run, options):
 
 
 def _measure(experiment, model, split):
-    data = experiment.test_data(split)
-    return evaluation.measure(model, data, experiment.info.annotations, verbose=1)
+    return evaluation.measure(
+        model,
+        experiment.test_data(split),
+        experiment.info.annotations,
+        experiment.options.tolerance,
+        verbose=1,
+    )
 
 
 def _metrics(options, experiment, values):
@@ -194,6 +209,7 @@ def _metrics(options, experiment, values):
             for split, found in values["xcons"].items()
         },
         "heatmaps": "Grad-CAM++ of the label",
+        "pointing_tolerance_pixels": options.tolerance,
         "interval": "95 % percentile bootstrap over images",
         "seed": options.seed,
         "commit": _commit(),

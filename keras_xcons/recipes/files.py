@@ -1,6 +1,5 @@
 """Files of a run: written whole or not at all, refused before any work."""
 
-import json
 import os
 import pathlib
 import tempfile
@@ -34,43 +33,6 @@ def writable_folder(path):
             f"({error.strerror}). Received: output={str(path)!r}"
         ) from error
     return folder
-
-
-def write_json(path, content):
-    """Writes plain values as JSON, whole or not at all.
-
-    Args:
-        path: The file. Its folder must exist.
-        content: Dict of plain values.
-
-    Example:
-
-    >>> write_json("xcons_run/metrics.json", {"n": 3})
-    """
-    path = pathlib.Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
-
-
-def read_json(path):
-    """Reads a JSON file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        What it holds, or `None` if it is no JSON.
-
-    Example:
-
-    >>> read_json("xcons_run/metrics.json")
-    {'n': 3}
-    """
-    try:
-        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except ValueError:
-        return None
 
 
 def save_model(model, path):

@@ -64,7 +64,10 @@ class TrainOptions:
         0.0, "Factor of an explicit consistency loss beside the weights."
     )
     warmup_epochs: int = _option(0, "Epochs with all weights 1.")
-    augment: bool = _option(False, "Flip, shift and crop the training images.")
+    augment: bool | None = _option(
+        None,
+        "Flip, shift and crop the training images. Default: with pretrained weights.",
+    )
     num_samples: int | None = _option(
         None, "Training images of the shapes set. Default: 4000."
     )
@@ -109,6 +112,16 @@ class TrainOptions:
     def rate(self):
         """Peak learning rate."""
         return self.learning_rate or (2e-3 if self.weights is None else 3e-5)
+
+    @property
+    def augments(self):
+        """Whether the training images are augmented."""
+        return self.weights is not None if self.augment is None else self.augment
+
+    @property
+    def tolerance(self):
+        """Tolerance of the pointing game in pixels: 15 at 224, in proportion."""
+        return round(15 * self.size / 224)
 
     @property
     def dataset_options(self):
