@@ -5,7 +5,7 @@
 Every variant of a group is timed in turn, round after round, so that a machine that
 slows down slows all of them; a ratio is the median over rounds of the ratio within
 a round. Memory is the peak resident size of a process of its own that does nothing
-else. `--data` times the generation of the shapes set.
+else, and the import is timed in fresh processes.
 """
 
 import csv
@@ -25,8 +25,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("models", ["mobilenet_v2", "resnet50"], "Architectures to time.")
 flags.DEFINE_list(
     "groups",
-    ["training", "heatmaps", "memory", "data"],
-    "What to measure: training, heatmaps, memory, data.",
+    ["training", "heatmaps", "memory", "data", "import"],
+    "What to measure: training, heatmaps, memory, data, import.",
 )
 flags.DEFINE_integer("image_size", 128, "Height and width of the images in pixels.")
 flags.DEFINE_integer("batch_size", 16, "Images a step.")
@@ -233,6 +233,38 @@ def shapes_rate():
     }
 
 
+def rows_of_group(group):
+    """The rows of one group of measurements."""
+    if group == "data":
+        return shapes_rate()
+    if group == "import":
+        return import_seconds()
+    measure = {"training": training, "heatmaps": heatmaps, "memory": memory}[group]
+    return (row for model in FLAGS.models for row in measure(model))
+
+
+def import_seconds():
+    """What `import keras_xcons` costs on top of Keras and TensorFlow."""
+    code = (
+        "import time, tensorflow, keras; start = time.perf_counter(); "
+        "import keras_xcons; print(time.perf_counter() - start)"
+    )
+    seconds = []
+    for _ in range(5):
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        seconds.append(float(done.stdout.splitlines()[-1]))
+    yield {
+        "group": "import",
+        "model": "keras_xcons",
+        "variant": "over keras",
+        "median": round(statistics.median(seconds), 2),
+        "unit": "s",
+        "n": len(seconds),
+        "limit": "<= 0.5",
+    }
+
+
 def main(argv):
     """Measures, prints and writes the table."""
     del argv
@@ -241,13 +273,7 @@ def main(argv):
         return
     rows = []
     for group in FLAGS.groups:
-        measure = {"training": training, "heatmaps": heatmaps, "memory": memory}
-        found = (
-            shapes_rate()
-            if group == "data"
-            else (row for model in FLAGS.models for row in measure[group](model))
-        )
-        for row in found:
+        for row in rows_of_group(group):
             rows.append(row)
             values = [f"{row.get(key, '')!s:>12}" for key in COLUMNS]
             print("  ".join(values), flush=True)
