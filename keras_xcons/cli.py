@@ -70,12 +70,19 @@ def main(arguments):
     except Exception as error:
         if values.debug:
             raise
-        lines = str(error).strip().splitlines() or [""]
-        return _fail(name, lines[0] or type(error).__name__, 1)
+        return _fail(name, _first_line(error) or type(error).__name__, 1)
 
 
 class _UsageError(Exception):
     """What was typed does not fit the command."""
+
+
+def _first_line(error):
+    """The line that says what went wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # TensorFlow puts what was raised in a traced function below its own words.
+    traced = lines and lines[0] == "in user code:"
+    return (lines[-1] if traced else lines[0]) if lines else ""
 
 
 def _fail(command, message, code):

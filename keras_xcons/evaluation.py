@@ -50,7 +50,9 @@ def measure(model, dataset, annotations=None, tolerance=15, verbose=0):
     """
     view = split(model)
     explain = tf.function(
-        lambda images, labels: _explain(view, images, labels), reduce_retracing=True
+        lambda images, labels: _explain(view, images, labels),
+        reduce_retracing=True,
+        autograph=False,
     )
     columns = {}
     progress = keras.utils.Progbar(_length(dataset), verbose=verbose)

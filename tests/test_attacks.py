@@ -116,6 +116,20 @@ def test_random_start_repeats_by_seed(images, mask, slope):
     assert np.mean(start((3, 4))[inside] != images[inside]) > 0.8
 
 
+def test_every_step_sees_the_image_outside_the_mask(images, mask, slope):
+    seen = []
+
+    def gradient(attacked):
+        seen.append(np.array(attacked))
+        return slope[1](attacked)
+
+    pgd(images, gradient, 4.0, 1.0, 3, mask, (0, 1))
+    outside = np.broadcast_to(mask, SHAPE) == 0
+    assert len(seen) == 3
+    for attacked in seen:
+        np.testing.assert_array_equal(attacked[outside], images[outside])
+
+
 def test_attacks_run_in_a_graph(images, mask, slope):
     attack = tf.function(lambda x: pgd(x, slope[1], 4.0, 1.0, 3, mask, (0, 1)))
     expected = pgd(images, slope[1], 4.0, 1.0, 3, mask, (0, 1))

@@ -98,7 +98,9 @@ def explain(
     images = checks.image_batch(images, view.input_shape)
     if labels is not None:
         labels = checks.class_labels(labels, len(images), view.num_classes)
-    explainer = _METHODS[method](view)
+    if method not in view.explainers:
+        view.explainers[method] = _METHODS[method](view)
+    explainer = view.explainers[method]
     maps = []
     for start in range(0, len(images), batch_size):
         part = slice(start, start + batch_size)

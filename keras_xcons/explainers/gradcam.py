@@ -107,7 +107,7 @@ class GradCAMPlusPlus:
 
     def __init__(self, view):
         self._view = view
-        self._compute = tf.function(self._maps, reduce_retracing=True)
+        self._compute = tf.function(self._maps, reduce_retracing=True, autograph=False)
 
     def __call__(self, images, labels=None):
         return self._compute(images, labels)

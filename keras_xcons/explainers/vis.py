@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_xcons import checks
 from keras_xcons.layers import Logits, scale_to_one
 from keras_xcons.models.flatten import unique_names
 
@@ -153,6 +154,9 @@ class ScoreCAM(_VisExplainer):
             image (known as Faster Score-CAM), or `None` for all of them. Defaults
             to `None`.
 
+    Raises:
+        ValueError: The features do not have that many channels.
+
     Reference:
         [Wang et al., 2019](https://arxiv.org/abs/1910.01279)
     """
@@ -160,6 +164,9 @@ class ScoreCAM(_VisExplainer):
     _path = ("scorecam", "Scorecam")
 
     def __init__(self, view, max_channels=None):
+        if max_channels is not None:
+            channels = view.flat.outputs[0].shape[-1]
+            checks.within("max_channels", max_channels, 1, channels)
         super().__init__(view)
         self._max_channels = max_channels
 
@@ -202,11 +209,16 @@ class SmoothGrad(Saliency):
             range, `max - min`. Defaults to 0.2.
         seed: Integer that the noise is drawn with. Defaults to 0.
 
+    Raises:
+        ValueError: `samples` is below 1, or `noise` below 0.
+
     Reference:
         [Smilkov et al., 2017](https://arxiv.org/abs/1706.03825)
     """
 
     def __init__(self, view, samples=20, noise=0.2, seed=0):
+        checks.within("samples", samples, 1, None)
+        checks.within("noise", noise, 0.0, None)
         super().__init__(view)
         self._samples = samples
         self._noise = noise

@@ -6,12 +6,16 @@ import keras
 import tensorflow as tf
 
 from keras_xcons import data, models
+from keras_xcons.callbacks import EpochReweighting
 from keras_xcons.training import XConsModel
 
 # The probe sees features of fixed size, so that its settings need no tuning.
 _PROBE_EPOCHS = 100
 _PROBE_RATE = 1e-3
 _WEIGHT_DECAY = 1e-4
+
+# `fit` makes an iterator as an epoch begins and, unused, another one as it ends.
+_ITERATORS_AN_EPOCH = 2
 
 
 class Experiment:
@@ -125,6 +129,13 @@ class Experiment:
         arguments = self.options.method(count, self.info.multi_label)
         trainer = XConsModel(self.start(), **{**arguments, **overrides})
         ids = trainer.options.uses_table
+        if trainer.options.schedule == "epoch":
+            # Data of its own: a sweep over the training set would draw its order
+            # anew, and the runs would no longer see the same.
+            swept = self.options.load("train", sample_ids=True, cache=True)
+            sweep = EpochReweighting(swept, trainer.options.sweep_every)
+            # First, so that a backup made at the end of the epoch holds the sweep.
+            callbacks = [sweep, *callbacks]
         history = self._fit(trainer, self.train_data(sample_ids=ids), callbacks)
         return trainer.classifier, history
 
@@ -142,10 +153,12 @@ class Experiment:
             self._loss(),
             metrics=["binary_accuracy" if self.info.multi_label else "accuracy"],
         )
-        epochs = self.options.epochs
         # The dataset shuffles itself; Keras warns if it is asked to do that as well.
         fit = model.fit(
-            dataset, epochs=epochs, callbacks=list(callbacks), shuffle=False
+            dataset,
+            epochs=self.options.epochs,
+            callbacks=[*callbacks, _Forward(dataset)],
+            shuffle=False,
         )
         return fit.history
 
@@ -153,3 +166,21 @@ class Experiment:
         if self.info.multi_label:
             return keras.losses.BinaryCrossentropy(from_logits=True)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+class _Forward(keras.callbacks.Callback):
+    """Moves the data of a continued run on to the epoch that it goes on with.
+
+    Each iterator over a shuffled data set draws another order, and augmentation; a
+    continued run would begin with those of the first epoch again.
+    """
+
+    def __init__(self, dataset):
+        super().__init__()
+        self._dataset = dataset
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for _ in range(_ITERATORS_AN_EPOCH * (epoch - self._epoch)):
+            iter(self._dataset)  # reads nothing yet
+        self._epoch = epoch + 1

@@ -1,8 +1,10 @@
 """The settings of a training run: one table for flags, defaults and documentation."""
 
 import dataclasses
+import os
 
 from keras_xcons import checks, data, models
+from keras_xcons.data import arguments
 from keras_xcons.training.options import (
     ATTACKS,
     CONTROLS,
@@ -24,7 +26,6 @@ class TrainOptions:
     Raises:
         TypeError: A number is no number.
         ValueError: A name is unknown or a number is out of range.
-        FileNotFoundError: The weights file does not exist.
     """
 
     dataset: str = _option(
@@ -74,6 +75,10 @@ class TrainOptions:
     seed: int = _option(0, "Seed of weights, order and augmentation.")
 
     def __post_init__(self):
+        for name in ("dataset", "weights", "output"):
+            if isinstance(getattr(self, name), os.PathLike):
+                # Frozen, yet metrics.json takes nothing but plain values.
+                object.__setattr__(self, name, os.fspath(getattr(self, name)))
         if self.model not in models.architectures():
             raise ValueError(
                 checks.unknown("model", self.model, models.architectures())
@@ -84,11 +89,13 @@ class TrainOptions:
                 f"choice. Received: num_samples={self.num_samples} with "
                 f"dataset={self.dataset!r}"
             )
-        checks.within("epochs", self.epochs, 1, None)
-        checks.within("seed", self.seed, 0, 2**31 - 1)
-        for name in ("image_size", "batch_size", "num_samples"):
-            if getattr(self, name) is not None:
-                checks.within(name, getattr(self, name), 1, None)
+        for name in ("epochs", "image_size", "batch_size", "num_samples"):
+            # A default that is `None` stands for a number that the data decide.
+            if name == "epochs" or getattr(self, name) is not None:
+                arguments.check_count(getattr(self, name), name)
+        if self.image_size is not None:
+            arguments.check_image_size(self.image_size)
+        arguments.check_seed(self.seed)
         if self.learning_rate is not None:
             checks.within("learning_rate", self.learning_rate, 0.0, None, False)
         XConsOptions(**self.method(num_samples=1, multi_label=False))

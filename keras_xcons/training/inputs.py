@@ -145,9 +145,15 @@ def _refuse(condition, message):
 
 def as_dataset(x, y, batch_size=None):
     """Batches of `(x, y)` as a `tf.data.Dataset`, which `x` may be already."""
-    if isinstance(x, tf.data.Dataset):
-        return x
-    return tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size or 32)
+    if not isinstance(x, tf.data.Dataset):
+        return tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size or 32)
+    if x.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(
+            "The 'epoch' schedule sweeps over the training data, which must not be "
+            "endless. Leave out `repeat()`, or pass the data to sweep over in "
+            "`callbacks=[EpochReweighting(dataset)]`. Received: an endless dataset x"
+        )
+    return x
 
 
 def warn_of_logits(view, loss):

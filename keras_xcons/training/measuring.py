@@ -98,16 +98,21 @@ def attack(images, clean, targets, gradient, gradient_fn, seeds, options):
     size = ops.shape(images)[1:3]
     mask = attacks.region_mask(claimed, options.region, options.threshold, size)
     if options.attack == "fgsm":
-        return attacks.fgsm(images, gradient, options.epsilon, mask)
+        return attacks.fgsm(images, _without_nan(gradient), options.epsilon, mask)
     return attacks.pgd(
         images,
-        gradient_fn,
+        lambda attacked: _without_nan(gradient_fn(attacked)),
         options.epsilon,
         options.step_size,
         options.attack_steps,
         mask,
         seed=ops.cast(seeds.next(), "int32"),
     )
+
+
+def _without_nan(gradient):
+    """Zero where a scaled loss overflowed: one NaN would spoil table and logs."""
+    return ops.where(ops.isnan(gradient), ops.zeros_like(gradient), gradient)
 
 
 def consistency_of(clean, other, targets, options):

@@ -19,7 +19,7 @@ class SampleTable(keras.layers.Layer):
     """
 
     def __init__(self, num_samples, **kwargs):
-        super().__init__(dtype="float32", trainable=False, **kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
         self.num_samples = num_samples
         self.values = self.add_weight(
             shape=(num_samples,),

@@ -43,6 +43,12 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         warn_of_logits(self.view, loss)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
+    def compile_from_config(self, config):
+        # Keras' own does nothing for a model with a `compile` method.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
     def test_step(self, data):
         logs = super().test_step(data)
         # What an evaluation does not measure it does not report.
@@ -77,6 +83,25 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         return self.compute_loss(
             y=labels, y_pred=outputs, sample_weight=weights, training=True
         )
+
+    def sample_losses(self, labels, outputs):
+        """The caller's loss of each sample, without any sample weights.
+
+        Args:
+            labels: Labels as the caller's loss takes them.
+            outputs: Outputs of the classifier.
+
+        Returns:
+            Float32 tensor `(B,)`, for a loss that averages over the batch; times B
+            for one that sums.
+        """
+        weights = ops.ones_like(outputs[:, 0], dtype="float32")
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            loss = self.weighted_loss(labels, outputs, None, weights)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        size = ops.cast(ops.shape(outputs)[0] * replicas, "float32")
+        return tape.gradient(loss, weights) * size
 
     def track_loss(self, loss, size):
         """Adds a step's loss, of `size` samples, to the `loss` that `fit` reports."""

@@ -20,7 +20,11 @@ from keras_xcons.training.measuring import (
     still_pass,
 )
 from keras_xcons.training.options import XConsOptions
-from keras_xcons.training.sample_table import SampleTable, mean_over_replicas
+from keras_xcons.training.sample_table import (
+    SampleTable,
+    mean_over_replicas,
+    sum_over_replicas,
+)
 from keras_xcons.training.trainer import ClassifierTrainer
 
 
@@ -135,10 +139,16 @@ class XConsModel(ClassifierTrainer):
         self.table = SampleTable(num_samples) if options.uses_table else None
         self._mean_weight = keras.metrics.Mean(name="mean_weight")
         self._trackers = [self._mean_weight]
+        self._sweep = None
         # Between the sweeps of the "epoch" schedule no consistency is measured.
         if options.attacks_in_step:
             self._mean_consistency = keras.metrics.Mean(name="consistency")
             self._trackers.append(self._mean_consistency)
+
+    def compile(self, *args, **kwargs):
+        """Configures the training; see `keras.Model.compile`."""
+        super().compile(*args, **kwargs)
+        self._sweep = None  # It was traced with the loss of another compile.
 
     def get_config(self):
         config = dataclasses.asdict(self.options)
@@ -204,7 +214,6 @@ class XConsModel(ClassifierTrainer):
             clean = explained_pass(self.view, images, targets.classes, training=True)
             self.keep_losses()
             weights = self._remembered_weights(ids, images)
-            tape.watch(weights)
             loss = self.weighted_loss(labels, clean.outputs, sample_weight, weights)
             scaled = self.optimizer.scale_loss(loss)
 
@@ -222,8 +231,8 @@ class XConsModel(ClassifierTrainer):
                 survival = consistency_of(clean, other, targets, self.options)
             values = 1.0 - survival
             if self.options.control == "loss":
-                values = tape.gradient(loss, weights)
-            if self.table is not None:
+                values = self.sample_losses(labels, clean.outputs)
+            if self.options.schedule == "memory":
                 self.table.store(ids, values)
             self._mean_consistency.update_state(survival)
         if self.options.attacks_first:
@@ -275,7 +284,10 @@ class XConsModel(ClassifierTrainer):
             return ops.ones_like(images[:, 0, 0, 0])
         values, seen = self.table.lookup(ids)
         average = mean_over_replicas(values, seen)
-        return self._weights(ops.where(seen > 0.0, values, average))
+        weights = self._weights(ops.where(seen > 0.0, values, average))
+        # Before anything is known of a batch, whatever the scale.
+        known = sum_over_replicas(ops.sum(seen)) > 0.0
+        return ops.where(known, weights, ops.ones_like(weights))
 
     def refresh_table(self, dataset):
         """Measures every sample of a dataset and remembers it.
@@ -286,11 +298,12 @@ class XConsModel(ClassifierTrainer):
         Returns:
             Float, the mean explanation consistency of the samples.
         """
-        measure = tf.function(self._measure, reduce_retracing=True)
+        if self._sweep is None:
+            self._sweep = tf.function(self._measure, reduce_retracing=True)
         mean = keras.metrics.Mean()
         for x, labels, *_ in dataset:
             images, ids = split_sample_ids(x)
-            mean.update_state(measure(ops.cast(images, "float32"), ids, labels))
+            mean.update_state(self._sweep(ops.cast(images, "float32"), ids, labels))
         return float(mean.result())
 
     def _measure(self, images, ids, labels):
@@ -298,15 +311,17 @@ class XConsModel(ClassifierTrainer):
         states = random_states(self.classifier)
         weights = ops.ones_like(images[:, 0, 0, 0])
         with tf.GradientTape(persistent=True) as tape:
-            tape.watch([images, weights])
+            tape.watch(images)
             clean = explained_pass(self.view, images, targets.classes)
             loss = self.weighted_loss(labels, clean.outputs, None, weights)
-        image_gradient, losses = tape.gradient(loss, [images, weights])
+        image_gradient = tape.gradient(loss, images)
         attacked = self._attacked(
             images, labels, targets, clean, image_gradient, states, False
         )
         other = still_pass(self.view, attacked, targets.classes, False, states)
         survival = consistency_of(clean, other, targets, self.options)
-        values = losses if self.options.control == "loss" else 1.0 - survival
+        values = 1.0 - survival
+        if self.options.control == "loss":
+            values = self.sample_losses(labels, clean.outputs)
         self.table.store(ids, values)
         return survival

@@ -10,8 +10,7 @@ KINDS = {
     "flat": {"nested": False},
     "nested": {},
     "bfloat16": {"dtype": "mixed_bfloat16"},
-    "float16": {"dtype": "mixed_float16"},
-    "softmax": {"dtype": "mixed_bfloat16", "activation": "softmax"},
+    "softmax_float16": {"dtype": "mixed_float16", "activation": "softmax"},
 }
 
 
@@ -56,7 +55,7 @@ def test_maps_do_not_depend_on_the_batch(method, model, images):
     np.testing.assert_allclose(together, parts, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", methods())
+@pytest.mark.parametrize("method", ["gradcam++", "smoothgrad"])
 def test_repeats_itself(method, model, images):
     first = explain(model, images[:2], method=method)
     np.testing.assert_array_equal(first, explain(model, images[:2], method=method))

@@ -1,0 +1,206 @@
+"""Finds the parts of a flat graph: its logits, its features, and its pooling.
+
+The graph is walked back from the output, along the operations that made each
+symbolic tensor.
+"""
+
+import keras
+
+from keras_xcons import checks
+from keras_xcons.layers import Logits
+
+# Layers that only gather, drop or reorder what the features before them hold.
+_PASSIVE = (
+    keras.layers.AveragePooling2D,
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.MaxPooling2D,
+    keras.layers.Reshape,
+    keras.layers.SpatialDropout2D,
+    keras.layers.ZeroPadding2D,
+)
+
+
+def _producer(tensor):
+    """The operation that made a symbolic tensor, and the tensors it took."""
+    history = tensor._keras_history
+    node = history.operation._inbound_nodes[history.node_index]
+    return history.operation, node.input_tensors
+
+
+def _is_activation(operation, names):
+    """Whether an operation is nothing but one of the named activations."""
+    if isinstance(operation, keras.layers.Softmax):
+        return "softmax" in names
+    if isinstance(operation, keras.layers.Activation):
+        return _activation(operation) in names
+    if isinstance(operation, keras.Layer):
+        return False
+    return type(operation).__name__.lower() in names
+
+
+def _activation(layer):
+    return getattr(getattr(layer, "activation", None), "__name__", "linear")
+
+
+def _uncast(tensor):
+    """The operation behind a tensor and any casts, and the tensors it took."""
+    operation, inputs = _producer(tensor)
+    # `Activation("linear", dtype="float32")` is how mixed precision casts.
+    while _is_activation(operation, ("linear",)):
+        operation, inputs = _producer(inputs[0])
+    return operation, inputs
+
+
+def find_logits(output):
+    """The logits behind an output, before any softmax or sigmoid.
+
+    Args:
+        output: Symbolic output of a flat graph, `(batch, classes)`.
+
+    Returns:
+        `(logits, dense, inputs)`: the symbolic logits, the `Dense` layer they are
+        from, and what it takes; the last two are `None` for any other layer.
+
+    Raises:
+        ValueError: The logits under a final activation cannot be read.
+    """
+    bounded = ("softmax", "sigmoid")
+    operation, inputs = _uncast(output)
+    if _is_activation(operation, bounded):
+        output = inputs[0]
+    elif _activation(operation) in bounded:
+        if isinstance(operation, keras.layers.Dense):
+            return Logits(operation)(inputs[0]), operation, inputs[0]
+        raise ValueError(
+            f"The model ends in {type(operation).__name__} {operation.name!r} with a "
+            f"{_activation(operation)}, whose logits cannot be read. End it in a "
+            "`Dense` layer or a separate `Softmax` layer, or leave the activation "
+            f"out and train with `from_logits=True`. Received: output={output}"
+        )
+    operation, inputs = _uncast(output)
+    if isinstance(operation, keras.layers.Dense) and _activation(operation) == "linear":
+        return output, operation, inputs[0]
+    return output, None, None
+
+
+def _is_spatial(tensor):
+    shape = tensor.shape
+    return len(shape) == 4 and (shape[1], shape[2]) != (1, 1)
+
+
+def _has_weights(tensor):
+    """Whether any layer up to and including this tensor's is a learned one."""
+    stack, seen = [tensor], set()
+    while stack:
+        operation, inputs = _producer(stack.pop())
+        if getattr(operation, "weights", None):
+            return True
+        seen.add(id(operation))
+        stack.extend(t for t in inputs if id(_producer(t)[0]) not in seen)
+    return False
+
+
+def find_features(logits):
+    """The last 4-D activation before pooling.
+
+    Args:
+        logits: Symbolic logits of a flat graph.
+
+    Returns:
+        `(name, tensor)`: the layer's name and its symbolic output.
+
+    Raises:
+        ValueError: There is none, or more than one.
+    """
+    stack, seen, found = [logits], set(), {}
+    while stack:
+        tensor = stack.pop()
+        if id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        operation, inputs = _producer(tensor)
+        if _is_spatial(tensor) and not isinstance(operation, _PASSIVE):
+            if _has_weights(tensor):
+                found[operation.name] = tensor
+        else:
+            stack.extend(inputs)
+    if len(found) == 1:
+        return next(iter(found.items()))
+    if found:
+        raise ValueError(
+            "The model's head takes more than one 4-D activation. Choose one with "
+            f"`feature_layer`. Received: a model with {sorted(found)}"
+        )
+    raise ValueError(
+        "The model has no 4-D activation (batch, height, width, channels) between "
+        "its input and its logits, so there is nothing to draw a heatmap on. Pass "
+        "a convolutional classifier, or a pair (backbone, head). Received: a model "
+        f"that ends in {_producer(logits)[0].name!r}"
+    )
+
+
+def named_features(flat, name):
+    """The output of a named layer, which must be 4-D.
+
+    Args:
+        flat: Flat functional `keras.Model`.
+        name: Name of the layer.
+
+    Returns:
+        The symbolic output.
+
+    Raises:
+        ValueError: There is no such layer, or its output is not 4-D.
+    """
+    tensors = {}
+    # From the images to the logits: the last use of a shared layer counts.
+    for depth in sorted(flat._nodes_by_depth, reverse=True):
+        for node in flat._nodes_by_depth[depth]:
+            key, output = node.operation.name, node.outputs[0]
+            # Layers of different nested models may share a name.
+            fits = key not in tensors or _is_spatial(output)
+            if fits and len(node.outputs) == 1:
+                tensors[key] = output
+    spatial = sorted(n for n, t in tensors.items() if _is_spatial(t))
+    if name not in tensors:
+        raise ValueError(checks.unknown("feature layer", name, spatial))
+    if name not in spatial:
+        raise ValueError(
+            "A feature layer must have a 4-D output (batch, height, width, "
+            f"channels) of more than one location. Received: feature_layer={name!r} "
+            f"with output shape {tuple(tensors[name].shape)}"
+        )
+    return tensors[name]
+
+
+def is_pooling(tensor, activations):
+    """Whether a tensor is the activations, averaged over all locations.
+
+    Args:
+        tensor: Symbolic tensor, or `None`.
+        activations: Symbolic tensor `(batch, height, width, channels)`.
+
+    Returns:
+        `True` if nothing but global average pooling lies between them.
+    """
+    neutral = (
+        keras.layers.Dropout,
+        keras.layers.Flatten,
+        keras.layers.Identity,
+        keras.layers.Reshape,
+    )
+    # Once pooled, a Flatten or Reshape keeps the order of the channels.
+    while tensor is not None and all(side == 1 for side in tensor.shape[1:-1]):
+        operation, inputs = _producer(tensor)
+        if isinstance(operation, keras.layers.GlobalAveragePooling2D):
+            last = operation.data_format == "channels_last"
+            return last and inputs[0] is activations
+        if not (
+            isinstance(operation, neutral) or _is_activation(operation, ("linear",))
+        ):
+            return False
+        tensor = inputs[0]
+    return False

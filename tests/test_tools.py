@@ -1,0 +1,69 @@
+"""The arithmetic of the tools that make the README's tables."""
+
+import importlib.util
+import pathlib
+
+import pytest
+
+TOOLS = pathlib.Path(__file__).parents[1] / "tools"
+
+
+def tool(name):
+    # Each defines flags of its own, and absl knows one set of them a process.
+    from absl import flags
+
+    for flag in list(flags.FLAGS):
+        delattr(flags.FLAGS, flag)
+    spec = importlib.util.spec_from_file_location(f"tools_{name}", TOOLS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_ratios_are_taken_within_a_round():
+    benchmark = tool("benchmark")
+    seconds = {"plain": [1.0, 2.0, 4.0], "batch": [2.0, 3.0, 4.0]}
+    rows = list(benchmark.rows_of_race("training", "m", seconds, "plain", {}))
+    # 2/1, 3/2 and 4/4: their median is 1.5, while the medians' ratio is also 3/2.
+    assert rows[1]["ratio"] == 1.5
+    assert (rows[1]["ratio_low"], rows[1]["ratio_high"]) == (1.0, 2.0)
+    assert rows[1]["median"] == 3000.0
+    seconds["batch"] = [4.0, 2.0, 4.0]
+    rows = list(benchmark.rows_of_race("training", "m", seconds, "plain", {}))
+    # Within rounds 4, 1 and 1; the ratio of the medians would be 2.
+    assert rows[1]["ratio"] == 1.0
+
+
+def test_table_tells_mean_and_range_over_the_seeds():
+    reproduce = tool("reproduce")
+    figures = dict.fromkeys(reproduce.FIGURES, "10")
+    lines = [
+        {"run": "plain", "seed": "0", **figures},
+        {"run": "plain", "seed": "1", **figures, "original": "20"},
+    ]
+    head, rule, *rows = reproduce.markdown(lines)
+    assert head.count("|") == rule.count("|") == rows[0].count("|")
+    assert rows == [
+        "| plain | 15.0 (10.0 – 20.0) |" + " 10.0 (10.0 – 10.0) |" * 5,
+    ]
+
+
+def test_every_run_of_the_table_is_accepted():
+    from keras_xcons.training.options import CONTROLS, XConsOptions
+
+    runs = tool("reproduce").RUNS
+    options = [XConsOptions(**arguments) for arguments in runs.values() if arguments]
+    assert {o.control for o in options} == set(CONTROLS)
+
+
+def test_every_model_of_the_zoo_has_a_recipe_that_is_accepted():
+    from keras_xcons.recipes import TrainOptions
+
+    for name, entry in tool("train_zoo").ZOO.items():
+        options = TrainOptions(**entry["options"])
+        assert name.startswith(f"{options.model}_{options.dataset}")
+
+
+@pytest.mark.parametrize("name", ["benchmark", "publish", "reproduce", "train_zoo"])
+def test_a_tool_says_how_it_is_called(name):
+    assert f"python tools/{name}.py" in tool(name).__doc__
