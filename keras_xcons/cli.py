@@ -99,10 +99,8 @@ def _flag_help(values):
             continue
         short = f"-{flag.short_name}, " if flag.short_name else ""
         switch = "[no]" if flag.boolean else ""
-        accepted = getattr(flag.parser, "enum_values", None)
-        kinds = f" One of {', '.join(accepted)}." if accepted else ""
         lines.append(f"  {short}--{switch}{name}")
-        lines.append(f"      {flag.help}{kinds} (default: {flag.default})")
+        lines.append(f"      {flag.help} (default: {flag.default})")
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """The job of `keras-xcons explain`: image files in, overlays out."""
 
 import pathlib
+import zipfile
 
 import keras
 import numpy as np
@@ -28,6 +29,11 @@ def open_model(name_or_path):
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no such model file. Received: model={str(path)!r}"
+        )
+    if not zipfile.is_zipfile(path):
+        # Keras would say that it is not there.
+        raise ValueError(
+            f"The file holds no Keras model. Received: model={str(path)!r}"
         )
     return keras.saving.load_model(path, compile=False), None
 
@@ -78,23 +84,27 @@ def _class_index(label, names, count):
         return None
     if names and label in names:
         return names.index(label)
-    if str(label).isdigit() and int(label) < count:
+    if str(label).isdecimal() and int(label) < count:
         return int(label)
     known = f"0..{count - 1}" + (f" or one of {', '.join(names)}" if names else "")
     raise ValueError(f"A class is given as {known}. Received: label={label!r}")
 
 
 def _targets(paths, folder):
-    """One file a picture; images of the same name get a number."""
-    targets, taken = [], set()
+    """One file a picture; images of the same name get a number.
+
+    So does what would replace one of the images.
+    """
+    targets = []
+    taken = {pathlib.Path(path).resolve() for path in paths}
     for path in paths:
         stem, number = pathlib.Path(path).stem, 1
-        name = stem
-        while name in taken:
+        target = folder / f"{stem}.png"
+        while target.resolve() in taken:
             number += 1
-            name = f"{stem}_{number}"
-        taken.add(name)
-        targets.append(folder / f"{name}.png")
+            target = folder / f"{stem}_{number}.png"
+        taken.add(target.resolve())
+        targets.append(target)
     return targets
 
 
@@ -109,6 +119,8 @@ def _read(path, shape):
         raise ValueError("is not an image, or of an unknown kind") from error
     except OSError as error:
         raise OSError(error.strerror or str(error)) from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
     height, width = shape[:2]
     if height is not None:
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)

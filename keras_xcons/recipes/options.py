@@ -40,7 +40,7 @@ class TrainOptions:
         "With it, a linear probe is trained first and both runs start from it.",
     )
     output: str = _option("xcons_run", "Folder for the models, figures and picture.")
-    epochs: int = _option(10, "Epochs of each run.")
+    epochs: int = _option(6, "Epochs of each run.")
     image_size: int | None = _option(
         None, "Height and width in pixels. Default: 64 for shapes, else 224."
     )

@@ -54,10 +54,12 @@ def checked(x, y, view, options):
         labels = np.asarray(y)
         if ids is not None and options.uses_table:
             checks.class_labels(ids, len(labels), options.num_samples, "sample_id")
-        if labels.dtype.kind in "ui" and labels.ndim == 1:
-            checks.class_labels(labels, len(images), view.num_classes)
-        else:
-            _check_spec(images, labels, view, options)
+        _check_spec(images, labels, view, options)
+        if _are_indices(labels.shape, view, options):
+            indices = labels.reshape(-1)
+            # Keras takes class indices as floats, too.
+            indices = indices.astype("int64") if labels.dtype.kind == "f" else indices
+            checks.class_labels(indices, len(images), view.num_classes)
     return x
 
 
@@ -101,6 +103,11 @@ def _check_spec(images, labels, view, options):
         raise ValueError(f"Labels must be {wanted}. Received: shape {label_shape}")
 
 
+def _are_indices(shape, view, options):
+    """Whether labels are class indices, and not one-hot or multi-hot."""
+    return not options.multi_label and tuple(shape[1:]) != (view.num_classes,)
+
+
 def _assert_batch(batch, view, options):
     images, ids = split_sample_ids(batch[0])
     labels = batch[1]
@@ -113,11 +120,7 @@ def _assert_batch(batch, view, options):
             "the model. Received: images with other values",
         )
     ]
-    if (
-        labels.dtype.is_integer
-        and labels.shape.rank in (1, 2)
-        and not (labels.shape.rank == 2 and labels.shape[-1] == view.num_classes)
-    ):
+    if _are_indices(labels.shape, view, options):
         known = (labels >= 0) & (labels < view.num_classes)
         asserts.append(
             _refuse(

@@ -1,6 +1,7 @@
 """The settings of XCons training, checked before anything is built."""
 
 import dataclasses
+import numbers
 
 from keras_xcons import checks
 from keras_xcons.consistency import AGREEMENTS, MAP_MEASURES, WEIGHT_SCALES
@@ -66,6 +67,10 @@ class XConsOptions:
         checks.within("warmup_epochs", self.warmup_epochs, 0, None)
         checks.within("consistency_loss", self.consistency_loss, 0.0, None)
         checks.within("sweep_every", self.sweep_every, 1, None)
+        for name in ("num_samples", "attack_steps", "warmup_epochs", "sweep_every"):
+            value = getattr(self, name)
+            if not (value is None or isinstance(value, numbers.Integral)):
+                raise TypeError(f"`{name}` must be an int. Received: {name}={value!r}")
         if self.uses_table and self.num_samples is None:
             raise ValueError(
                 f"The {self.schedule!r} schedule remembers one weight a sample. Pass "

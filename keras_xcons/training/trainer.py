@@ -1,5 +1,7 @@
 """What the training models of this package have in common."""
 
+import threading
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -7,6 +9,9 @@ from keras import ops
 from keras_xcons.data import split_sample_ids
 from keras_xcons.models import TrainsClassifier
 from keras_xcons.training.inputs import warn_of_logits
+
+# Of the step that a thread is in: `tf.distribute` runs each replica's in its own.
+_step = threading.local()
 
 
 class ClassifierTrainer(TrainsClassifier, keras.Model):
@@ -24,11 +29,12 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         # Keras decides by the policy of the model that is compiled whether to scale
         # the loss, as mixed float16 needs.
         kwargs.setdefault("dtype", view.model.dtype_policy)
+        # The classifier gets the images as they are, not rounded to a half type.
+        kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         self.classifier = view.model
         self.view = view
         self._trackers = []
-        self._pass_losses = None
         self.built = True
 
     def call(self, inputs, training=None):
@@ -58,11 +64,12 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
     @property
     def losses(self):
         # A second pass over the layers clears what they added in the first.
-        return super().losses if self._pass_losses is None else self._pass_losses
+        kept = getattr(_step, "losses", {})
+        return kept[id(self)] if id(self) in kept else super().losses
 
     def keep_losses(self, keep=True):
         """Keeps what layers added to the loss so far, through further passes."""
-        self._pass_losses = super().losses if keep else None
+        _step.losses = {id(self): super().losses} if keep else {}
 
     def weighted_loss(self, labels, outputs, sample_weight, weights):
         """The caller's loss under the caller's sample weights times the method's.

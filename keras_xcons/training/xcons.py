@@ -299,7 +299,9 @@ class XConsModel(ClassifierTrainer):
             Float, the mean explanation consistency of the samples.
         """
         if self._sweep is None:
-            self._sweep = tf.function(self._measure, reduce_retracing=True)
+            self._sweep = tf.function(
+                self._measure, reduce_retracing=True, autograph=False
+            )
         mean = keras.metrics.Mean()
         for x, labels, *_ in dataset:
             images, ids = split_sample_ids(x)

@@ -1,0 +1,243 @@
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from keras_xcons import models
+from keras_xcons.recipes import Experiment, TrainOptions, arms
+
+pytestmark = pytest.mark.usefixtures("eager")
+
+
+def shapes_options(**values):
+    small = {"num_samples": 24, "image_size": 16, "batch_size": 8, "epochs": 1}
+    return TrainOptions(**{**small, **values})
+
+
+def norms(model):
+    kind = keras.layers.BatchNormalization
+    return [layer for layer in model.layers if isinstance(layer, kind)]
+
+
+def accuracy(model, dataset):
+    hits = [np.argmax(model(x), axis=-1) == labels for x, labels in dataset]
+    return np.mean(np.concatenate(hits))
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    return Experiment(shapes_options())
+
+
+@pytest.fixture(scope="module")
+def plain(experiment):
+    return experiment.plain()
+
+
+def test_every_run_starts_from_the_same_weights(experiment, plain, assert_same_weights):
+    one, other = experiment.start(), experiment.start()
+    assert one is not other
+    assert_same_weights(one, other, 0, 0)
+    one.layers[-1].bias.assign(np.ones(10))
+    assert_same_weights(experiment.start(), other, 0, 0)
+    assert_same_weights(Experiment(shapes_options()).start(), other, 0, 0)
+    kernel = Experiment(shapes_options(seed=1)).start().layers[-1].kernel
+    assert np.abs(kernel.numpy() - other.layers[-1].kernel.numpy()).max() > 0.01
+    # Neither has the training of a run moved the start.
+    moved = plain[0].layers[-1].kernel.numpy() - other.layers[-1].kernel.numpy()
+    assert np.abs(moved).max() > 1e-3
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_runs_see_the_same_images_in_the_same_order(augment):
+    experiment = Experiment(shapes_options(augment=augment))
+    plain, xcons = experiment.train_data(), experiment.train_data(sample_ids=True)
+    epochs, orders = [], []
+    for _ in range(2):
+        batches = list(zip(plain, xcons, strict=True))
+        assert len(batches) == 3
+        for (images, labels), (x, others) in batches:
+            np.testing.assert_array_equal(images, x["image"])
+            np.testing.assert_array_equal(labels, others)
+        orders.append(np.concatenate([x["sample_id"] for _, (x, _) in batches]))
+        epochs.append({image.tobytes() for (x, _), _ in batches for image in x.numpy()})
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(24))
+    # The order is another one in the next epoch, and so is what augmentation does.
+    assert list(orders[0]) != list(orders[1])
+    assert (epochs[0] == epochs[1]) == (not augment)
+
+
+@pytest.mark.parametrize("schedule", ["batch", "memory"])
+def test_uniform_control_equals_the_plain_run(
+    schedule, experiment, plain, assert_same_weights
+):
+    trained, history = experiment.xcons(schedule=schedule, control="uniform")
+    assert_same_weights(trained, plain[0], 1e-4, 1e-5)
+    assert history["loss"] == pytest.approx(plain[1]["loss"], rel=1e-5)
+    assert history["accuracy"] == plain[1]["accuracy"]
+
+
+def test_sweeps_leave_the_order_of_the_data_alone(assert_same_weights):
+    options = shapes_options(schedule="epoch", control="uniform", epochs=2)
+    plain, history = Experiment(options).plain()
+    trained, swept = Experiment(options).xcons()
+    assert swept["accuracy"] == history["accuracy"]
+    assert_same_weights(trained, plain, 1e-4, 1e-5)
+    assert len(swept["consistency"]) == 2
+    _, rarely = Experiment(options).xcons(sweep_every=2)
+    assert len(rarely["consistency"]) == 1
+
+
+def test_xcons_differs_from_the_plain_run_and_repeats(experiment, plain):
+    trained, history = experiment.xcons(epsilon=64.0)
+    other = trained.layers[-1].kernel.numpy()
+    assert np.abs(plain[0].layers[-1].kernel.numpy() - other).max() > 1e-5
+    assert 0.0 <= history["consistency"][0] < 1.0
+    # Plain Keras, without an optimizer, whose state would triple the saved file.
+    for model in (plain[0], trained):
+        assert type(model).__module__.startswith("keras.")
+        assert not model.compiled
+    again, repeated = Experiment(shapes_options(epsilon=64.0)).xcons()
+    np.testing.assert_allclose(again.layers[-1].kernel, other, rtol=1e-5, atol=1e-6)
+    assert repeated["consistency"] == pytest.approx(history["consistency"])
+
+
+def test_plain_run_repeats_by_seed(plain, assert_same_weights):
+    again, history = Experiment(shapes_options()).plain()
+    assert_same_weights(again, plain[0])
+    assert history["loss"] == pytest.approx(plain[1]["loss"])
+
+
+class Spy(arms.XConsModel):
+    """Remembers its arguments and is not trained."""
+
+    calls = []
+
+    def __init__(self, classifier, **arguments):
+        super().__init__(classifier, **arguments)
+        Spy.calls.append(arguments)
+
+    def fit(self, x, **_):
+        Spy.calls.append(x.element_spec[0])
+        return types.SimpleNamespace(history={})
+
+
+@pytest.fixture
+def spied(monkeypatch):
+    monkeypatch.setattr(arms, "XConsModel", Spy)
+    monkeypatch.setattr(Spy, "calls", [])
+    return Spy.calls
+
+
+def test_options_and_overrides_reach_the_trainer(spied):
+    experiment = Experiment(
+        shapes_options(
+            epsilon=2.0, threshold=0.25, attack="pgd", warmup_epochs=1, seed=3
+        )
+    )
+    experiment.xcons()
+    arguments, spec = spied
+    assert arguments == experiment.options.method(24, False)
+    assert (arguments["epsilon"], arguments["threshold"]) == (2.0, 0.25)
+    assert (arguments["attack"], arguments["seed"]) == ("pgd", 3)
+    assert spec.shape == (None, 16, 16, 3)
+
+    experiment.xcons(schedule="memory", epsilon=9.0, measure="ssim")
+    arguments, spec = spied[2:]
+    assert (arguments["epsilon"], arguments["threshold"]) == (9.0, 0.25)
+    assert (arguments["schedule"], arguments["measure"]) == ("memory", "ssim")
+    assert arguments["num_samples"] == 24
+    assert set(spec) == {"image", "sample_id"}
+
+
+def test_number_of_samples_is_that_of_the_data(spied, picture_options):
+    Experiment(picture_options(schedule="epoch")).xcons()
+    assert spied[0]["num_samples"] == 24
+    Experiment(shapes_options(num_samples=None)).xcons()
+    assert spied[2]["num_samples"] == 4000
+
+
+def test_probe_trains_the_last_layer_alone(weights, monkeypatch):
+    monkeypatch.setattr(arms, "_PROBE_EPOCHS", 25)
+    monkeypatch.setattr(arms, "_PROBE_RATE", 1e-2)
+    experiment = Experiment(shapes_options(weights=weights))
+    start, probe = experiment.start(), experiment.probe()
+    for before, after in zip(start.layers[:-1], probe.layers[:-1], strict=True):
+        for left, right in zip(before.get_weights(), after.get_weights(), strict=True):
+            np.testing.assert_array_equal(left, right)
+    assert not probe.compiled
+    train = experiment.options.load("train")
+    assert accuracy(probe, train) > accuracy(start, train) + 0.2
+
+    assert np.any(experiment.start().layers[-1].kernel != probe.layers[-1].kernel)
+    experiment.start_from(probe)
+    np.testing.assert_array_equal(
+        experiment.start().layers[-1].kernel, probe.layers[-1].kernel
+    )
+
+
+def test_batch_norm_is_frozen_with_pretrained_weights(picture_options, weights):
+    experiment = Experiment(picture_options(weights=weights, learning_rate=1e-2))
+    assert [norm.trainable for norm in norms(experiment.start())] == [False] * 4
+    trained, _ = experiment.plain()
+    start = experiment.start()
+    assert np.abs(start.layers[-1].kernel - trained.layers[-1].kernel).max() > 1e-3
+    for before, after in zip(norms(start), norms(trained), strict=True):
+        for left, right in zip(before.get_weights(), after.get_weights(), strict=True):
+            np.testing.assert_array_equal(left, right)
+
+
+def test_batch_norm_learns_from_random_weights(experiment, plain):
+    start = experiment.start()
+    assert [norm.trainable for norm in norms(start)] == [True] * 4
+    for before, after in zip(norms(start), norms(plain[0]), strict=True):
+        assert np.abs(before.moving_mean - after.moving_mean).max() > 1e-3
+
+
+def test_pretrained_weights_are_the_start(picture_options, weights):
+    start = Experiment(picture_options(weights=weights)).start()
+    pretrained = models.create("small_cnn", 3, 16)
+    pretrained.load_weights(weights)
+    for layer in pretrained.layers[:-1]:
+        found = start.get_layer(layer.name).get_weights()
+        for left, right in zip(layer.get_weights(), found, strict=True):
+            np.testing.assert_array_equal(left, right)
+    assert start.output_shape == (None, 2)
+
+
+def test_splits_to_evaluate_on(experiment, write_pictures, picture_options, tmp_path):
+    assert experiment.test_splits == ("original", "mixed_same", "mixed_rand")
+    assert Experiment(picture_options()).test_splits == ("test",)
+
+    def splits(**counts):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        counts = {f"{split}/red": count for split, count in counts.items()}
+        write_pictures(folder, counts)
+        return Experiment(TrainOptions(dataset=str(folder), image_size=16)).test_splits
+
+    assert splits(train=2, val=1) == ("validation",)
+    assert splits(train=2, val=1, test=1) == ("test",)
+    with pytest.raises(ValueError, match="no split beside 'train'.*splits .'train'."):
+        splits(train=2)
+
+
+def test_test_data_has_masks_where_there_are_any(experiment, picture_options):
+    images, labels, masks = next(iter(experiment.test_data("mixed_rand")))
+    assert images.shape == (8, 16, 16, 3) and masks.shape == (8, 16, 16, 1)
+    assert labels.shape == (8,)
+    pictures = Experiment(picture_options())
+    assert [len(batch) for batch in pictures.test_data("test")] == [2]
+
+
+@pytest.mark.parametrize(
+    "values, error, message",
+    [
+        ({"dataset": "shapez"}, ValueError, "Did you mean 'shapes'"),
+        ({"dataset": "./nowhere"}, FileNotFoundError, "no such folder"),
+        ({"weights": "nowhere.h5"}, FileNotFoundError, "weights='nowhere.h5'"),
+    ],
+)
+def test_missing_files_are_refused(values, error, message):
+    with pytest.raises(error, match=message):
+        Experiment(TrainOptions(**values))

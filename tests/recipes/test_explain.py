@@ -1,0 +1,235 @@
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_xcons import models, zoo
+from keras_xcons.recipes import explain_files, open_model
+
+SIDE = 32
+CLASSES = ["disc", "ring", "star"]
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    """A classifier of red, green and blue, whose maps are where the colour is."""
+    images = keras.Input((SIDE, SIDE, 3))
+    color = keras.layers.Conv2D(3, 1, use_bias=False)
+    score = keras.layers.Dense(3, use_bias=False)
+    x = keras.layers.GlobalAveragePooling2D()(color(images))
+    model = keras.Model(images, score(x))
+    color.set_weights([np.eye(3, dtype="float32")[None, None]])
+    score.set_weights([np.eye(3, dtype="float32") / 100.0])
+    path = tmp_path_factory.mktemp("model") / "colors.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture
+def image_file(tmp_path):
+    """`image_file(name)`: grey, with more red on the left and less green right."""
+
+    def write(name, size=(SIDE, SIDE), mode="RGB"):
+        pixels = np.full((SIDE, SIDE, 3), 0, "uint8")
+        pixels[8:24, 2:14, 0] = 255
+        pixels[8:16, 18:30, 1] = 255
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        picture = Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST)
+        picture.convert(mode).save(path)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "heatmaps").mkdir()
+    return tmp_path / "heatmaps"
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A published model of three classes, found through KERAS_XCONS_ZOO."""
+    monkeypatch.setenv("KERAS_XCONS_ZOO", str(tmp_path / "zoo"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    keras.utils.set_random_seed(0)
+    return zoo.publish(
+        models.create("small_cnn", 3, 16, width=4),
+        "small_cnn_figures",
+        tmp_path / "zoo",
+        architecture="small_cnn",
+        arguments={"width": 4},
+        class_names=CLASSES,
+        method="xcons",
+        recipe={"epochs": 2},
+        metrics={"accuracy": 0.5},
+        data_license="CC0-1.0",
+        weights_license="Apache-2.0",
+        trained_on="figures",
+    )
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        assert (picture.format, picture.mode) == ("PNG", "RGB")
+        return np.asarray(picture).astype(int)
+
+
+def colored(area):
+    """Whether an area has colour; a darkened image under no heat is grey."""
+    return np.ptp(area, axis=-1).max() > 20
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_overlay_shows_the_heatmap_of_the_predicted_class(
+    model_file, image_file, folder
+):
+    lines = []
+    path = image_file("photo.bmp", size=(80, 50))
+    assert (
+        explain_files(model_file, [path], folder, "gradcam++", None, lines.append) == []
+    )
+    assert names(folder) == ["photo.png"]
+    found = pixels(folder / "photo.png")
+    assert found.shape == (SIDE, SIDE, 3)
+    assert colored(found[10:22, 4:12]) and not colored(found[8:16, 20:28])
+    # More than half of what is at the maximum is the brightest colour, a yellow.
+    red, green, blue = found[10:22, 4:12].mean(axis=(0, 1))
+    assert red > 180 and green > 180 and blue < 160
+    assert found[:4].max() < 40
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{path}: class 0 (")
+    assert lines[0].endswith(f" %) -> {folder / 'photo.png'}")
+    # Softmax of the means: 47.8 and 23.9 out of 100.
+    share = float(lines[0].split("(")[1].split()[0])
+    assert share == pytest.approx(100 * np.exp([0.478, 0.239, 0.0])[0] / 3.89, abs=1)
+
+
+@pytest.mark.parametrize("label", ["1", 1])
+def test_label_by_index(label, model_file, image_file, folder):
+    lines = []
+    paths = [image_file("photo.png")]
+    assert not explain_files(
+        model_file, paths, folder, "gradcam++", label, lines.append
+    )
+    found = pixels(folder / "photo.png")
+    assert colored(found[8:16, 20:28]) and not colored(found[10:22, 4:12])
+    # What is said is what is predicted, whatever is explained.
+    assert ": class 0 (" in lines[0]
+
+
+@pytest.mark.parametrize("label", ["3", "-1", "1.0", "red", "", "²"])
+def test_label_out_of_range_is_refused(label, model_file, image_file, folder):
+    message = f"given as 0..2. Received: label='{label}'"
+    with pytest.raises(ValueError, match=message):
+        explain_files(model_file, [image_file("a.png")], folder, "gradcam++", label)
+    assert names(folder) == []
+
+
+def test_label_by_class_name(published, image_file, folder):
+    lines = []
+    paths = [image_file("photo.png")]
+    for label in ("ring", "1"):
+        target = folder / label
+        target.mkdir()
+        assert not explain_files(
+            "small_cnn_figures", paths, target, "gradcam++", label, lines.append
+        )
+    one, other = (pixels(folder / name / "photo.png") for name in ("ring", "1"))
+    assert one.shape == (16, 16, 3)
+    np.testing.assert_array_equal(one, other)
+    assert lines[0].split(": ")[1].split(" (")[0] in CLASSES
+    message = "0..2 or one of disc, ring, star. Received: label='rings'"
+    with pytest.raises(ValueError, match=message):
+        explain_files("small_cnn_figures", paths, folder, "gradcam++", "rings")
+
+
+def test_folder_with_a_card_is_a_model(published, image_file, folder):
+    paths = [image_file("photo.png")]
+    assert explain_files(str(published), paths, folder, "gradcam++") == []
+
+
+def test_files_that_are_no_images_are_named_and_the_others_explained(
+    model_file, image_file, folder, tmp_path
+):
+    good, last = image_file("good.png"), image_file("last.bmp", mode="L")
+    (tmp_path / "text.png").write_text("not an image")
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "good.png").read_bytes()[:60])
+    # A header that promises 60,000 by 60,000 pixels.
+    huge = bytearray((tmp_path / "last.bmp").read_bytes())
+    huge[18:26] = (60_000).to_bytes(4, "little") * 2
+    (tmp_path / "huge.bmp").write_bytes(huge)
+    bad = [
+        str(tmp_path / name)
+        for name in ("text.png", "empty.png", "cut.png", "huge.bmp", "missing.png")
+    ]
+    paths = [*bad[:2], good, *bad[2:], str(tmp_path / "heatmaps"), last]
+    failed = explain_files(model_file, paths, folder, "gradcam++")
+    assert names(folder) == ["good.png", "last.png"]
+    assert [path for path, _ in failed] == [*bad, str(tmp_path / "heatmaps")]
+    reasons = [reason for _, reason in failed]
+    assert reasons[0] == reasons[1] == "is not an image, or of an unknown kind"
+    assert "truncated" in reasons[2]
+    assert "3600000000 pixels" in reasons[3]
+    assert reasons[4:] == ["No such file or directory", "Is a directory"]
+    assert all("\n" not in reason for reason in reasons)
+
+
+def test_images_of_the_same_name_have_a_file_each(model_file, image_file, folder):
+    names_in = ["x.png", "x.jpg", "x_2.png", "deep/x.png"]
+    paths = [image_file(name) for name in names_in]
+    lines = []
+    assert not explain_files(model_file, paths, folder, "gradcam++", None, lines.append)
+    assert names(folder) == ["x.png", "x_2.png", "x_2_2.png", "x_3.png"]
+    targets = [line.rpartition("/")[2] for line in lines]
+    assert targets == ["x.png", "x_2.png", "x_2_2.png", "x_3.png"]
+
+
+def test_images_in_the_output_folder_are_not_replaced(model_file, image_file, tmp_path):
+    paths = [image_file(name) for name in ("a.png", "b.jpg", "a_2.png")]
+    before = [pathlib.Path(path).read_bytes() for path in paths]
+    assert explain_files(model_file, paths, tmp_path, "gradcam++") == []
+    assert [pathlib.Path(path).read_bytes() for path in paths] == before
+    assert names(tmp_path) == [
+        "a.png",
+        "a_2.png",
+        "a_2_2.png",
+        "a_3.png",
+        "b.jpg",
+        "b.png",
+    ]
+
+
+@pytest.mark.parametrize("method", ["gradcam", "saliency"])
+def test_other_methods(method, model_file, image_file, folder):
+    assert explain_files(model_file, [image_file("a.png")], folder, method) == []
+    assert names(folder) == ["a.png"]
+
+
+def test_unknown_method_is_refused(model_file, image_file, folder):
+    with pytest.raises(ValueError, match="Unknown method. Did you mean 'gradcam"):
+        explain_files(model_file, [image_file("a.png")], folder, "grad-cam")
+
+
+def test_unknown_model_is_refused(published, tmp_path):
+    with pytest.raises(ValueError, match="Did you mean 'small_cnn_figures'"):
+        open_model("small_cnn_figure")
+    with pytest.raises(FileNotFoundError, match="no such model file.*'nowhere.keras'"):
+        open_model("nowhere.keras")
+    for name, content in (("text.keras", b"no model"), ("empty.keras", b"")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=f"holds no Keras model.*{name}"):
+            open_model(tmp_path / name)
+
+
+def test_model_comes_with_its_class_names(published, model_file):
+    assert open_model(model_file)[1] is None
+    model, class_names = open_model("small_cnn_figures")
+    assert class_names == CLASSES and model.output_shape == (None, 3)

@@ -1,0 +1,148 @@
+import dataclasses
+import math
+import pathlib
+
+import pytest
+
+from keras_xcons.recipes import TrainOptions
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        (
+            {"model": "mobilenet_v3"},
+            "Unknown model. Did you mean .*'mobilenet_v3_large'",
+        ),
+        ({"model": "small-cnn"}, "Did you mean 'small_cnn'.*model='small-cnn'"),
+        ({"schedule": "batches"}, "schedule. Did you mean 'batch'.*'batches'"),
+        ({"control": "uniformly"}, "control. Did you mean 'uniform'.*'uniformly'"),
+        ({"attack": "fgms"}, "Unknown attack. Did you mean 'fgsm'.*attack='fgms'"),
+        ({"epsilon": -1.0}, r"`epsilon` must be within \[0.0, 255.0\].*epsilon=-1.0"),
+        ({"epsilon": 255.5}, "`epsilon`.*Received: epsilon=255.5"),
+        ({"epsilon": math.nan}, "`epsilon`.*Received: epsilon=nan"),
+        ({"threshold": -0.1}, r"`threshold` must be within \[0.0, 1.0\]"),
+        ({"threshold": 1.1}, "`threshold`.*Received: threshold=1.1"),
+        ({"consistency_loss": -1.0}, "`consistency_loss`.*-1.0"),
+        ({"warmup_epochs": -1}, "`warmup_epochs`.*Received: warmup_epochs=-1"),
+        ({"epochs": 0}, "`epochs` must be an int of at least 1.*epochs=0"),
+        ({"epochs": None}, "`epochs` must be an int.*epochs=None"),
+        ({"image_size": 0}, "`image_size`.*Received: image_size=0"),
+        ({"image_size": 15}, "`image_size` must be .*16.*Received: image_size=15"),
+        ({"batch_size": 0}, "`batch_size`.*Received: batch_size=0"),
+        ({"num_samples": 0}, "`num_samples`.*Received: num_samples=0"),
+        ({"learning_rate": 0.0}, r"`learning_rate` must be within \(0.0, infinity\)"),
+        ({"learning_rate": -1e-3}, "`learning_rate`.*learning_rate=-0.001"),
+        ({"learning_rate": math.nan}, "`learning_rate`.*learning_rate=nan"),
+        ({"seed": -1}, "`seed`.*Received: seed=-1"),
+        ({"seed": 2**31}, "`seed`.*Received: seed=2147483648"),
+        (
+            {"dataset": "stl10", "num_samples": 8},
+            "`num_samples` is for the shapes set.*num_samples=8 with dataset='stl10'",
+        ),
+    ],
+)
+def test_bad_value_is_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        TrainOptions(**values)
+
+
+@pytest.mark.parametrize("name", ["epsilon", "threshold", "learning_rate"])
+def test_what_is_no_number_is_refused(name):
+    with pytest.raises(TypeError, match=f"`{name}` must be a number.*{name}='1'"):
+        TrainOptions(**{name: "1"})
+
+
+@pytest.mark.parametrize(
+    "name", ["epochs", "image_size", "batch_size", "num_samples", "seed"]
+)
+@pytest.mark.parametrize("value", [1.5, 32.0, "32", True])
+def test_what_is_counted_is_an_int(name, value):
+    message = f"`{name}` must be an int.*Received: {name}={value!r}"
+    with pytest.raises(ValueError, match=message):
+        TrainOptions(**{name: value})
+
+
+def test_defaults_on_shapes():
+    options = TrainOptions()
+    assert (options.dataset, options.model) == ("shapes", "small_cnn")
+    assert options.is_shapes
+    assert (options.size, options.batch, options.rate) == (64, 64, 2e-3)
+    assert not options.augments
+    assert options.tolerance == 4
+    assert options.epochs == 10
+    assert (options.schedule, options.control, options.attack) == (
+        "batch",
+        None,
+        "fgsm",
+    )
+    assert (options.epsilon, options.threshold) == (4.0, 0.5)
+
+
+def test_defaults_on_other_data():
+    options = TrainOptions(dataset="stl10")
+    assert not options.is_shapes
+    assert (options.size, options.batch, options.rate) == (224, 16, 2e-3)
+    assert not options.augments
+    assert options.tolerance == 15
+
+
+def test_defaults_with_pretrained_weights():
+    options = TrainOptions(dataset="stl10", weights="backbone.weights.h5")
+    assert options.rate == 3e-5
+    assert options.augments
+
+
+def test_values_go_before_defaults():
+    options = TrainOptions(
+        weights="backbone.weights.h5",
+        image_size=112,
+        batch_size=3,
+        learning_rate=0.5,
+        augment=False,
+    )
+    assert (options.size, options.batch, options.rate) == (112, 3, 0.5)
+    assert not options.augments
+    assert options.tolerance == 8
+    assert TrainOptions(augment=True).augments
+
+
+def test_method_is_what_was_asked_for():
+    options = TrainOptions(
+        schedule="memory", attack="pgd", epsilon=8.0, threshold=0.3, seed=7
+    )
+    method = options.method(num_samples=10, multi_label=True)
+    assert method == {
+        "schedule": "memory",
+        "num_samples": 10,
+        "control": None,
+        "multi_label": True,
+        "threshold": 0.3,
+        "attack": "pgd",
+        "epsilon": 8.0,
+        "consistency_loss": 0.0,
+        "warmup_epochs": 0,
+        "seed": 7,
+    }
+
+
+def test_only_the_training_set_has_the_callers_size():
+    options = TrainOptions(num_samples=5, batch_size=2, image_size=16)
+    shapes = [tuple(images.shape) for images, _ in options.load("train")]
+    assert shapes == [(2, 16, 16, 3), (2, 16, 16, 3), (1, 16, 16, 3)]
+    assert len(options.load("original")) == 500
+
+
+def test_paths_become_strings():
+    options = TrainOptions(
+        dataset=pathlib.Path("data"),
+        weights=pathlib.Path("backbone.h5"),
+        output=pathlib.Path("run"),
+    )
+    assert (options.dataset, options.weights) == ("data", "backbone.h5")
+    assert options.output == "run"
+
+
+def test_every_field_has_a_help_text():
+    for field in dataclasses.fields(TrainOptions):
+        assert field.metadata["help"].endswith(".")

@@ -1,0 +1,23 @@
+"""The README's Python examples, run one after the other."""
+
+import pathlib
+import re
+
+import pytest
+
+README = pathlib.Path(__file__).parents[1] / "README.md"
+
+
+@pytest.mark.slow
+def test_examples_run(tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    assert len(blocks) == 3
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks:
+        exec(compile(block.replace("epochs=3", "epochs=1"), "README.md", "exec"), names)
+    assert names["heatmaps"].shape == (32, 64, 64)
+    assert names["heatmaps"].min() >= 0.0 and names["heatmaps"].max() <= 1.0
+    assert (tmp_path / "heatmaps.png").exists()
+    assert (tmp_path / "classifier.keras").exists()
+    assert names["trainer"].options.schedule == "memory"

@@ -1,0 +1,170 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_xcons.explainers import Explained, explained_pass
+from keras_xcons.models import split
+from keras_xcons.training.measuring import (
+    Targets,
+    attack,
+    batch_weights,
+    consistency_of,
+    find_targets,
+    random_states,
+    still_pass,
+)
+from keras_xcons.training.options import XConsOptions
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([2, 0, 1], "int64"),
+        np.array([[2], [0], [1]], "uint8"),
+        np.array([2.0, 0.0, 1.0], "float32"),
+        np.eye(3, dtype="float32")[[2, 0, 1]],
+    ],
+    ids=["indices", "column", "floats", "one-hot"],
+)
+def test_one_class_an_image(labels):
+    targets = find_targets(tf.constant(labels), num_classes=3)
+    np.testing.assert_array_equal(targets.classes, [[2], [0], [1]])
+    assert targets.classes.dtype == "int32"
+    np.testing.assert_array_equal(targets.valid, np.ones((3, 1)))
+    assert targets.valid.dtype == "float32"
+
+
+def test_every_positive_class_of_multi_hot_labels():
+    labels = tf.constant([[1, 0, 1], [0, 0, 0]])
+    targets = find_targets(labels, num_classes=3, multi_label=True)
+    np.testing.assert_array_equal(targets.classes, [[0, 1, 2]] * 2)
+    np.testing.assert_array_equal(targets.valid, labels)
+    assert targets.valid.dtype == "float32"
+
+
+def random_model():
+    """Batch normalisation, two dropouts (one nested), a random augmentation."""
+    keras.utils.set_random_seed(0)
+    inner = keras.Sequential([keras.Input((8, 8, 4)), layers.SpatialDropout2D(0.4)])
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.RandomFlip(),
+            layers.Conv2D(4, 3, padding="same", activation="relu"),
+            layers.BatchNormalization(momentum=0.5),
+            inner,
+            layers.ReLU(name="features"),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(3),
+        ]
+    )
+    return model
+
+
+def test_a_still_pass_repeats_the_pass_before_it():
+    model = random_model()
+    view = split(model)
+    states = random_states(model)
+    assert len(states) == 3
+    images = tf.random.stateless_uniform((5, 8, 8, 3), (0, 1))
+    classes = np.zeros((5, 1), "int32")
+    first = explained_pass(view, images, classes, training=True)
+    after = [v.numpy() for v in model.variables]
+    second = still_pass(view, images, classes, True, states)
+    for left, right in zip(first, second, strict=True):
+        np.testing.assert_array_equal(left, right)
+    for variable, value in zip(model.variables, after, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    third = explained_pass(view, images, classes, training=True)
+    assert np.abs(third.logits - first.logits).max() > 1e-3
+
+
+def test_an_attack_spares_what_any_label_claims():
+    """Two labels claim one quarter each; the class that is no label claims none."""
+    maps = np.zeros((1, 3, 2, 2), "float32")
+    maps[0, 0, 0, 0] = maps[0, 1, 1, 1] = maps[0, 2, 0, 1] = 1.0
+    clean = Explained(tf.constant(maps), None, None)
+    targets = Targets(None, tf.constant([[1.0, 1.0, 0.0]]))
+    images = tf.fill((1, 2, 2, 3), 100.0)
+    gradient = -tf.ones_like(images)
+    found = {}
+    for control in (None, "whole_image"):
+        options = XConsOptions(control=control, epsilon=8.0)
+        found[control] = attack(images, clean, targets, gradient, None, None, options)
+    expected = [[100.0, 92.0], [92.0, 100.0]]
+    np.testing.assert_array_equal(found[None][0, :, :, 0], expected)
+    np.testing.assert_array_equal(found["whole_image"], images - 8.0)
+
+
+@pytest.mark.parametrize("kind", ["fgsm", "pgd"])
+def test_gradients_that_are_no_number_attack_nothing(kind):
+    """float16 overflows now and then, until the loss scale has come down."""
+    clean = Explained(tf.zeros((1, 1, 2, 2)), None, None)
+    targets = Targets(None, tf.ones((1, 1)))
+    images = tf.fill((1, 2, 2, 1), 100.0)
+    gradient = tf.reshape(tf.constant([np.nan, np.inf, -1.0, np.nan]), (1, 2, 2, 1))
+    options = XConsOptions(attack=kind, epsilon=8.0, step_size=8.0, attack_steps=4)
+    seeds = keras.random.SeedGenerator(0)
+    attacked = attack(
+        images, clean, targets, gradient, lambda _: gradient, seeds, options
+    )
+    found = np.array(attacked)[0, :, :, 0]
+    np.testing.assert_allclose([found[0, 1], found[1, 0]], [108.0, 92.0])
+    assert np.all(np.abs(found - 100.0) <= 8.0)
+    if kind == "fgsm":
+        assert found[0, 0] == found[1, 1] == 100.0
+
+
+def explained(maps, logits):
+    return Explained(tf.constant(maps), tf.constant(logits), None)
+
+
+def test_consistency_counts_valid_maps_and_agreement():
+    one = np.zeros((2, 2, 2, 2), "float32")
+    one[..., 0, 0] = 1.0
+    other = one.copy()
+    other[0, 1] = [[0.0, 1.0], [0.0, 0.0]]
+    clean = explained(one, [[2.0, 0.0], [2.0, 0.0]])
+    attacked = explained(other, [[1.0, 0.0], [0.0, 1.0]])
+    both = Targets(None, tf.ones((2, 2)))
+    first = Targets(None, tf.constant([[1.0, 0.0]] * 2))
+    options = XConsOptions()
+    np.testing.assert_allclose(consistency_of(clean, attacked, both, options), [0.5, 1])
+    np.testing.assert_allclose(consistency_of(clean, attacked, first, options), [1, 1])
+    hard = XConsOptions(agreement="hard")
+    np.testing.assert_allclose(consistency_of(clean, attacked, both, hard), [0.5, 0])
+
+
+VALUES = tf.constant([0.1, 0.2, 0.3, 0.6])
+
+
+def weights(warm=False, **options):
+    seeds = keras.random.SeedGenerator(3)
+    options = XConsOptions(**{"weight_floor": 0.5, **options})
+    return np.array(batch_weights(VALUES, tf.constant(warm), seeds, options))
+
+
+def test_batch_weights_by_scale_and_floor():
+    np.testing.assert_allclose(weights(), [0.5, 2 / 3, 1.0, 2.0], rtol=1e-6)
+    np.testing.assert_allclose(weights(weight_scale="raw"), [0.5, 0.5, 0.5, 0.6])
+    np.testing.assert_allclose(
+        weights(weight_scale="one_plus"), [1.1, 1.2, 1.3, 1.6], rtol=1e-6
+    )
+
+
+def test_batch_weights_by_control():
+    np.testing.assert_array_equal(weights(control="uniform"), np.ones(4))
+    np.testing.assert_array_equal(weights(control="adversarial"), np.ones(4))
+    np.testing.assert_array_equal(weights(control="loss"), weights())
+    shuffled = weights(control="shuffled")
+    np.testing.assert_allclose(np.sort(shuffled), weights())
+    assert np.any(shuffled != weights())
+    np.testing.assert_array_equal(weights(control="shuffled"), shuffled)
+
+
+def test_batch_weights_while_warming_up():
+    for control in (None, "shuffled", "loss"):
+        np.testing.assert_array_equal(weights(warm=True, control=control), np.ones(4))

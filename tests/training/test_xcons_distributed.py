@@ -1,0 +1,67 @@
+"""Two logical CPU devices under `MirroredStrategy` give the run of one device."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+SCRIPT = pathlib.Path(__file__).with_name("distributed_run.py")
+ROOT = pathlib.Path(__file__).parents[2]
+RUNS = (
+    "uniform batch",
+    "uniform memory",
+    "uniform epoch",
+    "batch",
+    "memory",
+    "memory mean",
+    "epoch",
+    "loss",
+    "adversarial",
+)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What one device and two devices found, as dictionaries of arrays."""
+    folder, found = tmp_path_factory.mktemp("distributed"), []
+    for devices in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), devices, str(folder / f"{devices}.npz")],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not done.returncode, done.stderr[-2000:]
+        found.append(dict(np.load(folder / f"{devices}.npz")))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
+def test_two_devices_give_the_run_of_one(name, results):
+    one, two = results
+    keys = {key for key in one if key.startswith(f"{name}/")}
+    assert keys and keys == {key for key in two if key.startswith(f"{name}/")}
+    for key in keys:
+        np.testing.assert_allclose(
+            two[key], one[key], rtol=1e-4, atol=1e-5, err_msg=key
+        )
+    if f"{name}/table" in keys:
+        assert one[f"{name}/table"].min() >= 0.0
+
+
+@pytest.mark.slow
+def test_every_run_is_compared(results):
+    names = {key.split("/")[0] for key in results[0] if "/" in key}
+    assert names == set(RUNS)
+
+
+@pytest.mark.slow
+def test_evaluates_batches_that_do_not_divide_evenly(results):
+    for found in results:
+        expected = found["evaluate plain"]
+        np.testing.assert_allclose(found["evaluate trainer"], expected, rtol=1e-5)
