@@ -275,14 +275,31 @@ def main(argv):
     for group in FLAGS.groups:
         for row in rows_of_group(group):
             rows.append(row)
-            values = [f"{row.get(key, '')!s:>12}" for key in COLUMNS]
-            print("  ".join(values), flush=True)
+            print({key: value for key, value in row.items() if value}, flush=True)
+    print("\n".join(markdown(rows)))
     print(f"{platform.machine()}, {os.cpu_count()} cores, {versions()}")
     if FLAGS.output:
         with open(FLAGS.output, "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
+
+
+def markdown(rows):
+    """The table as the README shows it."""
+    yield "| | | median | ratio (10th – 90th percentile) | to | limit |"
+    yield "|---|---|---|---|---|---|"
+    for row in rows:
+        ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
+        if "ratio_low" in row:
+            ratio += f" ({row['ratio_low']:.2f} – {row['ratio_high']:.2f})"
+        if row["variant"] == row.get("to"):
+            ratio = "1"
+        yield (
+            f"| {row['group']}, {row['model']} | {row['variant']} "
+            f"| {row['median']:g} {row['unit']} | {ratio} | {row.get('to', '')} "
+            f"| {row['limit']} |"
+        )
 
 
 COLUMNS = (

@@ -1,5 +1,6 @@
 """What the training models of this package have in common."""
 
+import contextlib
 import threading
 
 import keras
@@ -24,6 +25,8 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         view: `ClassifierView` of the classifier.
         **kwargs: `keras.Model` arguments.
     """
+
+    _evaluating = False
 
     def __init__(self, view, **kwargs):
         # Keras decides by the policy of the model that is compiled whether to scale
@@ -55,11 +58,32 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
 
-    def test_step(self, data):
-        logs = super().test_step(data)
+    def evaluate(self, *args, **kwargs):
+        """Evaluates the classifier; see `keras.Model.evaluate`."""
+        with self._without_trackers():
+            return super().evaluate(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        """Evaluates the classifier on a batch; see `keras.Model.test_on_batch`."""
+        with self._without_trackers():
+            return super().test_on_batch(*args, **kwargs)
+
+    @property
+    def metrics(self):
+        found = super().metrics
+        if not self._evaluating:
+            return found
         # What an evaluation does not measure it does not report.
-        own = {tracker.name for tracker in self._trackers}
-        return {name: value for name, value in logs.items() if name not in own}
+        own = {id(tracker) for tracker in self._trackers}
+        return [metric for metric in found if id(metric) not in own]
+
+    @contextlib.contextmanager
+    def _without_trackers(self):
+        self._evaluating = True
+        try:
+            yield
+        finally:
+            self._evaluating = False
 
     @property
     def losses(self):
