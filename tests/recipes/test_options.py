@@ -70,7 +70,7 @@ def test_defaults_on_shapes():
     assert (options.size, options.batch, options.rate) == (64, 64, 2e-3)
     assert not options.augments
     assert options.tolerance == 4
-    assert options.epochs == 10
+    assert options.epochs == 6
     assert (options.schedule, options.control, options.attack) == (
         "batch",
         None,
