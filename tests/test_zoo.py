@@ -398,3 +398,28 @@ def test_publish_tool(tmp_path):
     card = zoo.model_card(tmp_path / "zoo" / NAME)
     assert card["class_names"] == CLASSES
     assert card["trained_on"] == "shapes"
+
+
+def test_readme_shows_a_figure_with_its_interval_in_one_row():
+    from keras_xcons.zoo.readme import readme
+
+    figure = {"value": 0.95, "low": 0.9375, "high": 0.96, "n": 1000}
+    card = {
+        "name": "n",
+        "architecture": "a",
+        "arguments": {},
+        "class_names": ["x"],
+        "input_size": [8, 8],
+        "bytes": 1,
+        "parameters": 1,
+        "created_with": {},
+        "paper": None,
+        **dict.fromkeys(
+            ["sha256", "feature_layer", "method", "trained_on", "weights_license"], "-"
+        ),
+        "data_license": "-",
+        "recipe": "recipe.json",
+    }
+    text = readme(card, {"test": {"accuracy": figure}, "splits": ["a", "b"]})
+    assert "| test.accuracy | 0.95 [0.9375, 0.96], n = 1000 |" in text
+    assert "| splits | a, b |" in text

@@ -316,7 +316,8 @@ class XConsModel(ClassifierTrainer):
             tape.watch(images)
             clean = explained_pass(self.view, images, targets.classes)
             loss = self.weighted_loss(labels, clean.outputs, None, weights)
-        image_gradient = tape.gradient(loss, images)
+            scaled = self.optimizer.scale_loss(loss)
+        image_gradient = tape.gradient(scaled, images)
         attacked = self._attacked(
             images, labels, targets, clean, image_gradient, states, False
         )

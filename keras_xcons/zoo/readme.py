@@ -43,7 +43,8 @@ def readme(card, metrics):
 
     Args:
         card: The card of the model, a dict.
-        metrics: Dict of plain values; nested names are joined by dots.
+        metrics: Dict of plain values; nested names are joined by dots, and a figure
+            with its interval (`value`, `low`, `high`, `n`) is one row.
 
     Returns:
         Markdown text.
@@ -72,7 +73,10 @@ def readme(card, metrics):
 
 def _flat(prefix, value):
     """Yields `(dotted name, plain value)` of a nested dict, in its order."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) and set(value) == {"value", "low", "high", "n"}:
+        interval = f"[{_cell(value['low'])}, {_cell(value['high'])}]"
+        yield prefix, f"{_cell(value['value'])} {interval}, n = {value['n']}"
+    elif isinstance(value, dict):
         for name, inner in value.items():
             yield from _flat(f"{prefix}.{name}" if prefix else str(name), inner)
     else:
@@ -80,5 +84,7 @@ def _flat(prefix, value):
 
 
 def _cell(value):
+    if isinstance(value, list):
+        return ", ".join(_cell(each) for each in value)
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text.replace("|", r"\|").replace("\n", " ")

@@ -118,6 +118,19 @@ def test_mixed_precision(dtype, schedule, build, dataset, arrays):
     assert np.abs(rounded - expected).max() > 0.0
 
 
+def test_sweeps_scale_the_loss_in_float16(build, dataset):
+    """Else the image gradients of a small loss vanish, and nothing is attacked."""
+    trainer = XConsModel(build(dtype="mixed_float16"), "epoch", 36, epsilon=64.0)
+    trainer.compile("sgd", logits_loss(), loss_weights=1e-6)
+    trainer.refresh_table(dataset())
+    expected = XConsModel(build(), "epoch", 36, epsilon=64.0)
+    expected.compile("sgd", logits_loss())
+    expected.refresh_table(dataset())
+    values = np.array(trainer.table.values)
+    assert values.min() > 1e-3
+    np.testing.assert_allclose(values, expected.table.values, atol=0.1)
+
+
 @pytest.mark.parametrize("schedule", ["batch", "memory"])
 def test_mixed_float16_survives_an_overflow(schedule, build, dataset):
     """The first steps are skipped until the loss scale has come down."""
