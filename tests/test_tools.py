@@ -64,6 +64,8 @@ def test_every_model_of_the_zoo_has_a_recipe_that_is_accepted():
         assert name.startswith(f"{options.model}_{options.dataset}")
 
 
-@pytest.mark.parametrize("name", ["benchmark", "publish", "reproduce", "train_zoo"])
+@pytest.mark.parametrize(
+    "name", ["benchmark", "inspect_weights", "publish", "reproduce", "train_zoo"]
+)
 def test_a_tool_says_how_it_is_called(name):
     assert f"python tools/{name}.py" in tool(name).__doc__

@@ -44,7 +44,7 @@ class SampleTable(keras.layers.Layer):
         seen = ops.cast(values >= 0.0, "float32")
         return values * seen, seen
 
-    def store(self, ids, values):
+    def store(self, ids, values, measured=None):
         """Sets the values of samples; of a sample that occurs twice, the mean.
 
         Under `tf.distribute` every replica stores the samples of all replicas.
@@ -52,10 +52,16 @@ class SampleTable(keras.layers.Layer):
         Args:
             ids: Integer tensor `(B,)`.
             values: Float tensor `(B,)`.
+            measured: Boolean tensor `(B,)`, which of them to take; the others stay
+                as they were. Defaults to all.
         """
         # Segment sums, not a scatter: the order of duplicates cannot matter.
         values = ops.cast(values, "float32")
-        stacked = ops.stack([values, ops.ones_like(values)], axis=-1)
+        counted = ops.ones_like(values)
+        if measured is not None:
+            counted = ops.cast(measured, "float32")
+            values = ops.where(measured, values, 0.0)
+        stacked = ops.stack([values, counted], axis=-1)
         totals = sum_over_replicas(
             tf.math.unsorted_segment_sum(stacked, ids, self.num_samples)
         )

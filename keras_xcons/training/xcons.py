@@ -232,9 +232,11 @@ class XConsModel(ClassifierTrainer):
             values = 1.0 - survival
             if self.options.control == "loss":
                 values = self.sample_losses(labels, clean.outputs)
+            # Under a loss scale that is still too large there is no attack to judge.
+            measured = ops.all(ops.isfinite(image_gradient), axis=(1, 2, 3))
             if self.options.schedule == "memory":
-                self.table.store(ids, values)
-            self._mean_consistency.update_state(survival)
+                self.table.store(ids, values, measured)
+            self._mean_consistency.update_state(survival, sample_weight=measured)
         if self.options.attacks_first:
             if self.table is None:
                 weights = self._weights(tf.stop_gradient(values))

@@ -121,7 +121,7 @@ def test_preprocessing_keeps_fractions_under_mixed_precision(bfloat16):
 
 def test_small_cnn_fits_the_shapes_set():
     model = create("small_cnn", num_classes=8, input_size=64)
-    assert model.get_layer("features").output.shape == (None, 8, 8, 128)
+    assert model.get_layer("features").output.shape == (None, 8, 8, 64)
     assert model.count_params() < 250_000
     momenta = {
         layer.momentum

@@ -78,3 +78,11 @@ def test_means_and_sums_without_replicas():
     assert float(mean_over_replicas(values)) == 3.0
     assert float(mean_over_replicas(values, tf.constant([1.0, 0.0, 1.0]))) == 3.5
     assert float(mean_over_replicas(values, tf.zeros(3))) == 0.0
+
+
+def test_what_was_not_measured_stays_as_it_was():
+    table = SampleTable(3)
+    table.store(np.array([0, 1]), np.array([0.5, 0.25], "float32"))
+    new = np.array([np.nan, 0.75], "float32")
+    table.store(np.array([0, 2]), new, measured=np.array([False, True]))
+    np.testing.assert_allclose(np.asarray(table.values.numpy()), [0.5, 0.25, 0.75])

@@ -144,7 +144,10 @@ def test_mixed_float16_survives_an_overflow(schedule, build, dataset):
         classifier, schedule, data, epochs=1, optimizer=optimizer, run_eagerly=True
     )
     assert float(optimizer.dynamic_scale.value) < 2.0**28
-    check_trained(trainer, history)
+    assert np.all(np.isfinite(history["loss"]))
+    if trainer.table is not None:
+        # No attack could be made, so nothing is known of any sample.
+        np.testing.assert_array_equal(trainer.table.values, -1.0)
     for left, right in zip(before, classifier.get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
 
