@@ -74,7 +74,9 @@ class XConsModel(ClassifierTrainer):
             it by how well the prediction survives. Defaults to `None`.
         weight_scale: `"mean"`, `"raw"` or `"one_plus"`, see
             `keras_xcons.consistency.sample_weights`. Defaults to `"mean"`.
-        weight_floor: Smallest weight, after scaling. Defaults to 0.1.
+        weight_floor: Smallest weight, after scaling. Under `"memory"` keep it above 0:
+            a sample of weight 0 has no gradient to be attacked with, and stays there.
+            Defaults to 0.1.
         warmup_epochs: Epochs with all weights 1. Defaults to 0.
         consistency_loss: Factor λ of an explicit loss term, the mean of
             `λ · (1 - E)`, beside the weights. Not the paper's. Defaults to 0.
