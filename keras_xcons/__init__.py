@@ -3,6 +3,7 @@
 >>> import keras_xcons as kx
 >>> model = kx.load("small_cnn_shapes")
 >>> heatmaps = kx.explain(model, images)
+>>> report = kx.evaluate(model, dataset)
 >>> trainer = kx.XConsModel(classifier)
 """
 
@@ -26,23 +27,28 @@ from keras_xcons import (
     metrics,
     models,
     plotting,
+    report,
     training,
     zoo,
 )
+from keras_xcons.evaluation import evaluate
 from keras_xcons.explainers import explain
 from keras_xcons.models import split
 from keras_xcons.plotting import plot
+from keras_xcons.report import Report
 from keras_xcons.training import XConsModel
 from keras_xcons.version import __version__
 from keras_xcons.zoo import list_models, load, model_card
 
 __all__ = [
+    "Report",
     "XConsModel",
     "__version__",
     "attacks",
     "callbacks",
     "consistency",
     "data",
+    "evaluate",
     "evaluation",
     "explain",
     "explainers",
@@ -54,6 +60,7 @@ __all__ = [
     "models",
     "plot",
     "plotting",
+    "report",
     "split",
     "training",
     "zoo",

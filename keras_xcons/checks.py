@@ -111,6 +111,11 @@ def image_batch(images, input_shape=(None, None, None)):
             f"{tuple(input_shape)}, as the model takes them. Received: images of "
             f"shape {array.shape}"
         )
+    if array.size == 0:
+        raise ValueError(
+            "`images` must have an area, these hold no pixel. Received: images of "
+            f"shape {array.shape}"
+        )
     array = array.astype("float32")
     low, high = array.min(), array.max()
     if not (low >= 0.0 and high <= 255.0):  # not(...) so that NaN is caught as well

@@ -11,7 +11,8 @@ import typing
 from absl import flags
 
 from keras_xcons import checks, explainers, models, recipes, zoo
-from keras_xcons.recipes import TrainOptions
+from keras_xcons.evaluation import EvaluationOptions
+from keras_xcons.recipes import DATASET_HELP, TrainOptions
 
 _USAGE = """Usage: keras-xcons COMMAND [FLAGS]
 
@@ -19,6 +20,7 @@ Commands:
   list [PATTERN]                list published models and architectures
   info MODEL                    show the card of a published model
   train                         train plainly and by XCons, compare, write all
+  evaluate MODEL...             measure models side by side, write a report
   explain IMAGE... --model M    write heatmaps over image files
 
 keras-xcons COMMAND --help shows the flags of a command."""
@@ -104,6 +106,33 @@ def _flag_help(values):
     return "\n".join(lines)
 
 
+def _define_fields(options, values):
+    """A flag for each field of a table of options."""
+    kinds = typing.get_type_hints(options)
+    for field in dataclasses.fields(options):
+        text, choices = field.metadata["help"], field.metadata["choices"]
+        members = typing.get_args(kinds[field.name]) or (kinds[field.name],)
+        if choices:
+            flags.DEFINE_enum(field.name, field.default, choices, text, values)
+        else:
+            define = _DEFINE[members[0]]
+            define(field.name, field.default, text, flag_values=values)
+
+
+def _fields(options, values):
+    """What the flags say of each field, as arguments of the table."""
+    names = [field.name for field in dataclasses.fields(options)]
+    return {name: values[name].value for name in names}
+
+
+_DEFINE = {
+    bool: flags.DEFINE_bool,
+    float: flags.DEFINE_float,
+    int: flags.DEFINE_integer,
+    str: flags.DEFINE_string,
+}
+
+
 # list
 
 
@@ -150,23 +179,7 @@ def _info(values, positional):
 
 
 def _train_flags(values):
-    kinds = typing.get_type_hints(TrainOptions)
-    for field in dataclasses.fields(TrainOptions):
-        text, choices = field.metadata["help"], field.metadata["choices"]
-        members = typing.get_args(kinds[field.name]) or (kinds[field.name],)
-        if choices:
-            flags.DEFINE_enum(field.name, field.default, choices, text, values)
-        else:
-            define = _DEFINE[members[0]]
-            define(field.name, field.default, text, flag_values=values)
-
-
-_DEFINE = {
-    bool: flags.DEFINE_bool,
-    float: flags.DEFINE_float,
-    int: flags.DEFINE_integer,
-    str: flags.DEFINE_string,
-}
+    _define_fields(TrainOptions, values)
 
 
 def _train(values, positional):
@@ -181,8 +194,56 @@ def _train(values, positional):
     """
     if positional:
         raise _UsageError(f"train takes flags only, not {positional[0]!r}")
-    names = [field.name for field in dataclasses.fields(TrainOptions)]
-    recipes.train(TrainOptions(**{name: values[name].value for name in names}))
+    recipes.train(TrainOptions(**_fields(TrainOptions, values)))
+    return 0
+
+
+# evaluate
+
+
+def _evaluate_flags(values):
+    flags.DEFINE_string("dataset", "shapes", DATASET_HELP, values)
+    flags.DEFINE_string(
+        "split", None, "Split of the data set. Default: its test split.", values
+    )
+    flags.DEFINE_integer(
+        "image_size", None, "Height and width. Default: what the model takes.", values
+    )
+    flags.DEFINE_integer("batch_size", 32, "Images computed at a time.", values)
+    flags.DEFINE_list(
+        "metrics", ["all"], "Metrics or groups of them, separated by commas.", values
+    )
+    flags.DEFINE_string(
+        "backgrounds",
+        None,
+        "Folder of photographs for the background challenge. Default: backgrounds of "
+        "the data set.",
+        values,
+    )
+    flags.DEFINE_string(
+        "output", "evaluation", "Folder for the report.", values, short_name="o"
+    )
+    _define_fields(EvaluationOptions, values)
+
+
+def _evaluate(values, positional):
+    """Measures models and their explanations on a data set, and writes a report.
+
+    A model is a name of `list`, a folder with a card, or a .keras file. Of several,
+    each is compared with the first. Written: report.html, report.csv, report.json.
+
+    keras-xcons evaluate MODEL... --dataset DATA -o FOLDER
+    """
+    if not positional:
+        raise _UsageError("evaluate takes one or more models")
+    names = ("metrics", "split", "image_size", "batch_size", "backgrounds")
+    recipes.evaluate_models(
+        positional,
+        values.dataset,
+        values.output,
+        **{name: values[name].value for name in names},
+        **_fields(EvaluationOptions, values),
+    )
     return 0
 
 
@@ -221,6 +282,7 @@ def _explain(values, positional):
 
 
 _COMMANDS = {
+    "evaluate": (_evaluate, _evaluate_flags),
     "explain": (_explain, _explain_flags),
     "info": (_info, _no_flags),
     "list": (_list, _no_flags),

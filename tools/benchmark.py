@@ -26,7 +26,8 @@ flags.DEFINE_list("models", ["mobilenet_v2", "resnet50"], "Architectures to time
 flags.DEFINE_list(
     "groups",
     ["training", "heatmaps", "memory", "data", "import"],
-    "What to measure: training, heatmaps, memory, data, import.",
+    "What to measure: training, heatmaps, memory, data, import, faithfulness. The "
+    "last needs Xplique; benchmark_faithfulness.py says how it is run.",
 )
 flags.DEFINE_integer("image_size", 128, "Height and width of the images in pixels.")
 flags.DEFINE_integer("batch_size", 16, "Images a step.")
@@ -174,6 +175,26 @@ def heatmaps(model):
     yield {**next(rows), "limit": ">= 5"}
 
 
+def faithfulness(model):
+    """Insertion and deletion of a batch, beside Xplique's of the same."""
+    import benchmark_faithfulness
+    import numpy as np
+
+    images, labels = next(iter(batches()[0]))
+    functions = benchmark_faithfulness.faithfulness_functions(
+        classifier(model), images, labels
+    )
+    found = np.array([function() for function in functions.values()])
+    if np.ptp(found, axis=0).max() > 1e-3:
+        raise ValueError(f"The areas under the curves differ. Received: {found}")
+    seconds = race(functions)
+    for name in list(seconds)[1:]:
+        pair = {"Xplique": seconds["Xplique"], name: seconds[name]}
+        row, own = rows_of_race("faithfulness", model, pair, name, {})
+        yield {**row, "limit": ">= 1.5"}
+        yield own
+
+
 def memory(model):
     """Peak resident memory of a process that runs steps of one schedule."""
     peaks = {}
@@ -239,7 +260,12 @@ def rows_of_group(group):
         return shapes_rate()
     if group == "import":
         return import_seconds()
-    measure = {"training": training, "heatmaps": heatmaps, "memory": memory}[group]
+    measure = {
+        "training": training,
+        "heatmaps": heatmaps,
+        "faithfulness": faithfulness,
+        "memory": memory,
+    }[group]
     return (row for model in FLAGS.models for row in measure(model))
 
 

@@ -9,6 +9,7 @@ from keras_xcons.data.augmentation import (
 from keras_xcons.data.backgrounds import backgrounds
 from keras_xcons.data.catalog import Adapter, DatasetInfo, names, register
 from keras_xcons.data.loading import info, load
+from keras_xcons.data.mixing import paste, remove_objects
 from keras_xcons.data.sample_ids import split_sample_ids, with_sample_ids
 from keras_xcons.data.shapes import shapes
 
@@ -20,10 +21,12 @@ __all__ = [
     "info",
     "load",
     "names",
+    "paste",
     "random_flip",
     "random_resized_crop",
     "random_shift",
     "register",
+    "remove_objects",
     "shapes",
     "split_sample_ids",
     "with_sample_ids",

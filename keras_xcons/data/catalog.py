@@ -26,6 +26,15 @@ class DatasetInfo:
     annotations: str | None
     multi_label: bool
 
+    @property
+    def test_split(self):
+        """The split to evaluate on, `None` where there is none beside "train"."""
+        held_out = [name for name in self.splits if name != "train"]
+        for name in ("test", "original", *held_out):
+            if name in held_out:
+                return name
+        return None
+
 
 @dataclasses.dataclass(frozen=True)
 class Adapter:

@@ -1,5 +1,64 @@
 """Metrics: arrays in, one number an image out. Each says which direction is better."""
 
-from keras_xcons.metrics.localisation import energy_pointing_game, pointing_game
+from keras_xcons.metrics.boxes import (
+    LEVELS,
+    THRESHOLDS,
+    box_hits,
+    box_overlaps,
+    centre_gaussian,
+    largest_boxes,
+    max_box_acc,
+    max_box_acc_v2,
+)
+from keras_xcons.metrics.classification import (
+    binary_accuracy,
+    mean_average_precision,
+    top_k,
+)
+from keras_xcons.metrics.faithfulness import (
+    area_under_curve,
+    average_drop,
+    average_increase,
+    blurred_images,
+    insertion_and_deletion,
+    masked_images,
+)
+from keras_xcons.metrics.localisation import (
+    content_heatmap,
+    energy_pointing_game,
+    pointing_game,
+)
+from keras_xcons.metrics.masks import iou_auc, pixel_histograms, pxap
+from keras_xcons.metrics.sensitivity import max_sensitivity
+from keras_xcons.metrics.sparsity import gini
+from keras_xcons.metrics.truth import has_object, tight_boxes
 
-__all__ = ["energy_pointing_game", "pointing_game"]
+__all__ = [
+    "LEVELS",
+    "THRESHOLDS",
+    "area_under_curve",
+    "average_drop",
+    "average_increase",
+    "binary_accuracy",
+    "blurred_images",
+    "box_hits",
+    "box_overlaps",
+    "centre_gaussian",
+    "content_heatmap",
+    "energy_pointing_game",
+    "gini",
+    "has_object",
+    "insertion_and_deletion",
+    "iou_auc",
+    "largest_boxes",
+    "masked_images",
+    "max_box_acc",
+    "max_box_acc_v2",
+    "max_sensitivity",
+    "mean_average_precision",
+    "pixel_histograms",
+    "pointing_game",
+    "pxap",
+    "tight_boxes",
+    "top_k",
+]

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-# Boxes that were scaled in float32 may miss the edge of an image by a rounding.
-_ROUNDING = 1e-5
+from keras_xcons.metrics.truth import check_heatmaps, object_pixels
 
 
 def pointing_game(heatmaps, boxes=None, masks=None, tolerance=15):
@@ -44,8 +43,8 @@ def pointing_game(heatmaps, boxes=None, masks=None, tolerance=15):
     Reference:
         [Zhang et al., 2016](https://arxiv.org/abs/1608.00507), section 4.2
     """
-    heatmaps = _checked_heatmaps(heatmaps)
-    objects = _object_pixels(heatmaps.shape, boxes, masks)
+    heatmaps = check_heatmaps(heatmaps)
+    objects = object_pixels(heatmaps.shape, boxes, masks)
     if not tolerance >= 0:
         raise ValueError(
             "`tolerance` must be a number of pixels, 0 or more. Received: "
@@ -94,80 +93,48 @@ def energy_pointing_game(heatmaps, boxes=None, masks=None):
     Reference:
         [Wang et al., 2019](https://arxiv.org/abs/1910.01279), section 4.3
     """
-    heatmaps = _checked_heatmaps(heatmaps)
-    objects = _object_pixels(heatmaps.shape, boxes, masks)
+    return _share_on_object(heatmaps, boxes, masks, empty=0.0)
+
+
+def content_heatmap(heatmaps, boxes=None, masks=None):
+    """Share of each heatmap that lies on the object, where there is a heatmap.
+
+    As `energy_pointing_game`, but an all-zero map is left out: NaN.
+
+    Higher is better. The range is 0..1; a uniform map scores the share of the image
+    that the object covers, which is chance.
+
+    Args:
+        heatmaps: Array `(B, H, W)`, non-negative, of the true class.
+        boxes: Array `(B, N, 4)`, `ymin, xmin, ymax, xmax` in 0..1. Boxes without
+            area are padding; of several boxes their union counts.
+        masks: Array `(B, H, W, 1)` of 1 on the object and 0 elsewhere. Give either
+            boxes or masks.
+
+    Returns:
+        Float32 array `(B,)` in 0..1, NaN for an all-zero map.
+
+    Raises:
+        ValueError: Heatmaps, boxes or masks are not as described, or neither or
+            both of boxes and masks are given.
+
+    Example:
+
+    >>> heatmaps = np.array([[[0.2, 0.0], [0.2, 0.6]], [[0.0, 0.0], [0.0, 0.0]]])
+    >>> content_heatmap(heatmaps, boxes=[[[0.5, 0.0, 1.0, 1.0]]] * 2)
+    array([0.8, nan], dtype=float32)
+
+    Reference:
+        [Pillai et al., 2022](https://arxiv.org/abs/2110.00527), Content Heatmap
+    """
+    return _share_on_object(heatmaps, boxes, masks, empty=np.nan)
+
+
+def _share_on_object(heatmaps, boxes, masks, empty):
+    """Sum on the object over sum, `empty` for an all-zero map."""
+    heatmaps = check_heatmaps(heatmaps)
+    objects = object_pixels(heatmaps.shape, boxes, masks)
     inside = np.sum(heatmaps, axis=(1, 2), where=objects)
     total = np.sum(heatmaps, axis=(1, 2))
-    share = np.divide(inside, total, out=np.zeros_like(total), where=total > 0)
+    share = np.divide(inside, total, out=np.full_like(total, empty), where=total > 0)
     return share.astype("float32")
-
-
-def _checked_heatmaps(heatmaps):
-    heatmaps = np.asarray(heatmaps, "float64")
-    if heatmaps.ndim != 3 or 0 in heatmaps.shape:
-        raise ValueError(
-            "`heatmaps` must be one or more maps of shape (batch, height, width). "
-            f"Received: heatmaps of shape {heatmaps.shape}"
-        )
-    low, high = heatmaps.min(), heatmaps.max()
-    if not (low >= 0.0 and high < np.inf):  # not(...) so that NaN is caught as well
-        raise ValueError(
-            "`heatmaps` must be finite and non-negative. Received: heatmaps with "
-            f"minimum {low} and maximum {high}"
-        )
-    return heatmaps
-
-
-def _object_pixels(shape, boxes, masks):
-    """Boolean array `(B, H, W)`, true on the pixels of the object."""
-    if (boxes is None) == (masks is None):
-        given = "neither" if boxes is None else "both"
-        raise ValueError(
-            f"Give either `boxes` or `masks`, one of the two. Received: {given}"
-        )
-    return _from_masks(shape, masks) if boxes is None else _from_boxes(shape, boxes)
-
-
-def _from_masks(shape, masks):
-    masks = np.asarray(masks)
-    if masks.shape != (*shape, 1):
-        raise ValueError(
-            f"`masks` must have the shape {(*shape, 1)} that fits the heatmaps. "
-            f"Received: masks of shape {masks.shape}"
-        )
-    objects = masks[..., 0] == 1
-    if not np.all(objects | (masks[..., 0] == 0)):
-        raise ValueError(
-            "`masks` must be 1 on the object and 0 elsewhere. Received: masks with "
-            f"minimum {masks.min()} and maximum {masks.max()}"
-        )
-    return objects
-
-
-def _from_boxes(shape, boxes):
-    boxes = np.asarray(boxes, "float64")
-    size, height, width = shape
-    if boxes.ndim != 3 or boxes.shape[0] != size or boxes.shape[2] != 4:
-        raise ValueError(
-            f"`boxes` must have the shape ({size}, boxes, 4) that fits the heatmaps. "
-            f"Received: boxes of shape {boxes.shape}"
-        )
-    start, stop = boxes[..., :2], boxes[..., 2:]
-    within = np.all((boxes >= -_ROUNDING) & (boxes <= 1.0 + _ROUNDING), axis=-1)
-    wrong = ~(within & np.all(start <= stop, axis=-1))
-    if wrong.any():
-        raise ValueError(
-            "`boxes` must be ymin, xmin, ymax, xmax within 0..1, no minimum above its "
-            f"maximum. Received: boxes with {boxes[wrong][0].tolist()}"
-        )
-    # The pixels whose centres a box covers, and at least one in each direction.
-    sides = np.array([height, width])
-    first = np.minimum(np.floor(start * sides + 0.5), sides - 1)[..., None]
-    last = np.maximum(np.floor(stop * sides + 0.5)[..., None], first + 1)
-    rows, columns = np.arange(height), np.arange(width)
-    in_rows = (rows >= first[:, :, 0]) & (rows < last[:, :, 0])
-    in_columns = (columns >= first[:, :, 1]) & (columns < last[:, :, 1])
-    padding = np.any(start == stop, axis=-1)
-    in_rows &= ~padding[..., None]
-    counts = np.einsum("bnh,bnw->bhw", in_rows.astype("f4"), in_columns.astype("f4"))
-    return counts > 0

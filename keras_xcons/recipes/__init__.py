@@ -2,13 +2,16 @@
 
 from keras_xcons.recipes.arms import Experiment
 from keras_xcons.recipes.compare import table, train
+from keras_xcons.recipes.evaluate import evaluate_models
 from keras_xcons.recipes.explain import explain_files, open_model
 from keras_xcons.recipes.files import writable_folder
-from keras_xcons.recipes.options import TrainOptions
+from keras_xcons.recipes.options import DATASET_HELP, TrainOptions
 
 __all__ = [
+    "DATASET_HELP",
     "Experiment",
     "TrainOptions",
+    "evaluate_models",
     "explain_files",
     "open_model",
     "table",

@@ -48,13 +48,12 @@ class Experiment:
         """Names of the splits that are evaluated."""
         if self.options.is_shapes:
             return ("original", "mixed_same", "mixed_rand")
-        held_out = [name for name in self.info.splits if name != "train"]
-        if not held_out:
+        if self.info.test_split is None:
             raise ValueError(
                 f"The data set {self.info.name!r} has no split beside 'train' to "
                 f"evaluate on. Received: splits {sorted(self.info.splits)}"
             )
-        return ("test",) if "test" in held_out else (held_out[0],)
+        return (self.info.test_split,)
 
     def start(self):
         """A copy of the classifier that every run starts from."""

@@ -2,19 +2,14 @@
 
 import dataclasses
 import json
-import pathlib
-import platform
 import shutil
-import subprocess
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_xcons import evaluation, explainers, plotting
 from keras_xcons.recipes import files
 from keras_xcons.recipes.arms import Experiment
-from keras_xcons.version import __version__
 from keras_xcons.zoo.store import write_json
 
 # What the table shows of each figure, and the paired difference of two splits.
@@ -179,8 +174,8 @@ def _measure(experiment, model, split):
     return evaluation.measure(
         model,
         experiment.test_data(split),
-        experiment.info.annotations,
-        experiment.options.tolerance,
+        tuple(_LABELS),
+        multi_label=experiment.info.multi_label,
         verbose=1,
     )
 
@@ -192,8 +187,9 @@ def _metrics(options, experiment, values):
     for run, found in values.items():
         if first in found:
             # The images of both splits show the same objects, so the gap is paired.
-            gap = found[first]["accuracy"] - found[second]["accuracy"]
-            gaps[run] = evaluation.summarize(gap, options.seed)
+            gaps[run] = evaluation.compare(
+                found[first]["accuracy"], found[second]["accuracy"], options.seed
+            )
     plain = values["plain"]
     return {
         "options": dataclasses.asdict(options),
@@ -203,22 +199,18 @@ def _metrics(options, experiment, values):
         "background_gap": gaps,
         "xcons_minus_plain": {
             split: {
-                name: evaluation.summarize(value - plain[split][name], options.seed)
+                name: evaluation.compare(value, plain[split][name], options.seed)
                 for name, value in found.items()
             }
             for split, found in values["xcons"].items()
         },
         "heatmaps": "Grad-CAM++ of the label",
-        "pointing_tolerance_pixels": options.tolerance,
-        "interval": "95 % percentile bootstrap over images",
+        "pointing_tolerance_pixels": evaluation.tolerance_at(
+            (options.size, options.size)
+        ),
+        "interval": evaluation.INTERVAL,
         "seed": options.seed,
-        "commit": _commit(),
-        "versions": {
-            "keras_xcons": __version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "python": platform.python_version(),
-        },
+        **evaluation.provenance(),
     }
 
 
@@ -230,17 +222,6 @@ def _summaries(values, seed):
         }
         for run, splits in values.items()
     }
-
-
-def _commit():
-    """The commit of the checkout this package runs from, or `None`."""
-    here = pathlib.Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 def _picture(experiment, trained, options, path):

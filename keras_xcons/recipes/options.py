@@ -12,6 +12,11 @@ from keras_xcons.training.options import (
     XConsOptions,
 )
 
+DATASET_HELP = (
+    "Data set: a name (shapes, a TFDS name), a TFDS directory, or a folder of class "
+    "folders."
+)
+
 
 def _option(default, help, choices=None):
     return dataclasses.field(
@@ -28,11 +33,7 @@ class TrainOptions:
         ValueError: A name is unknown or a number is out of range.
     """
 
-    dataset: str = _option(
-        "shapes",
-        "Data set: a name (shapes, a TFDS name), a TFDS directory, or a folder of "
-        "class folders.",
-    )
+    dataset: str = _option("shapes", DATASET_HELP)
     model: str = _option("small_cnn", "Architecture, see `keras-xcons list`.")
     weights: str | None = _option(
         None,
@@ -124,11 +125,6 @@ class TrainOptions:
     def augments(self):
         """Whether the training images are augmented."""
         return self.weights is not None if self.augment is None else self.augment
-
-    @property
-    def tolerance(self):
-        """Tolerance of the pointing game in pixels: 15 at 224, in proportion."""
-        return round(15 * self.size / 224)
 
     @property
     def dataset_options(self):

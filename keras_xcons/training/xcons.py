@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_xcons.callbacks import EpochCounter, EpochReweighting
+from keras_xcons.training.reweighting import EpochCounter, EpochReweighting
 from keras_xcons.data import split_sample_ids
 from keras_xcons.explainers import explained_pass
 from keras_xcons.models import split

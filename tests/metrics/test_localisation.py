@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
 
-from keras_xcons.metrics import energy_pointing_game, pointing_game
+from keras_xcons.metrics import (
+    content_heatmap,
+    energy_pointing_game,
+    pointing_game,
+)
 
 BOX = [[[0.5, 0.5, 1.0, 1.0]]]  # the lower right quarter
-METRICS = [pointing_game, energy_pointing_game]
+METRICS = [pointing_game, energy_pointing_game, content_heatmap]
 
 
 def peak(row, column, size=64):
@@ -82,6 +86,17 @@ def test_energy_by_hand():
     np.testing.assert_allclose(energy_pointing_game(maps, masks=mask), [0.5])
     left = [[[0.0, 0.0, 1.0, 0.5]]]
     np.testing.assert_allclose(energy_pointing_game(maps, left), [0.4])
+
+
+def test_content_heatmap_is_the_energy_of_the_maps_that_are_not_empty():
+    maps = np.array([[[0.1, 0.2], [0.3, 0.4]], [[0.0, 0.0], [0.0, 0.0]]])
+    found = content_heatmap(maps, BOX * 2)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [0.4, np.nan])
+    np.testing.assert_allclose(energy_pointing_game(maps, BOX * 2), [0.4, 0.0])
+    masks = np.tile(np.array([[1, 0], [0, 1]])[None, ..., None], (2, 1, 1, 1))
+    np.testing.assert_allclose(content_heatmap(maps, masks=masks), [0.5, np.nan])
+    assert content_heatmap(maps[:1], masks=0 * masks[:1]) == [0.0]
 
 
 def test_energy_of_boxes_is_that_of_their_union():

@@ -69,7 +69,6 @@ def test_defaults_on_shapes():
     assert options.is_shapes
     assert (options.size, options.batch, options.rate) == (64, 64, 2e-3)
     assert not options.augments
-    assert options.tolerance == 4
     assert options.epochs == 6
     assert (options.schedule, options.control, options.attack) == (
         "batch",
@@ -84,7 +83,6 @@ def test_defaults_on_other_data():
     assert not options.is_shapes
     assert (options.size, options.batch, options.rate) == (224, 16, 2e-3)
     assert not options.augments
-    assert options.tolerance == 15
 
 
 def test_defaults_with_pretrained_weights():
@@ -103,7 +101,6 @@ def test_values_go_before_defaults():
     )
     assert (options.size, options.batch, options.rate) == (112, 3, 0.5)
     assert not options.augments
-    assert options.tolerance == 8
     assert TrainOptions(augment=True).augments
 
 

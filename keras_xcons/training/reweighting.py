@@ -1,4 +1,4 @@
-"""Keras callbacks of the training methods."""
+"""Keras callbacks that the training methods need."""
 
 import keras
 

@@ -1,0 +1,136 @@
+"""A batch of images and what a classifier says of it, computed when asked for."""
+
+import functools
+import typing
+
+import numpy as np
+import tensorflow as tf
+
+from keras_xcons import attacks
+from keras_xcons.evaluation.probe import shown_maps
+from keras_xcons.evaluation.reading import class_indices
+from keras_xcons.metrics import binary_accuracy, has_object, top_k
+
+
+class Attacked(typing.NamedTuple):
+    """Images with an attacked background, and what became of their explanation."""
+
+    images: tf.Tensor
+    maps: tf.Tensor
+    logits: tf.Tensor
+    consistency: np.ndarray
+
+
+class Batch:
+    """A batch under evaluation, shared by all metrics.
+
+    Args:
+        probe: `Probe` of the classifier.
+        options: `EvaluationOptions`.
+        multi_label: Whether labels are multi-hot.
+        images: Float32 tensor `(B, H, W, channels)` in 0..255.
+        labels: As the data set gives them.
+        where: Dict of `"boxes"` or `"masks"`, or empty.
+        first: Place of its first image in the data set.
+
+    Attributes:
+        labels: Int32 tensor `(B,)`, or float32 multi-hot `(B, C)`.
+        ids: Int32 array `(B,)`, the place of each image in the data set.
+    """
+
+    def __init__(self, probe, options, multi_label, images, labels, where, first):
+        self.probe = probe
+        self.options = options
+        self.multi_label = multi_label
+        self.images = images
+        self.labels = class_indices(labels, multi_label)
+        self.where = where
+        self.ids = np.arange(first, first + len(images), dtype="int32")
+
+    @property
+    def size(self):
+        """`(H, W)` of the images."""
+        return tuple(self.images.shape[1:3])
+
+    @functools.cached_property
+    def targets(self):
+        """`Targets`, the classes whose maps are measured."""
+        return self.probe.targets(self.images, self.labels)
+
+    @functools.cached_property
+    def explained(self):
+        """`Explained`: maps `(B, P, h, w)` and logits of the images."""
+        return self.probe.explain(self.images, self.targets)
+
+    @functools.cached_property
+    def logits(self):
+        """Float32 logits `(B, C)`."""
+        return tf.cast(self.explained.logits, tf.float32)
+
+    @functools.cached_property
+    def maps(self):
+        """One map an image, float32 `(B, h, w)` as computed."""
+        return shown_maps(self.explained.maps, self.targets)
+
+    @functools.cached_property
+    def heatmaps(self):
+        """One map an image, float32 `(B, H, W)`, resized bilinearly to the image."""
+        return tf.image.resize(self.maps[..., None], self.size)[..., 0]
+
+    @functools.cached_property
+    def explainable(self):
+        """Boolean array `(B,)`: whether there is any class to explain."""
+        return np.asarray(self.targets.valid).any(axis=1)
+
+    @functools.cached_property
+    def has_object(self):
+        """Boolean array `(B,)`: whether it is known where the object is."""
+        return has_object(**self.where)
+
+    @functools.cached_property
+    def loss_gradient(self):
+        """Gradient of the loss with respect to the images, for attacks."""
+        return self.probe.loss_gradient(self.images, self.labels)
+
+    @functools.cached_property
+    def background(self):
+        """The pixels that the heatmap leaves, `(B, H, W, 1)`."""
+        return self.probe.background(self.explained.maps, self.targets, self.size)
+
+    @functools.cached_property
+    def attacked(self):
+        """`Attacked`, by one FGSM step on the background."""
+        images = attacks.fgsm(
+            self.images, self.loss_gradient, self.options.epsilon, self.background
+        )
+        maps, logits, _ = self.probe.explain(images, self.targets)
+        consistency = self.probe.consistency(self.explained.maps, maps, self.targets)
+        return Attacked(
+            images, shown_maps(maps, self.targets), logits, np.asarray(consistency)
+        )
+
+    def right(self, logits):
+        """How right predictions are, float32 `(B,)` in 0..1.
+
+        1 where the predicted class is the label's and else 0; where several classes
+        can be right, the share of classes that is told right.
+        """
+        logits, labels = np.asarray(logits, "float32"), np.asarray(self.labels)
+        if self.multi_label:
+            return binary_accuracy(logits, labels)
+        return top_k(logits, labels)
+
+
+def only_where(kept, values):
+    """Rows in which the images that do not count are NaN.
+
+    Args:
+        kept: Boolean array `(B,)`.
+        values: Array `(B, ...)`.
+
+    Returns:
+        Float32 array `(B, ...)`.
+    """
+    values = np.asarray(values, "float32")
+    kept = kept.reshape(-1, *[1] * (values.ndim - 1))
+    return np.where(kept, values, np.float32("nan"))

@@ -1,0 +1,208 @@
+"""What a report holds: figures, differences, curves and what they rest on."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_xcons.evaluation import statistics
+from keras_xcons.evaluation.options import tolerance_at
+from keras_xcons.evaluation.provenance import provenance
+from keras_xcons.metrics import LEVELS, THRESHOLDS
+
+CENTRE = "centre Gaussian"
+_BINS = 20
+# Metrics that a map without knowledge of the image is shown beside.
+_BASELINES = ("max_box_acc", "max_box_acc_v2")
+
+
+def contents(suite, views, measured, dataset, split):
+    """The data of a report.
+
+    Args:
+        suite: `Suite` that has measured.
+        views: Dict from the name of a model to its `ClassifierView`.
+        measured: Dict from the name of a model to its `Measured`.
+        dataset: Name of the data set.
+        split: Name of its split, or `None`.
+
+    Returns:
+        Dict of plain values, see `keras_xcons.report.Report`.
+    """
+    facts, options = suite.facts, suite.options
+    left_out = {reason: list(names) for reason, names in suite.left_out.items()}
+    metrics, figures = [], {name: {} for name in measured}
+    for metric in suite.metrics:
+        found = {
+            name: statistics.summarize(
+                each.rows[metric.rows], options.seed, metric.statistic
+            )
+            for name, each in measured.items()
+        }
+        if None in found.values():
+            reason = "no image of this data set can take part"
+            left_out.setdefault(reason, []).append(metric.name)
+            continue
+        metrics.append(metric)
+        for name, figure in found.items():
+            figures[name][metric.name] = figure
+    return {
+        "title": _title(measured, dataset, split),
+        "models": [_model(name, view) for name, view in views.items()],
+        "metrics": [metric.card() for metric in metrics],
+        "figures": figures,
+        "baselines": _baselines(metrics, measured, options.seed),
+        "differences": _differences(metrics, measured, options.seed),
+        "left_out": [
+            {"metrics": names, "reason": reason} for reason, names in left_out.items()
+        ],
+        "notes": _notes(suite),
+        "curves": _curves(measured),
+        "provenance": {
+            "dataset": dataset,
+            "split": split,
+            "images": facts.num_images,
+            "classes": len(facts.class_counts),
+            "seed": options.seed,
+            "interval": statistics.INTERVAL,
+            "heatmaps": _heatmaps(options),
+            "options": dataclasses.asdict(options),
+            **provenance(),
+        },
+    }
+
+
+def _title(measured, dataset, split):
+    where = dataset if split is None else f"{dataset}, {split}"
+    return f"{', '.join(measured)} on {where}"
+
+
+def _model(name, view):
+    return {
+        "name": name,
+        "parameters": view.model.count_params(),
+        "feature_layer": view.feature_layer,
+        "closed_form": view.closed_form,
+    }
+
+
+def _heatmaps(options):
+    whose = {"label": "the label", "predicted": "the predicted class"}
+    name = "Grad-CAM++" if options.method == "gradcam++" else options.method
+    return f"{name} of {whose[options.explained]}"
+
+
+def _differences(metrics, measured, seed):
+    """Paired differences of every model to the first, by metric."""
+    first, *others = measured
+    return {
+        name: {
+            metric.name: _difference(metric, measured, name, first, seed)
+            for metric in metrics
+        }
+        for name in others
+    }
+
+
+def _difference(metric, measured, name, first, seed):
+    figure = statistics.compare(
+        measured[name].rows[metric.rows],
+        measured[first].rows[metric.rows],
+        seed,
+        metric.statistic,
+    )
+    if figure is None:
+        return None
+    better = None
+    if figure["low"] > 0.0 or figure["high"] < 0.0:
+        rises = figure["low"] > 0.0
+        better = name if rises == (metric.direction == "higher") else first
+    return {**figure, "better": better}
+
+
+def _baselines(metrics, measured, seed):
+    rows = next(iter(measured.values())).rows.get("centre_hits")
+    if rows is None:
+        return {}
+    found = {
+        metric.name: {CENTRE: statistics.summarize(rows, seed, metric.statistic)}
+        for metric in metrics
+        if metric.name in _BASELINES
+    }
+    return found
+
+
+def _curves(measured):
+    """What plots show, a mean over images at each point."""
+    curves = {}
+    for name in ("insertion", "deletion"):
+        found = _means(measured, f"{name}_curve")
+        if found:
+            steps = len(next(iter(found.values())))
+            curves[name] = {"x": np.linspace(0.0, 1.0, steps).tolist(), "y": found}
+    middle = LEVELS.index(0.5)
+    hits = _means(measured, "box_hits", middle)
+    if hits:
+        first = next(iter(measured))
+        centre = _means({CENTRE: measured[first]}, "centre_hits", middle)
+        curves["max_box_acc"] = {"x": np.asarray(THRESHOLDS).tolist()}
+        curves["max_box_acc"]["y"] = hits | centre
+    values = {
+        name: found.rows["explanation_consistency"]
+        for name, found in measured.items()
+        if "explanation_consistency" in found.rows
+    }
+    if values:
+        edges = np.linspace(0.0, 1.0, _BINS + 1)
+        counts = {
+            name: np.histogram(row[~np.isnan(row)], edges)[0].tolist()
+            for name, row in values.items()
+        }
+        curves["consistency"] = {"edges": edges.tolist(), "counts": counts}
+    return curves
+
+
+def _means(measured, row, level=None):
+    """Mean of a row over the images that count, by model."""
+    found = {}
+    for name, each in measured.items():
+        values = each.rows.get(row)
+        if values is None:
+            continue
+        values = values if level is None else values[:, level]
+        kept = ~np.isnan(values).any(axis=1)
+        if kept.any():
+            found[name] = values[kept].mean(axis=0, dtype="float64").tolist()
+    return found
+
+
+def _notes(suite):
+    """What a reader of the figures has to know."""
+    facts, options = suite.facts, suite.options
+    notes = []
+    empty = sum(count == 0 for count in facts.class_counts)
+    if empty:
+        notes.append(
+            f"{empty} of {len(facts.class_counts)} classes have no image in this data "
+            "set; the figures say nothing of them."
+        )
+    if facts.without_object:
+        what = "box with an area" if facts.truth == "boxes" else "object in their mask"
+        notes.append(
+            f"{facts.without_object} of {facts.num_images} images have no {what}; "
+            "localisation leaves them out."
+        )
+    if facts.weighted:
+        notes.append("The sample weights of the data set are not used.")
+    names = {metric.name for metric in suite.metrics}
+    if "pointing_game" in names:
+        tolerance = options.tolerance
+        if tolerance is None:
+            tolerance = tolerance_at(facts.image_size)
+        height, width = facts.image_size
+        notes.append(
+            f"The pointing game has a tolerance of {tolerance:g} pixels, on images of "
+            f"{height} × {width}."
+        )
+    if "max_box_acc" in names and facts.truth == "masks":
+        notes.append("MaxBoxAcc takes the box around each mask for the truth.")
+    return notes + suite.background_notes()

@@ -1,0 +1,176 @@
+"""Evaluates one or several classifiers and makes a report."""
+
+import dataclasses
+import os
+
+from keras_xcons import checks, data
+from keras_xcons.evaluation import contents
+from keras_xcons.evaluation.options import EvaluationOptions
+from keras_xcons.evaluation.suite import Suite
+from keras_xcons.models import split as split_model
+from keras_xcons.report import Report
+
+_BATCH_SIZE = 32
+_IMAGE_SIZE = 224
+
+
+def evaluate(
+    model,
+    dataset,
+    metrics="all",
+    *,
+    split=None,
+    image_size=None,
+    batch_size=None,
+    backgrounds=None,
+    class_names=None,
+    multi_label=None,
+    verbose=1,
+    **options,
+):
+    """Measures classifiers and their explanations, and makes a report.
+
+    Every figure comes with the number of its images and a 95 % interval (percentile
+    bootstrap over images), and for several models with the paired difference to the
+    first of them. The same call gives the same numbers.
+
+    Args:
+        model: What `keras_xcons.models.split` takes: a Keras classifier, nested or
+            not, a pair `(backbone, head)`, a training model of this package. Or a
+            dict from a name to such a model, to compare them; differences are to
+            the first.
+        dataset: `tf.data.Dataset` of batches `(images, labels)`, `(images, labels,
+            boxes)` or `(images, labels, masks)`, as `keras_xcons.data.load` gives
+            them: images `(B, H, W, channels)` in 0..255, integer labels `(B,)` or
+            multi-hot `(B, C)`, boxes `(B, N, 4)` as `ymin, xmin, ymax, xmax` in
+            0..1, masks `(B, H, W, 1)` of 1 on the object and 0 elsewhere. Or the
+            name or folder of a data set, which is then loaded with its boxes or
+            masks. Metrics that the data do not allow are left out, and the report
+            says so.
+        metrics: `"all"`, the name of a metric or of a group (`"classification"`,
+            `"localisation"`, `"faithfulness"`, `"consistency"`, `"robustness"`,
+            `"complexity"`, `"backgrounds"`), or a sequence of such names; see
+            `keras_xcons.evaluation.METRICS`. Defaults to `"all"`.
+        split: Split of a data set given by name or folder. Defaults to `"test"`, or
+            the split that stands for it.
+        image_size: Size to load a data set at. Defaults to that of the model's
+            input, or 224 where it takes any.
+        batch_size: Images computed at a time, for a data set given by name or
+            folder. Defaults to 32.
+        backgrounds: Photographs onto which the background challenge puts objects,
+            in the place of backgrounds of the data set's other classes: a folder of
+            images, a TFDS directory, or a `tf.data.Dataset` of images.
+        class_names: Sequence of the names of the classes. Defaults to those of the
+            data set.
+        multi_label: Whether labels are multi-hot. Defaults to what the data set or
+            its labels tell.
+        verbose: 0 for silence, 1 for progress bars. Defaults to 1.
+        **options: See `EvaluationOptions`: the explanation method, which class is
+            explained, strengths, steps, the size of the gallery, the seed.
+
+    Returns:
+        A `keras_xcons.report.Report`.
+
+    Raises:
+        TypeError, ValueError: An argument, or an image, label, box or mask of the
+            data set, is not as described; or a label is none that the model has. Of
+            all this is told before any model runs.
+        FileNotFoundError: The folder of a data set does not exist.
+
+    Example:
+
+    >>> model = keras_xcons.load("small_cnn_shapes")
+    >>> report = keras_xcons.evaluate(model, "shapes", ["accuracy", "localisation"])
+    >>> report.to_dict()["figures"]["small_cnn_shapes"]["pointing_game"]["n"]
+    1000
+    >>> report.to_html("report.html")
+    """
+    known = {field.name for field in dataclasses.fields(EvaluationOptions)}
+    for name in options:
+        if name not in known:
+            raise TypeError(checks.unknown("option", name, known))
+    options = EvaluationOptions(**options)
+    views = _views(model, options.feature_layer)
+    source = _Source(dataset, split, image_size, batch_size, next(iter(views.values())))
+    suite = Suite(
+        source.dataset,
+        tuple(views.values()),
+        metrics,
+        options,
+        source.multi_label if multi_label is None else multi_label,
+        backgrounds,
+        source.class_names if class_names is None else class_names,
+        verbose,
+    )
+    measured = {}
+    for name, view in views.items():
+        if verbose:
+            print(f"Evaluating {name} on {suite.facts.num_images} images", flush=True)
+        measured[name] = suite.measure(view)
+    samples = suite.samples({name: found.views for name, found in measured.items()})
+    found = contents.contents(suite, views, measured, source.name, source.split)
+    return Report(found, samples)
+
+
+def _views(model, feature_layer):
+    """Dict of the view of each model by name."""
+    models = model if isinstance(model, dict) else {None: model}
+    if not models:
+        raise ValueError("Give at least one model. Received: model={}")
+    views = {}
+    for name, each in models.items():
+        view = split_model(each, feature_layer)
+        views[str(view.model.name if name is None else name)] = view
+    return views
+
+
+class _Source:
+    """The data set of an evaluation: given as it is, or loaded by name."""
+
+    def __init__(self, dataset, split, image_size, batch_size, view):
+        self.dataset, self.split = dataset, split
+        self.name, self.class_names, self.multi_label = (
+            "given by the caller",
+            None,
+            None,
+        )
+        if isinstance(dataset, str | os.PathLike):
+            self._load(dataset, split, image_size, batch_size or _BATCH_SIZE, view)
+            return
+        for name, value in (
+            ("split", split),
+            ("image_size", image_size),
+            ("batch_size", batch_size),
+        ):
+            if value is not None:
+                raise ValueError(
+                    f"`{name}` is for a data set given by its name or folder. "
+                    f"Received: {name}={value!r} with a dataset of type "
+                    f"{type(dataset).__name__}"
+                )
+
+    def _load(self, name, split, image_size, batch_size, view):
+        info = data.info(name)
+        if len(info.class_names) != view.num_classes:
+            raise ValueError(
+                f"The model has {view.num_classes} classes, and the data set "
+                f"{info.name!r} has {len(info.class_names)}. Received: dataset={name!r}"
+            )
+        self.split = split or info.test_split
+        if self.split is None:
+            raise ValueError(
+                f"The data set {info.name!r} has no split beside 'train': name one. "
+                f"Received: split={split!r}"
+            )
+        if image_size is None:
+            height, width = view.input_shape[:2]
+            image_size = _IMAGE_SIZE if height is None else (height, width)
+        self.name, self.class_names = info.name, info.class_names
+        self.multi_label = info.multi_label
+        self.dataset = data.load(
+            name,
+            self.split,
+            image_size=image_size,
+            batch_size=batch_size,
+            annotations=info.annotations is not None,
+        )

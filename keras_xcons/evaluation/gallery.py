@@ -1,0 +1,103 @@
+"""The images that a report shows, the same ones for every model."""
+
+import numpy as np
+
+from keras_xcons.evaluation.reading import class_indices, parts
+from keras_xcons.report import Sample, SampleView
+
+
+class Gallery:
+    """Chooses images of a data set and keeps what models show of them.
+
+    Args:
+        num_images: Number of images of the data set.
+        class_names: Sequence of the names of the classes.
+        multi_label: Whether labels are multi-hot.
+        count: Number of images to choose.
+        seed: Seed of the choice.
+    """
+
+    def __init__(self, num_images, class_names, multi_label, count, seed):
+        count = min(count, num_images)
+        chosen = np.random.default_rng(seed).choice(num_images, count, replace=False)
+        self._places = frozenset(int(place) for place in chosen)
+        self._names = class_names
+        self._multi_label = multi_label
+
+    def views(self, batch):
+        """What a model shows of the chosen images in a batch.
+
+        Args:
+            batch: `Batch`.
+
+        Returns:
+            Dict from the place of an image to its `keras_xcons.report.SampleView`.
+        """
+        rows = [row for row, place in enumerate(batch.ids) if place in self._places]
+        if not rows:
+            return {}
+        chances = batch.probe.probabilities(batch.logits).numpy()
+        right = batch.right(batch.logits)
+        return {
+            int(batch.ids[row]): SampleView(
+                predicted=self._predicted(chances[row]),
+                correct=bool(right[row] == 1.0),
+                confidence=float(chances[row].max()),
+                consistency=float(batch.attacked.consistency[row]),
+                heatmap=batch.maps[row].numpy(),
+                adversary=_pixels(batch.attacked.images[row]),
+                adversary_heatmap=batch.attacked.maps[row].numpy(),
+            )
+            for row in rows
+        }
+
+    def samples(self, dataset, views):
+        """The chosen images with what every model shows of them.
+
+        Args:
+            dataset: The data set, once more.
+            views: Dict from the name of a model to all that `views` has returned
+                for it.
+
+        Returns:
+            List of `keras_xcons.report.Sample`, in the order of the data set.
+        """
+        found, first = [], 0
+        for element in dataset if self._places else ():
+            images, labels, where = parts(element)
+            labels = class_indices(labels, self._multi_label).numpy()
+            for row in range(len(images)):
+                place = first + row
+                if place not in self._places:
+                    continue
+                mask = where["masks"][row, ..., 0] == 1 if "masks" in where else None
+                sample = Sample(
+                    index=place,
+                    label=self._label(labels[row]),
+                    image=_pixels(images[row]),
+                    boxes=where["boxes"][row] if "boxes" in where else None,
+                    mask=mask,
+                    views={name: kept[place] for name, kept in views.items()},
+                )
+                found.append(sample)
+            first += len(images)
+        return found
+
+    def _label(self, label):
+        if not self._multi_label:
+            return self._names[int(label)]
+        return self._listed(label > 0)
+
+    def _predicted(self, chances):
+        if not self._multi_label:
+            return self._names[int(chances.argmax())]
+        return self._listed(chances > 0.5)
+
+    def _listed(self, told):
+        return ", ".join(self._names[place] for place in np.flatnonzero(told)) or "none"
+
+
+def _pixels(image):
+    """A uint8 picture `(H, W, 3)` of an image of 1 or 3 channels."""
+    image = np.rint(np.asarray(image)).astype("uint8")
+    return np.broadcast_to(image, (*image.shape[:2], 3))

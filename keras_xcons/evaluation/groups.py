@@ -1,0 +1,140 @@
+"""The metrics of a batch, group by group: rows of one number an image.
+
+A row is a float32 array `(B,)` or `(B, K)`; NaN leaves an image out of a figure.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_xcons import attacks, metrics
+from keras_xcons.evaluation.batch import only_where
+from keras_xcons.evaluation.options import tolerance_at
+from keras_xcons.evaluation.probe import shown_maps
+
+
+def classification(batch, wanted):
+    """Whether the classifier is right.
+
+    Args:
+        batch: `Batch`.
+        wanted: Set of the names of rows that are asked for.
+
+    Returns:
+        Dict of rows.
+    """
+    rows = {"accuracy": batch.right(batch.logits)}
+    logits, labels = batch.logits.numpy(), batch.labels.numpy()
+    if "top_5_accuracy" in wanted:
+        rows["top_5_accuracy"] = metrics.top_k(logits, labels, 5)
+    if "scores_and_labels" in wanted:
+        rows["scores_and_labels"] = np.stack([logits, labels], axis=1)
+    return rows
+
+
+def localisation(batch, wanted):
+    """Whether heatmaps lie on the object; arguments as of `classification`."""
+    where, heatmaps = batch.where, batch.heatmaps.numpy()
+    counts = batch.has_object & batch.explainable
+    rows = {}
+    if "pointing_game" in wanted:
+        tolerance = batch.options.tolerance
+        if tolerance is None:
+            tolerance = tolerance_at(batch.size)
+        hits = metrics.pointing_game(heatmaps, tolerance=tolerance, **where)
+        rows["pointing_game"] = hits
+    if "energy_pointing_game" in wanted:
+        rows["energy_pointing_game"] = metrics.energy_pointing_game(heatmaps, **where)
+    if "content_heatmap" in wanted:
+        rows["content_heatmap"] = metrics.content_heatmap(heatmaps, **where)
+    if "box_hits" in wanted:
+        found = metrics.largest_boxes(heatmaps)
+        rows["box_hits"] = _box_hits(found, where)
+        centre = metrics.largest_boxes(metrics.centre_gaussian(*batch.size)[None])
+        rows["centre_hits"] = _box_hits(centre, where)
+    if "pixel_histograms" in wanted:
+        rows["pixel_histograms"] = metrics.pixel_histograms(heatmaps, **where)
+    if "iou_auc" in wanted:
+        rows["iou_auc"] = metrics.iou_auc(heatmaps, **where)
+    return {name: only_where(counts, row) for name, row in rows.items()}
+
+
+def _box_hits(found, where):
+    return metrics.box_hits(metrics.box_overlaps(found, **where))
+
+
+def faithfulness(batch, wanted):
+    """Whether the model uses what the map shows; arguments as of `classification`."""
+    probe, options = batch.probe, batch.options
+    rows = {}
+    if wanted & {"insertion_curve", "deletion_curve"}:
+        insertion, deletion = metrics.insertion_and_deletion(
+            probe.score, batch.images, batch.heatmaps, batch.targets, options.steps
+        )
+        rows["insertion_curve"] = insertion
+        rows["deletion_curve"] = deletion
+        rows["insertion"] = metrics.area_under_curve(insertion)
+        rows["deletion"] = metrics.area_under_curve(deletion)
+    if wanted & {"average_drop", "average_increase"}:
+        before = probe.score(batch.images, batch.targets)
+        masked = metrics.masked_images(batch.images, batch.heatmaps)
+        after = probe.score(masked, batch.targets)
+        rows["average_drop"] = metrics.average_drop(before, after)
+        rows["average_increase"] = metrics.average_increase(before, after)
+    return {name: only_where(batch.explainable, row) for name, row in rows.items()}
+
+
+def robustness(batch, wanted):
+    """What attacks and noise do; arguments as of `classification`."""
+    options, rows = batch.options, {}
+    if "explanation_consistency" in wanted:
+        rows["explanation_consistency"] = only_where(
+            batch.explainable, batch.attacked.consistency
+        )
+    if "fgsm_accuracy" in wanted:
+        whole = attacks.fgsm(batch.images, batch.loss_gradient, options.epsilon)
+        rows["fgsm_accuracy"] = batch.right(batch.probe.logits(whole))
+    if "fgsm_background_accuracy" in wanted:
+        rows["fgsm_background_accuracy"] = batch.right(batch.attacked.logits)
+    for name, mask in (
+        ("pgd_accuracy", None),
+        ("pgd_background_accuracy", "background"),
+    ):
+        if name in wanted:
+            mask = batch.background if mask else None
+            rows[name] = batch.right(batch.probe.logits(_pgd(batch, mask)))
+    if "max_sensitivity" in wanted:
+        change = metrics.max_sensitivity(
+            lambda images: _maps(batch, images),
+            batch.images,
+            batch.maps,
+            batch.ids,
+            radius=options.noise_radius,
+            samples=options.noise_samples,
+            seed=options.seed,
+        )
+        rows["max_sensitivity"] = only_where(batch.explainable, change)
+    return rows
+
+
+def complexity(batch, wanted):
+    """How sparse heatmaps are; arguments as of `classification`."""
+    del wanted
+    sparsity = metrics.gini(batch.heatmaps.numpy())
+    return {"gini": only_where(batch.explainable, sparsity)}
+
+
+def _pgd(batch, mask):
+    options = batch.options
+    return attacks.pgd(
+        batch.images,
+        lambda images: batch.probe.loss_gradient(images, batch.labels),
+        options.epsilon,
+        options.pgd_step_size,
+        options.pgd_steps,
+        mask,
+        seed=tf.constant([options.seed, batch.ids[0]]),
+    )
+
+
+def _maps(batch, images):
+    return shown_maps(batch.probe.explain(images, batch.targets).maps, batch.targets)

@@ -1,0 +1,113 @@
+"""The settings of an evaluation: one table for flags, defaults and documentation."""
+
+import dataclasses
+
+from keras_xcons import checks, explainers
+from keras_xcons.consistency import MAP_MEASURES
+from keras_xcons.data import arguments
+
+EXPLAINED = ("label", "predicted")
+
+# The pointing game's tolerance is stated for images of this size.
+_TOLERANCE, _TOLERANCE_SIDE = 15, 224
+
+
+def _option(default, help, choices=None):
+    return dataclasses.field(
+        default=default, metadata={"help": help, "choices": choices}
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationOptions:
+    """How a classifier is evaluated; each field is an argument and a flag.
+
+    Strengths of attacks and noise are in 0..255, as images are. What METHODS of the
+    field leave open (steps, strengths, thresholds) has a default of our choice.
+
+    Raises:
+        TypeError: A number is no number.
+        ValueError: A name is unknown or a number is out of range.
+    """
+
+    method: str = _option("gradcam++", "Explanation method.", explainers.methods())
+    feature_layer: str | None = _option(
+        None, "Layer to explain. Default: the last 4-D activation before pooling."
+    )
+    explained: str = _option(
+        "label", "Class whose map is measured: the label's or the predicted.", EXPLAINED
+    )
+    tolerance: float | None = _option(
+        None,
+        "Tolerance of the pointing game in pixels. Default: 15 at 224 pixels, in "
+        "proportion to the shorter side.",
+    )
+    steps: int = _option(10, "Steps of the insertion and deletion curves.")
+    epsilon: float = _option(4.0, "Strength of the attacks, in 0..255.")
+    pgd_steps: int = _option(10, "Steps of the PGD attack.")
+    pgd_step_size: float = _option(1.0, "Strength of one step of PGD, in 0..255.")
+    threshold: float = _option(
+        0.5,
+        "Background, to attack, is where the heatmap is below this share of its "
+        "maximum.",
+    )
+    consistency_measure: str = _option(
+        "cosine", "How alike two heatmaps are.", MAP_MEASURES
+    )
+    noise_radius: float = _option(
+        5.0, "Largest change of a value in max-sensitivity, in 0..255."
+    )
+    noise_samples: int = _option(8, "Noisy copies of an image in max-sensitivity.")
+    max_backgrounds: int = _option(
+        512, "Backgrounds that the background challenge keeps in memory."
+    )
+    challenge_backgrounds: int = _option(
+        16, "Backgrounds that each object has to stand in the background challenge."
+    )
+    gallery: int = _option(24, "Images shown in the report; 0 for none.")
+    seed: int = _option(0, "Seed of the resampling, attacks, noise and gallery.")
+
+    def __post_init__(self):
+        if self.method not in explainers.methods():
+            raise ValueError(
+                checks.unknown("method", self.method, explainers.methods())
+            )
+        if self.explained not in EXPLAINED:
+            raise ValueError(checks.unknown("explained", self.explained, EXPLAINED))
+        if self.consistency_measure not in MAP_MEASURES:
+            raise ValueError(
+                checks.unknown(
+                    "consistency_measure", self.consistency_measure, MAP_MEASURES
+                )
+            )
+        if self.tolerance is not None:
+            checks.within("tolerance", self.tolerance, 0.0, None)
+        for name in (
+            *("steps", "pgd_steps", "noise_samples"),
+            *("max_backgrounds", "challenge_backgrounds"),
+        ):
+            arguments.check_count(getattr(self, name), name)
+        for name in ("epsilon", "pgd_step_size", "noise_radius"):
+            checks.within(name, getattr(self, name), 0.0, 255.0, inclusive=False)
+        checks.within("threshold", self.threshold, 0.0, 1.0)
+        if self.gallery != 0:
+            arguments.check_count(self.gallery, "gallery")
+        arguments.check_seed(self.seed)
+
+
+def tolerance_at(size):
+    """The tolerance of the pointing game for images of a size.
+
+    Args:
+        size: `(height, width)` in pixels.
+
+    Returns:
+        15 pixels at 224, in proportion to the shorter side; our choice, as the
+        pointing game states it for one size only.
+
+    Example:
+
+    >>> tolerance_at((64, 64))
+    4
+    """
+    return round(_TOLERANCE * min(size) / _TOLERANCE_SIDE)

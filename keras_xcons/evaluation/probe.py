@@ -1,0 +1,156 @@
+"""What is asked of a classifier during an evaluation, each compiled once."""
+
+import tensorflow as tf
+from keras import ops
+
+from keras_xcons import attacks, consistency, explainers
+from keras_xcons.explainers import Explained, explained_pass
+from keras_xcons.training.measuring import Targets, find_targets
+
+
+class Probe:
+    """A classifier and the questions that metrics put to it.
+
+    Args:
+        view: `ClassifierView`.
+        options: `EvaluationOptions`.
+        multi_label: Whether labels are multi-hot.
+    """
+
+    def __init__(self, view, options, multi_label):
+        self.view = view
+        self._options = options
+        self._multi_label = multi_label
+        self._pass = _compiled(
+            lambda images, classes: explained_pass(view, images, classes)
+        )
+        self._logits = _compiled(lambda images: view(images)[1])
+        self._gradient = _compiled(self._loss_gradient)
+        self._score = _compiled(self._class_probability)
+
+    def logits(self, images):
+        """Float32 logits `(B, C)` of images `(B, H, W, channels)`."""
+        return tf.cast(self._logits(images), tf.float32)
+
+    def targets(self, images, labels):
+        """The classes to explain, by the options: the labels' or the predicted.
+
+        Args:
+            images: Float tensor `(B, H, W, channels)` in 0..255.
+            labels: Int32 `(B,)`, or multi-hot `(B, C)`.
+
+        Returns:
+            `Targets(classes, valid)`, `(B, P)`.
+        """
+        if self._options.explained == "label":
+            return find_targets(labels, self.view.num_classes, self._multi_label)
+        logits = self.logits(images)
+        if self._multi_label:
+            found = tf.cast(logits > 0.0, tf.float32)
+        else:
+            found = tf.argmax(logits, axis=-1)
+        return find_targets(found, self.view.num_classes, self._multi_label)
+
+    def explain(self, images, targets):
+        """Heatmaps and logits of images.
+
+        Args:
+            images: Float tensor `(B, H, W, channels)` in 0..255.
+            targets: `Targets`.
+
+        Returns:
+            `Explained(maps, logits, outputs)`: maps `(B, P, h, w)` at the resolution
+            at which the method computes.
+        """
+        if self._options.method == "gradcam++":
+            return self._pass(images, targets.classes)
+        maps = [
+            explainers.explain(
+                self.view,
+                images,
+                targets.classes[:, column].numpy(),
+                self._options.method,
+                resize=False,
+            )
+            for column in range(targets.classes.shape[1])
+        ]
+        logits = self.logits(images)
+        return Explained(tf.stack(maps, axis=1), logits, logits)
+
+    def score(self, images, targets):
+        """The probability of the explained class; of several, their mean.
+
+        Args:
+            images: Float tensor `(B, H, W, channels)` in 0..255.
+            targets: `Targets`.
+
+        Returns:
+            Float32 tensor `(B,)`, softmax, or sigmoid where several classes can be
+            right.
+        """
+        return self._score(images, targets.classes, targets.valid)
+
+    def probabilities(self, logits):
+        """Softmax, or sigmoid where several classes can be right, float32."""
+        logits = tf.cast(logits, tf.float32)
+        return tf.sigmoid(logits) if self._multi_label else tf.nn.softmax(logits)
+
+    def loss_gradient(self, images, labels):
+        """Gradient of each image's own cross-entropy with respect to the image.
+
+        Args:
+            images: Float tensor `(B, H, W, channels)` in 0..255.
+            labels: Int32 `(B,)`, or multi-hot `(B, C)`.
+
+        Returns:
+            Float32 tensor, the shape of `images`.
+        """
+        return self._gradient(images, labels)
+
+    def background(self, maps, targets, size):
+        """The pixels that no explained class claims, `(B, H, W, 1)`."""
+        return attacks.region_mask(
+            shown_maps(maps, targets), "background", self._options.threshold, size
+        )
+
+    def consistency(self, maps, others, targets):
+        """E of two sets of maps `(B, P, h, w)`, a float32 tensor `(B,)`."""
+        return consistency.explanation_consistency(
+            maps, others, targets.valid, self._options.consistency_measure
+        )
+
+    def _class_probability(self, images, classes, valid):
+        chances = self.probabilities(self.view(images)[1])
+        chosen = tf.gather(chances, classes, axis=1, batch_dims=1)
+        return ops.sum(chosen * valid, -1) / ops.maximum(ops.sum(valid, -1), 1.0)
+
+    def _loss_gradient(self, images, labels):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            logits = tf.cast(self.view(images)[1], tf.float32)
+            if self._multi_label:
+                loss = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
+            else:
+                loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            loss = tf.reduce_sum(loss)
+        return tf.cast(tape.gradient(loss, images), tf.float32)
+
+
+def shown_maps(maps, targets):
+    """One map an image: the largest value that any explained class has at a place.
+
+    Args:
+        maps: Float tensor `(B, P, h, w)`.
+        targets: `Targets`.
+
+    Returns:
+        Float32 tensor `(B, h, w)`.
+    """
+    return ops.max(maps * targets.valid[:, :, None, None], axis=1)
+
+
+def _compiled(function):
+    return tf.function(function, reduce_retracing=True, autograph=False)
+
+
+__all__ = ["Probe", "Targets", "shown_maps"]

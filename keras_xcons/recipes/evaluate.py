@@ -1,0 +1,67 @@
+"""The job of `keras-xcons evaluate`: models and data in, a report on disk out."""
+
+import pathlib
+
+from keras_xcons import data, evaluation
+from keras_xcons.recipes import files
+from keras_xcons.recipes.explain import open_model
+
+
+def evaluate_models(names, dataset, output, report=print, **arguments):
+    """Evaluates models and writes the report.
+
+    Written into `output`, once everything has been measured: `report.html`,
+    `report.csv` and `report.json`, each whole or not at all.
+
+    Args:
+        names: The models, see `open_model`.
+        dataset: Name or folder of the data set.
+        output: Folder for the report.
+        report: Function that is told each line for the user. Defaults to `print`.
+        **arguments: Of `keras_xcons.evaluate`.
+
+    Returns:
+        The `keras_xcons.report.Report`.
+
+    Raises:
+        ValueError, TypeError, OSError: A model, the data set, an argument or the
+            folder will not do; found out before any model runs.
+
+    Example:
+
+    >>> evaluate_models(["small_cnn_shapes"], "shapes", "/tmp/evaluation")
+    """
+    folder = files.writable_folder(output)
+    models = {
+        label: open_model(name)
+        for label, name in zip(_labels(names), names, strict=True)
+    }
+    classes = data.info(dataset).class_names
+    for label, (_, known) in models.items():
+        if known is not None and tuple(known) != tuple(classes):
+            report(
+                f"Note: the classes of {label} have other names than those of the data "
+                "set; they are taken to be the same, in order."
+            )
+    found = evaluation.evaluate(
+        {label: model for label, (model, _) in models.items()}, dataset, **arguments
+    )
+    found.to_html(folder / "report.html")
+    found.to_csv(folder / "report.csv")
+    found.to_json(folder / "report.json")
+    report(f"\n{found}\nWritten to {folder}: report.html, report.csv, report.json")
+    return found
+
+
+def _labels(names):
+    """A short name for each model; models of the same name get a number."""
+    labels = []
+    for name in names:
+        stem = pathlib.Path(name).stem if name.endswith(".keras") else str(name)
+        stem = pathlib.Path(stem).name
+        label, number = stem, 1
+        while label in labels:
+            number += 1
+            label = f"{stem}_{number}"
+        labels.append(label)
+    return labels

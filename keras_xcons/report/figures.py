@@ -1,0 +1,187 @@
+"""The figures of a report in the order and the words in which people read them."""
+
+import itertools
+
+ARROWS = {"higher": "↑", "lower": "↓"}
+BETTER = {"higher": "higher is better", "lower": "lower is better"}
+# A minus sign as wide as a plus sign, so that signed numbers line up.
+_MINUS = "\N{MINUS SIGN}"
+
+
+def number(value, percent=False, signed=False):
+    """A figure as people read it.
+
+    Args:
+        value: A number, or `None` where nothing was measured.
+        percent: Whether to show it in percent (or, signed, in percentage points).
+        signed: Whether to show the sign of a positive number as well.
+
+    Returns:
+        String with one decimal in percent, three otherwise, fewer for large numbers.
+
+    Example:
+
+    >>> number(0.8125, percent=True), number(-0.5, signed=True), number(None)
+    ('81.2 %', '−0.500', '–')
+    """
+    if value is None:
+        return "–"
+    shown = value * 100.0 if percent else value
+    decimals = 1 if percent else 3 if abs(shown) < 100.0 else 1
+    written = f"{shown:{'+' if signed else ''}.{decimals}f}"
+    if float(written) == 0.0:
+        written = written.lstrip("+-")
+    unit = " pp" if percent and signed else " %" if percent else ""
+    return written.replace("-", _MINUS) + unit
+
+
+def interval(figure, percent=False, signed=False):
+    """The interval of a figure in brackets; empty where there is none.
+
+    Args:
+        figure: Dict with `low` and `high`, or `None`.
+        percent: As in `number`; the sign itself is left to the value beside it.
+        signed: As in `number`.
+
+    Returns:
+        String.
+
+    Example:
+
+    >>> interval({"low": 0.75, "high": 0.875}, percent=True)
+    '[75.0, 87.5]'
+    """
+    if figure is None or figure["low"] is None or figure["high"] is None:
+        return ""
+    ends = (number(figure[end], percent, signed) for end in ("low", "high"))
+    low, high = (end.removesuffix(" %").removesuffix(" pp") for end in ends)
+    return f"[{low}, {high}]"
+
+
+def count(value):
+    """A whole number with thin spaces between its thousands.
+
+    Example:
+
+    >>> count(2257984)
+    '2 257 984'
+    """
+    return f"{value:,}".replace(",", "\N{THIN SPACE}")
+
+
+def groups(data):
+    """The rows of the table of figures, group by group.
+
+    Args:
+        data: `Report.to_dict()`.
+
+    Returns:
+        List of dicts of `name` and `rows`. A row has the `metric`, a list `cells`
+        with one dict a model, `differences` with one dict a model but the first,
+        `baselines`, and `n` and `skipped` as strings.
+
+    Example:
+
+    >>> groups(report.to_dict())[0]["rows"][0]["cells"][0]["value"]
+    '92.4 %'
+    """
+    return [
+        {"name": name.capitalize(), "rows": [_row(data, metric) for metric in metrics]}
+        for name, metrics in itertools.groupby(
+            data["metrics"], key=lambda metric: metric["group"]
+        )
+    ]
+
+
+def _row(data, metric):
+    names = [model["name"] for model in data["models"]]
+    key = metric["name"]
+    found = [data["figures"][name].get(key) for name in names]
+    best = _best([_value(figure) for figure in found], metric["direction"])
+    cells = [
+        {**_cell(figure, metric), "model": name, "best": place in best}
+        for place, (name, figure) in enumerate(zip(names, found, strict=True))
+    ]
+    differences = [
+        _difference(data["differences"].get(name, {}).get(key), name, names[0], metric)
+        for name in names[1:]
+    ]
+    baselines = [
+        {"name": name, **_cell(figure, metric)}
+        for name, figure in data["baselines"].get(key, {}).items()
+    ]
+    return {
+        "metric": metric,
+        "arrow": ARROWS[metric["direction"]],
+        "better": BETTER[metric["direction"]],
+        "cells": cells,
+        "differences": differences,
+        "baselines": baselines,
+        "n": _counts(found, "n"),
+        "n_number": next((figure["n"] for figure in found if figure), None),
+        "skipped": _counts(found, "skipped") if _any_skipped(found) else "",
+    }
+
+
+def _cell(figure, metric):
+    percent = metric["percent"]
+    return {
+        "number": _value(figure),
+        "value": number(_value(figure), percent),
+        "interval": interval(figure, percent),
+        "bar": _bar(figure, metric["range"]),
+    }
+
+
+def _difference(figure, name, first, metric):
+    """What a model has more than the first one, and whether that is for sure."""
+    verdict = ""
+    if figure is not None and figure["better"] is not None:
+        verdict = "better" if figure["better"] == name else "worse"
+    return {
+        "model": name,
+        "first": first,
+        "number": _value(figure),
+        "value": number(_value(figure), metric["percent"], signed=True),
+        "interval": interval(figure, metric["percent"], signed=True),
+        "verdict": verdict,
+    }
+
+
+def _value(figure):
+    return None if figure is None else figure["value"]
+
+
+def _best(values, direction):
+    """Places of the best of several values; none where all are alike."""
+    known = [value for value in values if value is not None]
+    if len(known) < 2 or min(known) == max(known):
+        return set()
+    best = max(known) if direction == "higher" else min(known)
+    return {place for place, value in enumerate(values) if value == best}
+
+
+def _bar(figure, limits):
+    """Where value and interval lie in the metric's range, in percent of it."""
+    low, high = limits or (None, None)
+    if None in (_value(figure), low, high) or not interval(figure):
+        return None
+    places = (figure["value"], figure["low"], figure["high"])
+    value, start, stop = (
+        round(100.0 * min(max((place - low) / (high - low), 0.0), 1.0), 2)
+        for place in places
+    )
+    return {"value": value, "start": start, "width": round(stop - start, 2)}
+
+
+def _counts(found, key):
+    """The number for each model, or one number where it is the same for all."""
+    values = [None if figure is None else figure[key] for figure in found]
+    known = dict.fromkeys(value for value in values if value is not None)
+    if len(known) < 2:
+        return "".join(count(value) for value in known)
+    return " / ".join("–" if value is None else count(value) for value in values)
+
+
+def _any_skipped(found):
+    return any(figure["skipped"] for figure in found if figure is not None)

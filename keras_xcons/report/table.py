@@ -1,0 +1,58 @@
+"""The figures of a report as comma-separated values."""
+
+import csv
+import io
+
+_COLUMNS = (
+    *("model", "metric", "label", "group", "direction"),
+    *("value", "low", "high", "n", "skipped"),
+    *("difference", "difference_low", "difference_high", "better"),
+)
+
+
+def render(data):
+    """Writes one row a metric and model, and one a metric and baseline.
+
+    Args:
+        data: `Report.to_dict()`.
+
+    Returns:
+        The text, with a heading line. Numbers are not rounded.
+
+    Example:
+
+    >>> render(report.to_dict()).splitlines()[1]
+    'plain,accuracy,Accuracy (top-1),accuracy,higher,0.924,0.9,0.95,500,0,,,,'
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for metric in data["metrics"]:
+        key = metric["name"]
+        known = {name: metric[name] for name in ("label", "group", "direction")}
+        for model in data["models"]:
+            name = model["name"]
+            figure = data["figures"][name].get(key)
+            if figure is not None:
+                difference = data["differences"].get(name, {}).get(key)
+                row = {"model": name, "metric": key, **known, **_figure(figure)}
+                writer.writerow({**row, **_difference(difference)})
+        for name, figure in data["baselines"].get(key, {}).items():
+            row = {"model": name, "metric": key, **known, **_figure(figure)}
+            writer.writerow(row)
+    return text.getvalue()
+
+
+def _figure(figure):
+    return {name: figure[name] for name in ("value", "low", "high", "n", "skipped")}
+
+
+def _difference(difference):
+    if difference is None:
+        return {}
+    return {
+        "difference": difference["value"],
+        "difference_low": difference["low"],
+        "difference_high": difference["high"],
+        "better": difference["better"],
+    }

@@ -1,0 +1,107 @@
+import dataclasses
+
+import keras
+import pytest
+
+from keras_xcons import cli, recipes
+from keras_xcons.recipes import TrainOptions
+
+
+def test_train_without_flags_has_the_documented_defaults(trained):
+    assert cli.main(["train"]) == 0
+    assert trained == [TrainOptions()]
+
+
+def test_every_flag_of_train_reaches_the_recipe(trained):
+    given = {
+        "dataset": "stl10",
+        "model": "mobilenet_v2",
+        "weights": "backbone.h5",
+        "output": "there",
+        "epochs": 3,
+        "image_size": 96,
+        "batch_size": 4,
+        "learning_rate": 0.5,
+        "schedule": "memory",
+        "control": "shuffled",
+        "attack": "pgd",
+        "epsilon": 8.0,
+        "threshold": 0.25,
+        "consistency_loss": 2.0,
+        "warmup_epochs": 1,
+        "augment": False,
+        "seed": 7,
+    }
+    names = {field.name for field in dataclasses.fields(TrainOptions)}
+    assert names - given.keys() == {"num_samples"}
+    words = [f"--{name}={value}" for name, value in given.items()]
+    assert cli.main(["train", *words, "--noaugment"]) == 0
+    assert trained == [TrainOptions(**given)]
+    assert cli.main(["train", "--num_samples", "5", "--augment"]) == 0
+    assert trained[1] == TrainOptions(num_samples=5, augment=True)
+
+
+@pytest.mark.parametrize(
+    "flag, words",
+    [
+        ("--model=small_cmn", "Unknown model. Did you mean 'small_cnn'"),
+        ("--epochs=0", "Received: epochs=0"),
+        ("--image_size=8", "Received: image_size=8"),
+        ("--epsilon=300", "Received: epsilon=300.0"),
+        ("--threshold=nan", "Received: threshold=nan"),
+        ("--learning_rate=0", "Received: learning_rate=0.0"),
+        ("--dataset=shape", "Unknown dataset. Did you mean 'shapes'"),
+        ("--dataset=./nowhere", "There is no such folder. Received: './nowhere'"),
+        ("--weights=nowhere.h5", "Received: weights='nowhere.h5'"),
+        ("--output=file/run", "Received: output='file/run'"),
+    ],
+)
+def test_bad_value_is_code_1_before_any_training(
+    flag, words, fails, monkeypatch, places
+):
+    def refuse(*_, **__):
+        raise AssertionError("a model was trained")
+
+    monkeypatch.setattr(keras.Model, "fit", refuse)
+    (places / "file").touch()
+    line = fails(["train", flag], 1)
+    assert line.startswith("keras-xcons train: error: ") and words in line
+    assert sorted(path.name for path in places.iterdir()) == ["file", "zoo"]
+
+
+def raising(error):
+    def raise_it(*_):
+        raise error
+
+    return raise_it
+
+
+def test_interruption_is_code_130(monkeypatch, fails):
+    monkeypatch.setattr(recipes, "train", raising(KeyboardInterrupt()))
+    assert fails(["train"], 130) == "keras-xcons train: error: interrupted"
+    assert fails(["train", "--debug"], 130).endswith("interrupted")
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (ValueError("\n first line \nsecond line\n"), "first line"),
+        (RuntimeError(), "RuntimeError"),
+        (MemoryError(" \n "), "MemoryError"),
+        (PermissionError(13, "Permission denied", "x"), "Permission denied: 'x'"),
+    ],
+)
+def test_error_is_one_line(error, words, monkeypatch, fails):
+    monkeypatch.setattr(recipes, "train", raising(error))
+    line = fails(["train"], 1)
+    assert line.startswith("keras-xcons train: error: ") and line.endswith(words)
+
+
+def test_debug_shows_the_traceback(monkeypatch):
+    error = ValueError("first line\nsecond line")
+    monkeypatch.setattr(recipes, "train", raising(error))
+    with pytest.raises(ValueError) as caught:
+        cli.main(["train", "--debug"])
+    assert caught.value is error
+    # It is for errors, not for what was typed.
+    assert cli.main(["train", "--debug", "--nonsense"]) == 2

@@ -1,0 +1,304 @@
+"""The report's contents: figures, differences, curves and what they rest on."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_xcons import Report, data, evaluate, models
+from keras_xcons.evaluation import METRICS, measure, summarize
+from tests.evaluation.colors import (
+    IMAGES,
+    KNOWN,
+    LABELS,
+    batches,
+    boxes,
+    color_classifier,
+    masks,
+)
+
+FAST = ["accuracy", "localisation", "consistency", "complexity"]
+
+
+def contents(model, *parts, metrics=FAST, **options):
+    report = evaluate(model, batches(*parts), metrics, verbose=0, **options)
+    return report.to_dict()
+
+
+@pytest.fixture(scope="module")
+def full():
+    """Two models, every metric."""
+    compared = {"plain": color_classifier(), "biased": color_classifier(scale=0.1)}
+    return evaluate(
+        compared,
+        batches(IMAGES, LABELS, masks()),
+        verbose=0,
+        steps=3,
+        pgd_steps=2,
+        class_names=["red", "green"],
+    )
+
+
+def test_every_metric_that_the_data_allow_is_in_the_report(full):
+    found = full.to_dict()
+    named = [metric["name"] for metric in found["metrics"]]
+    missing = [name for entry in found["left_out"] for name in entry["metrics"]]
+    assert sorted([*named, *missing]) == sorted(METRICS)
+    assert {"top_5_accuracy", "mean_average_precision"} <= set(missing)
+    for figures in found["figures"].values():
+        assert list(figures) == named
+        for name, figure in figures.items():
+            low, high = METRICS[name].range
+            assert figure["low"] <= figure["value"] <= figure["high"], name
+            assert low <= figure["value"] <= (np.inf if high is None else high), name
+            assert figure["n"] + figure["skipped"] == len(IMAGES), name
+
+
+def test_report_holds_plain_values_only(full):
+    found = full.to_dict()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_figures_are_those_of_the_measured_values(full):
+    found = full.to_dict()["figures"]["plain"]
+    values = measure(
+        color_classifier(), batches(IMAGES, LABELS, masks()), "localisation"
+    )
+    for name, row in values.items():
+        assert found[name] == summarize(row), name
+    assert found["accuracy"]["value"] == pytest.approx(KNOWN[0].mean())
+
+
+def test_models_are_compared_image_by_image(full):
+    found = full.to_dict()
+    assert list(found["differences"]) == ["biased"]
+    differences = found["differences"]["biased"]
+    for name, difference in differences.items():
+        plain, biased = (found["figures"][m][name] for m in ("plain", "biased"))
+        if plain["n"] == biased["n"] == difference["n"]:
+            expected = biased["value"] - plain["value"]
+            assert difference["value"] == pytest.approx(expected, abs=1e-6), name
+        assert difference["better"] in (None, "plain", "biased")
+    # The same maps: nothing to choose between.
+    assert differences["pointing_game"]["value"] == 0.0
+    assert differences["pointing_game"]["better"] is None
+
+
+@pytest.mark.parametrize("first, better", [("good", "good"), ("bad", "good")])
+def test_the_better_one_is_marked_by_the_direction(first, better):
+    # Red is named green by the one and red by the other.
+    bad = color_classifier(scale=-1.0)
+    compared = {"good": color_classifier(), "bad": bad}
+    compared = {first: compared.pop(first), **compared}
+    images = np.repeat(IMAGES[:1], 8, axis=0)
+    labels = np.zeros(8, "int32")
+    names = ["accuracy", "deletion"]
+    found = contents(compared, images, labels, metrics=names)
+    (differences,) = found["differences"].values()
+    assert differences["accuracy"]["better"] == better
+    # Deletion is better when lower: the one that never believed in red wins.
+    assert differences["deletion"]["better"] == "bad"
+
+
+def test_one_model_is_compared_with_none():
+    assert contents(color_classifier(), IMAGES, LABELS)["differences"] == {}
+
+
+def test_max_box_acc_stands_beside_its_baseline(full):
+    found = full.to_dict()
+    assert set(found["baselines"]) == {"max_box_acc", "max_box_acc_v2"}
+    curve = found["curves"]["max_box_acc"]
+    assert list(curve["y"]) == ["plain", "biased", "centre Gaussian"]
+    for name, values in curve["y"].items():
+        assert len(values) == len(curve["x"])
+        figure = (
+            found["baselines"]["max_box_acc"][name]
+            if name == "centre Gaussian"
+            else found["figures"][name]["max_box_acc"]
+        )
+        assert max(values) == pytest.approx(figure["value"])
+
+
+def test_curves_end_where_they_must(full):
+    curves = full.to_dict()["curves"]
+    for name in ("insertion", "deletion"):
+        assert curves[name]["x"] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    # The whole image ends the one and begins the other.
+    for model in ("plain", "biased"):
+        ends = curves["insertion"]["y"][model][-1], curves["deletion"]["y"][model][0]
+        assert ends[0] == pytest.approx(ends[1])
+    figures = full.to_dict()["figures"]["plain"]
+    area = np.trapezoid(curves["deletion"]["y"]["plain"], curves["deletion"]["x"])
+    assert area == pytest.approx(figures["deletion"]["value"], abs=1e-6)
+    assert sum(curves["consistency"]["counts"]["plain"]) == len(IMAGES)
+
+
+def test_gallery_shows_the_same_images_of_every_model(full):
+    samples = full.samples
+    assert [sample.index for sample in samples] == [0, 1, 2, 3, 4]
+    third = samples[2]
+    assert third.label == "red" and third.mask.sum() == 4
+    np.testing.assert_array_equal(third.image, IMAGES[2])
+    view = third.views["plain"]
+    assert (view.predicted, view.correct) == ("green", False)
+    assert 0.5 < view.confidence <= 1.0
+    assert view.heatmap.max() == pytest.approx(1.0)
+    change = np.abs(view.adversary.astype(int) - third.image)
+    assert change.max() == 4
+
+
+def test_gallery_size_is_the_callers():
+    dataset = batches(IMAGES, LABELS, boxes())
+    few = evaluate(color_classifier(), dataset, "accuracy", verbose=0, gallery=2)
+    again = evaluate(color_classifier(), dataset, "accuracy", verbose=0, gallery=2)
+    assert len(few.samples) == 2
+    assert [s.index for s in few.samples] == [s.index for s in again.samples]
+    assert few.samples[0].boxes.shape == (2, 4)
+    none = evaluate(color_classifier(), dataset, "accuracy", verbose=0, gallery=0)
+    assert list(none.samples) == []
+
+
+def test_the_same_call_gives_the_same_numbers():
+    names = ["robustness", "backgrounds", "consistency", "deletion"]
+    found = [
+        contents(color_classifier(scale=0.1), IMAGES, LABELS, masks(), metrics=names)
+        for _ in range(2)
+    ]
+    assert found[0] == found[1]
+
+
+def test_provenance_says_what_the_figures_rest_on(full):
+    found = full.to_dict()["provenance"]
+    assert (found["images"], found["classes"], found["seed"]) == (5, 2, 0)
+    assert found["heatmaps"] == "Grad-CAM++ of the label"
+    assert found["options"]["steps"] == 3
+    assert set(found["versions"]) == {"keras_xcons", "keras", "tensorflow", "python"}
+    other = contents(
+        color_classifier(), IMAGES, LABELS, explained="predicted", method="layercam"
+    )
+    assert other["provenance"]["heatmaps"] == "layercam of the predicted class"
+
+
+def notes(*parts, **options):
+    return " ".join(contents(color_classifier(), *parts, **options)["notes"])
+
+
+def test_what_was_skipped_is_said():
+    flat = boxes()
+    flat[:2, 0, 2:] = flat[:2, 0, :2]
+    found = contents(color_classifier(), IMAGES, LABELS, flat)
+    assert "2 of 5 images have no box with an area" in " ".join(found["notes"])
+    assert found["figures"]["colors"]["pointing_game"]["skipped"] == 2
+    assert found["figures"]["colors"]["max_box_acc"]["skipped"] == 2
+    empty = masks()
+    empty[4] = 0.0
+    assert "1 of 5 images have no object in their mask" in notes(IMAGES, LABELS, empty)
+    one = notes(IMAGES, np.zeros(5, "int32"))
+    assert "1 of 2 classes have no image" in one
+    assert "sample weights" in notes(IMAGES, LABELS, np.ones(5, "float32"))
+    assert "no image" not in notes(IMAGES, LABELS)
+
+
+def test_a_figure_without_images_is_left_out_with_its_reason():
+    found = contents(color_classifier(), IMAGES, LABELS, np.zeros_like(masks()))
+    (entry,) = [e for e in found["left_out"] if "no image" in e["reason"]]
+    assert {"pointing_game", "max_box_acc", "pxap"} <= set(entry["metrics"])
+    assert found["baselines"] == {}
+    assert "pointing_game" not in found["figures"]["colors"]
+
+
+def test_too_few_backgrounds_are_a_reason_and_by_request_an_error():
+    whole = np.ones_like(masks())
+    found = contents(color_classifier(), IMAGES, LABELS, whole, metrics="all", steps=2)
+    (entry,) = [e for e in found["left_out"] if "bg_gap" in e["metrics"]]
+    assert "at least as many usable backgrounds as classes" in entry["reason"]
+    with pytest.raises(ValueError, match="as many usable backgrounds as classes"):
+        contents(color_classifier(), IMAGES, LABELS, whole, metrics="backgrounds")
+
+
+def test_photographs_as_backgrounds():
+    photographs = tf.data.Dataset.from_tensor_slices(np.zeros((3, 8, 8, 3), "float32"))
+    found = contents(
+        color_classifier(),
+        IMAGES,
+        LABELS,
+        masks(),
+        metrics="backgrounds",
+        backgrounds=photographs,
+    )
+    assert "3 photographs" in " ".join(found["notes"])
+    with pytest.raises(ValueError, match="needs at least as many usable"):
+        contents(
+            color_classifier(),
+            IMAGES,
+            LABELS,
+            masks(),
+            metrics="backgrounds",
+            backgrounds=photographs.take(1),
+        )
+
+
+def test_data_sets_are_loaded_by_name():
+    model = models.create("small_cnn", 10, (32, 32))
+    report = evaluate(
+        model, "shapes", ["accuracy"], split="original[:30]", verbose=0, gallery=2
+    )
+    found = report.to_dict()
+    assert found["provenance"]["split"] == "original[:30]"
+    assert found["provenance"]["dataset"] == "shapes"
+    assert found["provenance"]["images"] == 30
+    assert report.samples[0].image.shape == (32, 32, 3)
+    assert report.samples[0].label in data.info("shapes").class_names
+
+
+def test_multi_label_data():
+    labels = np.eye(2, dtype="float32")[LABELS]
+    labels[2] = 1.0
+    names = ["classification", "consistency", "deletion"]
+    found = contents(color_classifier(), IMAGES, labels, metrics=names)
+    figures = found["figures"]["colors"]
+    # Of red, image 1 scores highest, then 0 (right) and 3 (wrong) alike, then 2; of
+    # green, 2 and 4 alike, then 3 (right), 0 and 1 (wrong) with nothing.
+    red = (1 + 2 / 3 + 3 / 4) / 3
+    green = (1 + 1 + 3 / 5) / 3
+    precision = figures["mean_average_precision"]["value"]
+    assert precision == pytest.approx((red + green) / 2)
+    assert "deletion" in figures
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ({"metrics": ["pointing"]}, ValueError, "Did you mean 'pointing_game'"),
+        ({"sed": 1}, TypeError, "Unknown option. Did you mean 'seed'"),
+        ({"split": "test"}, ValueError, "`split` is for a data set given by its name"),
+        ({"image_size": 8}, ValueError, "`image_size` is for a data set given by"),
+        ({"class_names": ["red"]}, ValueError, "`class_names` must be 2 names"),
+    ],
+)
+def test_refusals(arguments, error, message):
+    dataset = batches(IMAGES, LABELS, masks())
+    with pytest.raises(error, match=message):
+        evaluate(color_classifier(), dataset, verbose=0, **arguments)
+
+
+def test_models_and_data_of_other_classes_are_refused():
+    with pytest.raises(
+        ValueError, match="has 2 classes, and the data set 'shapes' .*10"
+    ):
+        evaluate(color_classifier(), "shapes", verbose=0)
+    model = models.create("small_cnn", 10, (32, 32))
+    with pytest.raises(FileNotFoundError, match="no/such/folder"):
+        few = "original[:20]"
+        evaluate(model, "shapes", split=few, backgrounds="/no/such/folder", verbose=0)
+    with pytest.raises(ValueError, match="at least one model"):
+        evaluate({}, "shapes")
+    with pytest.raises(ValueError, match="Did you mean 'shapes'"):
+        evaluate(color_classifier(), "shape", verbose=0)
+
+
+def test_it_is_a_report(full, tmp_path):
+    assert isinstance(full, Report)
+    full.to_html(tmp_path / "report.html")
+    assert "plain" in (tmp_path / "report.html").read_text(encoding="utf-8")

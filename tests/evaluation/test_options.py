@@ -1,0 +1,63 @@
+import dataclasses
+
+import pytest
+
+from keras_xcons.evaluation import EvaluationOptions, tolerance_at
+
+WHOLE = (
+    *("steps", "pgd_steps", "noise_samples"),
+    *("max_backgrounds", "challenge_backgrounds"),
+)
+
+
+def test_tolerance_is_15_pixels_at_224_in_proportion():
+    assert tolerance_at((224, 224)) == 15
+    assert tolerance_at((64, 300)) == 4
+    assert tolerance_at((300, 64)) == 4
+
+
+def test_every_option_is_explained():
+    assert all(
+        field.metadata["help"] for field in dataclasses.fields(EvaluationOptions)
+    )
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("value", [0, 1.5, True])
+def test_what_is_counted_is_an_int(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be an int.*{name}={value!r}"):
+        EvaluationOptions(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["epsilon", "pgd_step_size", "noise_radius"])
+@pytest.mark.parametrize("value", [0.0, -1.0, 256.0, float("nan")])
+def test_strengths_are_within_the_images_range(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be within"):
+        EvaluationOptions(**{name: value})
+
+
+def test_other_numbers():
+    assert EvaluationOptions(gallery=0, tolerance=0.0).gallery == 0
+    with pytest.raises(ValueError, match="`tolerance` must be within"):
+        EvaluationOptions(tolerance=-1.0)
+    with pytest.raises(ValueError, match="`threshold` must be within"):
+        EvaluationOptions(threshold=1.5)
+    with pytest.raises(TypeError, match="`threshold` must be a number"):
+        EvaluationOptions(threshold="half")
+    with pytest.raises(ValueError, match="`gallery` must be an int"):
+        EvaluationOptions(gallery=-1)
+    with pytest.raises(ValueError, match="seed"):
+        EvaluationOptions(seed=-1)
+
+
+@pytest.mark.parametrize(
+    "name, value, meant",
+    [
+        ("method", "layercan", "layercam"),
+        ("explained", "labels", "label"),
+        ("consistency_measure", "cosin", "cosine"),
+    ],
+)
+def test_unknown_names_are_answered_with_close_ones(name, value, meant):
+    with pytest.raises(ValueError, match=f"Did you mean .*{meant}.*{name}={value!r}"):
+        EvaluationOptions(**{name: value})
