@@ -207,9 +207,14 @@ def _evaluate_flags(values):
         "split", None, "Split of the data set. Default: its test split.", values
     )
     flags.DEFINE_integer(
-        "image_size", None, "Height and width. Default: what the model takes.", values
+        "image_size",
+        None,
+        "Height and width in pixels. Default: what the model takes.",
+        flag_values=values,
     )
-    flags.DEFINE_integer("batch_size", 32, "Images computed at a time.", values)
+    flags.DEFINE_integer(
+        "batch_size", 32, "Images computed at a time.", flag_values=values
+    )
     flags.DEFINE_list(
         "metrics", ["all"], "Metrics or groups of them, separated by commas.", values
     )

@@ -62,7 +62,7 @@ def max_sensitivity(explain_fn, images, heatmaps, ids, radius, samples=10, seed=
     checks.within("radius", radius, 0.0, 255.0, inclusive=False)
     arguments.check_count(samples, "samples")
     arguments.check_seed(seed)
-    radius = tf.constant(radius, tf.float32)
+    radius, seed = tf.constant(radius, tf.float32), tf.constant(seed, tf.int32)
     changes = [
         _change(explain_fn, _noisy(images, ids, radius, seed, number), clean)
         for number in tf.range(samples)
