@@ -111,7 +111,10 @@ def test_import_leaves_heavy_packages_alone():
         capture_output=True,
         text=True,
     )
-    heavy = {"tensorflow_datasets", "tf_keras_vis", "matplotlib", "scipy", "h5py", "jinja2"}
+    heavy = {
+        *("tensorflow_datasets", "tf_keras_vis", "matplotlib", "scipy", "h5py"),
+        "jinja2",
+    }
     loaded = set(done.stdout.split())
     assert "keras_xcons" in loaded
     assert loaded & heavy == set()

@@ -188,11 +188,10 @@ def faithfulness(model):
     if np.ptp(found, axis=0).max() > 1e-3:
         raise ValueError(f"The areas under the curves differ. Received: {found}")
     seconds = race(functions)
+    limits = {"Xplique": ">= 1.5"}
     for name in list(seconds)[1:]:
         pair = {"Xplique": seconds["Xplique"], name: seconds[name]}
-        row, own = rows_of_race("faithfulness", model, pair, name, {})
-        yield {**row, "limit": ">= 1.5"}
-        yield own
+        yield from rows_of_race("faithfulness", model, pair, name, limits)
 
 
 def memory(model):

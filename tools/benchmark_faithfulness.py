@@ -1,4 +1,4 @@
-"""Insertion and deletion of one batch, ours and Xplique's: a group of `benchmark.py`.
+r"""Insertion and deletion of one batch, ours and Xplique's: a group of `benchmark.py`.
 
 Xplique needs an environment of its own, in which this package works from the
 checkout; `compare_xplique.py` makes one:

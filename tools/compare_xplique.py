@@ -1,4 +1,4 @@
-"""Compares insertion, deletion, average drop and increase with Xplique's.
+r"""Compares insertion, deletion, average drop and increase with Xplique's.
 
     python tools/compare_xplique.py --environment=/tmp/xplique
     python tools/compare_xplique.py --xplique_python=/tmp/xplique/bin/python \

@@ -38,6 +38,8 @@ class Board:
         """
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(str(self._log_dir))
+        # What was written is flushed when the context ends: a run that breaks off does
+        # not come to close the file.
         with self._writer.as_default(step=epoch), tf.summary.record_if(True):
             for tag, value in scalars.items():
                 tf.summary.scalar(tag, value)
@@ -45,8 +47,6 @@ class Board:
                 tf.summary.histogram(tag, values)
             for tag, picture in pictures.items():
                 tf.summary.image(tag, picture[None])
-        # A run that breaks off does not come to close the file.
-        self._writer.flush()
 
     def close(self):
         """Closes the event file; what is written later goes into a new one."""

@@ -4,12 +4,15 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons import attacks, consistency, explainers
+from keras_xcons.evaluation.frozen import frozen
 from keras_xcons.explainers import Explained, explained_pass
-from keras_xcons.training.measuring import Targets, find_targets
+from keras_xcons.training.measuring import find_targets
 
 
 class Probe:
     """A classifier and the questions that metrics put to it.
+
+    It answers with the weights that the classifier has now.
 
     Args:
         view: `ClassifierView`.
@@ -21,12 +24,21 @@ class Probe:
         self.view = view
         self._options = options
         self._multi_label = multi_label
-        self._pass = _compiled(
-            lambda images, classes: explained_pass(view, images, classes)
-        )
-        self._logits = _compiled(lambda images: view(images)[1])
-        self._gradient = _compiled(self._loss_gradient)
-        self._score = _compiled(self._class_probability)
+        images = tf.TensorSpec((None, *view.input_shape), tf.float32)
+        labels = tf.TensorSpec((None,), tf.int32)
+        classes = tf.TensorSpec((None, 1), tf.int32)
+        if multi_label:
+            labels = tf.TensorSpec((None, view.num_classes), tf.float32)
+            classes = tf.TensorSpec((None, view.num_classes), tf.int32)
+        valid = tf.TensorSpec(classes.shape, tf.float32)
+
+        def compiled(function, *signature):
+            return frozen(function, view.flat, signature)
+
+        self._logits = compiled(lambda x: view(x)[1], images)
+        self._pass = compiled(lambda x, c: explained_pass(view, x, c), images, classes)
+        self._score = compiled(self._class_probability, images, classes, valid)
+        self._gradient = compiled(self._loss_gradient, images, labels)
 
     def logits(self, images):
         """Float32 logits `(B, C)` of images `(B, H, W, channels)`."""
@@ -147,10 +159,3 @@ def shown_maps(maps, targets):
         Float32 tensor `(B, h, w)`.
     """
     return ops.max(maps * targets.valid[:, :, None, None], axis=1)
-
-
-def _compiled(function):
-    return tf.function(function, reduce_retracing=True, autograph=False)
-
-
-__all__ = ["Probe", "Targets", "shown_maps"]

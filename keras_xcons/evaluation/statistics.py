@@ -1,5 +1,7 @@
 """Figures with their intervals: a bootstrap over images, paired for two models."""
 
+import warnings
+
 import numpy as np
 
 # Resamples of the bootstrap, and the coverage of the intervals.
@@ -120,14 +122,19 @@ def _interval(figure, count, seed):
         counts = np.bincount(places.ravel(), minlength=rows.size).reshape(rows.shape)
         return figure(counts.astype("float64")).reshape(index.shape[:-1])
 
-    found = stats.bootstrap(
-        (np.arange(count),),
-        of_resamples,
-        n_resamples=RESAMPLES,
-        batch=_BATCH,
-        vectorized=True,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(found.low), float(found.high)
+    with warnings.catch_warnings():
+        # Of resamples without a figure, see below.
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            (np.arange(count),),
+            of_resamples,
+            n_resamples=RESAMPLES,
+            batch=_BATCH,
+            vectorized=True,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).bootstrap_distribution
+    # A resample may hold no image that the figure can be made of: it has no say.
+    tail = (1.0 - CONFIDENCE) / 2.0
+    low, high = np.nanquantile(found, [tail, 1.0 - tail])
+    return float(low), float(high)

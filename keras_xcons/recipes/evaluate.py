@@ -36,6 +36,9 @@ def evaluate_models(names, dataset, output, report=print, **arguments):
         label: open_model(name)
         for label, name in zip(_labels(names), names, strict=True)
     }
+    found = evaluation.evaluate(
+        {label: model for label, (model, _) in models.items()}, dataset, **arguments
+    )
     classes = data.info(dataset).class_names
     for label, (_, known) in models.items():
         if known is not None and tuple(known) != tuple(classes):
@@ -43,9 +46,6 @@ def evaluate_models(names, dataset, output, report=print, **arguments):
                 f"Note: the classes of {label} have other names than those of the data "
                 "set; they are taken to be the same, in order."
             )
-    found = evaluation.evaluate(
-        {label: model for label, (model, _) in models.items()}, dataset, **arguments
-    )
     found.to_html(folder / "report.html")
     found.to_csv(folder / "report.csv")
     found.to_json(folder / "report.json")

@@ -157,7 +157,7 @@ def _best(values, direction):
     known = [value for value in values if value is not None]
     if len(known) < 2 or min(known) == max(known):
         return set()
-    best = max(known)
+    best = max(known) if direction == "higher" else min(known)
     return {place for place, value in enumerate(values) if value == best}
 
 

@@ -24,6 +24,9 @@ class Report:
         samples: Sequence of `keras_xcons.report.Sample`, the pictures of the page's
             gallery. Defaults to `()`.
 
+    Attributes:
+        samples: Tuple of the samples.
+
     Raises:
         TypeError: `data` holds what is no plain JSON value.
         ValueError: `data` lacks an entry or holds NaN, or a sample is not seen by
@@ -51,8 +54,8 @@ class Report:
                 "`data` must have figures for each of its models. Received: models="
                 f"{names!r} and figures for {list(self._data['figures'])!r}"
             )
-        self._samples = tuple(samples)
-        for sample in self._samples:
+        self.samples = tuple(samples)
+        for sample in self.samples:
             if sorted(sample.views) != sorted(names):
                 raise ValueError(
                     f"Every sample must have a view for each of the models {names!r}. "
@@ -156,7 +159,7 @@ class Report:
         >>> report.to_html("report.html").startswith("<!doctype html>")
         True
         """
-        return _written(path, ".html", lambda: html.page(self._data, self._samples))
+        return _written(path, ".html", lambda: html.page(self._data, self.samples))
 
     def _repr_html_(self):
         return html.notebook(self._data)

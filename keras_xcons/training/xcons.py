@@ -6,7 +6,6 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_xcons.training.reweighting import EpochCounter, EpochReweighting
 from keras_xcons.data import split_sample_ids
 from keras_xcons.explainers import explained_pass
 from keras_xcons.models import split
@@ -20,6 +19,7 @@ from keras_xcons.training.measuring import (
     still_pass,
 )
 from keras_xcons.training.options import XConsOptions
+from keras_xcons.training.reweighting import EpochCounter, EpochReweighting
 from keras_xcons.training.sample_table import (
     SampleTable,
     mean_over_replicas,

@@ -30,11 +30,12 @@ def process(*arguments, code=ENTRY, **options):
 
 
 def pictures(places, count, names=("disc", "ring", "star")):
-    """A folder `places/data` of so many pictures to test on, of three classes."""
+    """A folder `places/data` of so many pictures a split, of three classes."""
     random = np.random.default_rng(0)
-    for number in range(count):
-        folder = places / "data" / "test" / names[number % len(names)]
-        folder.mkdir(parents=True, exist_ok=True)
-        pixels = random.integers(0, 256, (16, 16, 3)).astype("uint8")
-        Image.fromarray(pixels).save(folder / f"{number}.png")
+    for split in ("train", "test"):
+        for number in range(count):
+            folder = places / "data" / split / names[number % len(names)]
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = random.integers(0, 256, (16, 16, 3)).astype("uint8")
+            Image.fromarray(pixels).save(folder / f"{number}.png")
     return places / "data"

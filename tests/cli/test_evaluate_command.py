@@ -93,14 +93,16 @@ def test_every_flag_reaches_the_recipe(monkeypatch, capsys):
     ],
 )
 def test_bad_value_is_code_1_before_any_model_runs(
-    words, message, published, data, fails, monkeypatch, places
+    words, message, published, data, capsys, monkeypatch, places
 ):
     def refuse(*_, **__):
         raise AssertionError("a model ran")
 
     monkeypatch.setattr("keras_xcons.evaluation.suite.Suite.measure", refuse)
     (places / "file").touch()
-    line = fails(["evaluate", published, f"--dataset={data}", *words], 1)
+    assert cli.main(["evaluate", published, f"--dataset={data}", *words]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith("keras-xcons evaluate: error: ") and line.count("\n") == 1
     assert message in line
     assert not (places / "evaluation" / "report.html").exists()
 

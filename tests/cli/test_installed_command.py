@@ -34,9 +34,9 @@ def test_interrupted_evaluation_leaves_the_old_report_alone(published, places):
         *("evaluate", published, f"--dataset={pictures(places, 400)}"),
         *("--output=report", "--batch_size=1"),
     )
-    seen = ""
-    while "Evaluating" not in seen:
-        seen += running.stdout.read(1)
+    for line in running.stdout:
+        if "Evaluating" in line:
+            break
     running.send_signal(signal.SIGINT)
     _, err = running.communicate()
     assert running.returncode == 130

@@ -62,6 +62,16 @@ def test_statistic_that_is_no_mean():
     assert 0.5 <= found["low"] < found["high"] <= 1.0
 
 
+def test_a_resample_without_a_figure_has_no_say():
+    def share_of_first(values, counts):
+        with np.errstate(invalid="ignore"):
+            return counts[:, 0] / counts[:, :2].sum(axis=1)
+
+    # Of five images drawn, neither of the two may be among them.
+    found = summarize(np.arange(5.0), statistic=share_of_first)
+    assert (found["value"], found["low"], found["high"]) == (0.5, 0.0, 1.0)
+
+
 def test_resampled_means_are_those_of_the_images_drawn():
     values = np.arange(12.0).reshape(4, 3)
     counts = np.array([[1.0, 0.0, 2.0, 1.0], [0.0, 4.0, 0.0, 0.0]])

@@ -148,8 +148,7 @@ def test_hits_at_each_level():
 
 
 def test_a_rounding_of_float32_is_no_miss():
-    # Boxes on the pixels of 224, in float32, of which one is a tenth, 0.3, ... of
-    # the other: rows 7 to 77 in all, of which level * 70 are found.
+    # A box of 70 rows of 224 pixels, in float32, of which level * 70 are found.
     for level, rows in ((0.3, 21), (0.5, 35), (0.7, 49)):
         box = np.array([[[7, 14, 77, 203]]], "float32") / np.float32(224)
         found = np.array([[[7, 14, 7 + rows, 203]]]) / 224

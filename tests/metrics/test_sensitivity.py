@@ -32,12 +32,12 @@ def test_the_largest_relative_change_by_hand():
 
 
 def test_the_norm_is_that_of_the_whole_map(images):
-    # The map moves from all 3 to all 4 whatever the noise: sqrt(n) / (3 sqrt(n)).
-    clean = np.full((4, 6, 5), 3.0)
-    found = max_sensitivity(
-        lambda noisy: channel_mean(noisy) * 0.0 + 4.0, images, clean, range(4), 1.0
-    )
-    np.testing.assert_allclose(found, 1.0 / 3.0, rtol=1e-6)
+    clean = np.zeros((4, 6, 5))
+    clean[:, 0, :4] = 3.0  # of norm sqrt(4 · 9) = 6
+    moved = clean.copy()
+    moved[:, 1:3, 0] = 2.0  # by sqrt(2 · 4)
+    found = max_sensitivity(lambda _: moved, images, clean, range(4), 1.0)
+    np.testing.assert_allclose(found, np.sqrt(8.0) / 6.0, rtol=1e-6)
 
 
 def test_noise_is_uniform_within_the_radius_and_the_range():

@@ -29,6 +29,23 @@ def test_a_box_is_an_object_if_it_has_an_area(box, has):
     assert object_pixels((1, 8, 8), boxes=padded).any() == has
 
 
+@pytest.mark.parametrize(
+    ("start", "stop", "pixels"),
+    [
+        (0.3, 0.7, [1, 2]),  # 1.2 to 2.8 holds the centres 1.5 and 2.5
+        (0.4, 0.9, [2, 3]),  # 1.6 to 3.6
+        (0.1, 0.6, [0, 1]),  # 0.4 to 2.4
+        (0.41, 0.42, [2]),  # no centre: one pixel beside it
+    ],
+)
+def test_a_box_covers_the_pixels_whose_centres_it_holds(start, stop, pixels):
+    expected = np.isin(np.arange(4), pixels)
+    upright = object_pixels((1, 4, 1), boxes=[[[start, 0.0, stop, 1.0]]])
+    np.testing.assert_array_equal(upright[0, :, 0], expected)
+    level = object_pixels((1, 1, 4), boxes=[[[0.0, start, 1.0, stop]]])
+    np.testing.assert_array_equal(level[0, 0], expected)
+
+
 def test_no_box_at_all_is_no_object():
     np.testing.assert_array_equal(has_object(boxes=np.zeros((3, 0, 4))), [False] * 3)
     assert not object_pixels((3, 4, 4), boxes=np.zeros((3, 0, 4))).any()

@@ -92,9 +92,14 @@ def pages(make_report, tmp_path_factory):
         data["provenance"].update(dataset=HOSTILE[0], split=HOSTILE[1])
         data["metrics"][0].update(label=HOSTILE[0], description=HOSTILE[1])
 
+    def with_a_gap(data):
+        del data["figures"]["XCons"]["max_box_acc"]
+        del data["differences"]["XCons"]["max_box_acc"]
+
     folder = tmp_path_factory.mktemp("pages")
     reports = {
         "two": make_report(),
+        "gaps": make_report(change=with_a_gap, count=0),
         "one": make_report(["plain"], count=4, attacked=False, truth="boxes"),
         "hostile": make_report(HOSTILE, hostile, count=4),
         "bare": make_report(
@@ -190,6 +195,18 @@ def test_sorting_takes_baselines_along_and_another_head_takes_over(browser, page
     ]
     first = browser.js("document.querySelector('thead th:nth-child(2)').ariaSort")
     assert first == "none"
+
+
+@pytest.mark.parametrize("column", [3, 4])
+def test_what_was_not_measured_is_last_in_either_order(column, browser, pages):
+    browser.open(pages["gaps"])
+    for _ in range(2):
+        browser.click(f".figures thead th:nth-child({column}) button")
+        names = browser.js(
+            "[...document.querySelectorAll('tbody')[1].querySelectorAll('.row')].map("
+            "row => row.dataset.metric)"
+        )
+        assert len(names) == 4 and names[-1] == "max_box_acc"
 
 
 def test_heads_work_by_keyboard(browser, pages):
