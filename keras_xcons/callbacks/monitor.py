@@ -107,23 +107,24 @@ class ExplanationMonitor(keras.callbacks.Callback):
         model = self.model
         # The view of a training model has the feature layer that it trains for.
         model = model.view if isinstance(model, ClassifierTrainer) else model
-        self._view = split(model, self._options.feature_layer)
+        view = split(model, self._options.feature_layer)
         self._suite = Suite(
             self._dataset,
-            (self._view,),
+            (view,),
             _METRICS if self._metrics is None else self._metrics,
             self._options,
             self._multi_label,
             class_names=self._class_names,
         )
         self._refuse_left_out()
+        self._probe = self._suite.probe(view, training=True)
         self._samples = None
         self._measured_model = self.model
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self._every:
             return
-        measured = self._suite.measure(self._view)
+        measured = self._suite.measure(self._probe)
         figures = self._figures(measured.rows)
         if logs is not None:
             twice = sorted(figures.keys() & logs.keys())

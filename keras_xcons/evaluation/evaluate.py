@@ -106,7 +106,7 @@ def evaluate(
     for name, view in views.items():
         if verbose:
             print(f"Evaluating {name} on {suite.facts.num_images} images", flush=True)
-        measured[name] = suite.measure(view)
+        measured[name] = suite.measure(suite.probe(view))
     samples = suite.samples({name: found.views for name, found in measured.items()})
     found = contents.contents(suite, views, measured, source.name, source.split)
     return Report(found, samples)

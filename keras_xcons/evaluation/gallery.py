@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_xcons.evaluation.reading import class_indices, parts
+from keras_xcons.evaluation.reading import class_indices
 from keras_xcons.report import Sample, SampleView
 
 
@@ -51,11 +51,11 @@ class Gallery:
             for row in rows
         }
 
-    def samples(self, dataset, views):
+    def samples(self, batches, views):
         """The chosen images with what every model shows of them.
 
         Args:
-            dataset: The data set, once more.
+            batches: The data set once more, `(images, labels, where)` at a time.
             views: Dict from the name of a model to all that `views` has returned
                 for it.
 
@@ -63,8 +63,7 @@ class Gallery:
             List of `keras_xcons.report.Sample`, in the order of the data set.
         """
         found, first = [], 0
-        for element in dataset if self._places else ():
-            images, labels, where = parts(element)
+        for images, labels, where in batches if self._places else ():
             labels = class_indices(labels, self._multi_label).numpy()
             for row in range(len(images)):
                 place = first + row

@@ -12,15 +12,15 @@ from keras_xcons.training.measuring import find_targets
 class Probe:
     """A classifier and the questions that metrics put to it.
 
-    It answers with the weights that the classifier has now.
-
     Args:
         view: `ClassifierView`.
         options: `EvaluationOptions`.
         multi_label: Whether labels are multi-hot.
+        training: Whether the classifier is still being trained. Else it answers with
+            the weights it has now, which is faster. Defaults to `False`.
     """
 
-    def __init__(self, view, options, multi_label):
+    def __init__(self, view, options, multi_label, training=False):
         self.view = view
         self._options = options
         self._multi_label = multi_label
@@ -33,6 +33,8 @@ class Probe:
         valid = tf.TensorSpec(classes.shape, tf.float32)
 
         def compiled(function, *signature):
+            if training:
+                return tf.function(function, signature, autograph=False)
             return frozen(function, view.flat, signature)
 
         self._logits = compiled(lambda x: view(x)[1], images)

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import zlib
 
 import keras
 import numpy as np
@@ -28,6 +29,7 @@ class DataFacts:
         without_object: Number of images whose boxes have no area, or whose mask is
             empty.
         weighted: Whether the batches hold sample weights, which are not used.
+        fingerprints: Of each batch, by which it is known again.
     """
 
     num_images: int
@@ -37,6 +39,7 @@ class DataFacts:
     class_counts: tuple[int, ...]
     without_object: int
     weighted: bool
+    fingerprints: tuple[int, ...]
 
 
 def parts(element):
@@ -98,7 +101,7 @@ def inspect(dataset, views, multi_label=None, verbose=0):
     view = views[0]
     counts = np.zeros(view.num_classes, "int64")
     found = collections.Counter()
-    kinds, exclusive, image_size = set(), True, None
+    kinds, exclusive, image_size, fingerprints = set(), True, None, []
     progress = keras.utils.Progbar(length(dataset), verbose=verbose, unit_name="batch")
     for element in dataset:
         images, labels, where = parts(element)
@@ -112,11 +115,11 @@ def inspect(dataset, views, multi_label=None, verbose=0):
         _check_truth(where, images.shape)
         kinds.add(next(iter(where), None))
         found["images"] += size
-        found["batches"] += 1
         if where:
             found["without_object"] += int(np.sum(~truth.has_object(**where)))
         found["weighted"] += len(element) == 3 and not where
-        progress.update(found["batches"])
+        fingerprints.append(fingerprint(images))
+        progress.update(len(fingerprints))
     if not found["images"]:
         raise ValueError("The data set to evaluate on is empty. Received: no batch")
     if len(kinds) > 1:
@@ -132,7 +135,13 @@ def inspect(dataset, views, multi_label=None, verbose=0):
         class_counts=tuple(int(count) for count in counts),
         without_object=found["without_object"],
         weighted=bool(found["weighted"]),
+        fingerprints=tuple(fingerprints),
     )
+
+
+def fingerprint(images):
+    """A number by which a batch of images is known again."""
+    return zlib.crc32(np.ascontiguousarray(images))
 
 
 def length(dataset):

@@ -12,7 +12,7 @@ from keras_xcons.evaluation.batch import Batch
 from keras_xcons.evaluation.gallery import Gallery
 from keras_xcons.evaluation.options import EvaluationOptions
 from keras_xcons.evaluation.probe import Probe
-from keras_xcons.evaluation.reading import class_indices, inspect, parts
+from keras_xcons.evaluation.reading import class_indices, fingerprint, inspect, parts
 from keras_xcons.models import split
 
 _GROUPS = {
@@ -105,16 +105,22 @@ class Suite:
             self.options.seed,
         )
 
-    def measure(self, view):
+    def probe(self, view, training=False):
+        """A `Probe` of a model, see there for the arguments."""
+        return Probe(view, self.options, self.facts.multi_label, training)
+
+    def measure(self, probe):
         """Measures a model over the data set.
 
         Args:
-            view: `ClassifierView`.
+            probe: What `probe` has made of the model.
 
         Returns:
             `Measured`.
+
+        Raises:
+            ValueError: The data set gives other images than when it was looked at.
         """
-        probe = Probe(view, self.options, self.facts.multi_label)
         challenge = self._challenge(probe)
         wanted = self._wanted()
         # Each once: two groups may share a function.
@@ -125,9 +131,9 @@ class Suite:
         progress = keras.utils.Progbar(
             self.facts.num_images, verbose=self._verbose, unit_name="image"
         )
-        for element in self._dataset:
+        for images, labels, where in self._batches():
             batch = Batch(
-                probe, self.options, self.facts.multi_label, *parts(element), seen
+                probe, self.options, self.facts.multi_label, images, labels, where, seen
             )
             rows = {}
             for group in running:
@@ -146,7 +152,7 @@ class Suite:
 
     def samples(self, views):
         """The gallery, see `Gallery.samples`."""
-        return self._gallery.samples(self._dataset, views)
+        return self._gallery.samples(self._batches(), views)
 
     def background_notes(self):
         """What a reader of the background challenge has to know, as sentences."""
@@ -165,7 +171,8 @@ class Suite:
         if strange:
             notes.append(
                 f"Mixed-rand and the challenge use {len(self._foreign)} photographs "
-                "that belong to no class."
+                "that belong to no class, whole ones; the backgrounds of mixed-same "
+                "have an object painted over, which BG-gap does not know of."
             )
         if self._bank.empty_classes:
             notes.append(
@@ -204,9 +211,21 @@ class Suite:
 
     def _masked(self):
         """Batches `(images, labels, masks)` of the data set."""
+        for images, labels, where in self._batches():
+            yield images, class_indices(labels, False), where["masks"]
+
+    def _batches(self):
+        """The batches of the data set, the same ones each time or an error."""
+        expected = iter(self.facts.fingerprints)
         for element in self._dataset:
             images, labels, where = parts(element)
-            yield images, class_indices(labels, False), where["masks"]
+            if fingerprint(images) != next(expected, None):
+                raise ValueError(
+                    "A data set to evaluate on must give the same images in the same "
+                    "order each time it is read, without shuffling or augmentation. "
+                    "Received: other images than at the first reading"
+                )
+            yield images, labels, where
 
     def _challenge(self, probe):
         if self._bank is None:
@@ -266,5 +285,5 @@ def measure(model, dataset, metrics="all", *, multi_label=None, verbose=0, **opt
     options = EvaluationOptions(gallery=0, **options)
     view = split(model, options.feature_layer)
     suite = Suite(dataset, [view], metrics, options, multi_label, verbose=verbose)
-    rows = suite.measure(view).rows
+    rows = suite.measure(suite.probe(view)).rows
     return {m.name: rows[m.rows] for m in suite.metrics if rows[m.rows].ndim == 1}

@@ -14,6 +14,7 @@ FACTS = DataFacts(
     class_counts=(2, 2),
     without_object=0,
     weighted=False,
+    fingerprints=(0,),
 )
 
 

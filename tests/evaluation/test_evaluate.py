@@ -283,6 +283,16 @@ def test_refusals(arguments, error, message):
         evaluate(color_classifier(), dataset, verbose=0, **arguments)
 
 
+def test_data_that_change_from_reading_to_reading_are_refused():
+    dataset = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
+    shuffled = dataset.shuffle(5, reshuffle_each_iteration=True).batch(5)
+    with pytest.raises(ValueError, match="the same images in the same order"):
+        evaluate(color_classifier(), shuffled, "accuracy", verbose=0)
+    fixed = dataset.shuffle(5, seed=1, reshuffle_each_iteration=False).batch(5)
+    report = evaluate(color_classifier(), fixed, "accuracy", verbose=0)
+    assert report.to_dict()["figures"]["colors"]["accuracy"]["n"] == 5
+
+
 def test_models_and_data_of_other_classes_are_refused():
     with pytest.raises(
         ValueError, match="has 2 classes, and the data set 'shapes' .*10"

@@ -122,11 +122,11 @@ def test_hostile_names_are_text_everywhere(make_report, data):
 
 def test_hostile_classes_are_text_in_the_gallery(make_report):
     report = make_report([HOSTILE, "b"], count=2)
-    view = dataclasses.replace(report._samples[0].views["b"], predicted=HOSTILE)
+    view = dataclasses.replace(report.samples[0].views["b"], predicted=HOSTILE)
     sample = dataclasses.replace(
-        report._samples[0],
+        report.samples[0],
         label=HOSTILE,
-        views={**report._samples[0].views, "b": view},
+        views={**report.samples[0].views, "b": view},
     )
     page = Page(Report(report.to_dict(), [sample]).to_html())
     assert len(page.all("script")) == 1

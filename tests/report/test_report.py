@@ -161,7 +161,7 @@ def test_data_is_refused(change, error, message, data):
 def test_samples_of_other_models_are_refused(data, make_report):
     others = make_report(["plain"], count=1)
     with pytest.raises(ValueError, match=r"'plain', 'XCons'.*views for \['plain'\]"):
-        Report(data, others._samples)
+        Report(data, others.samples)
 
 
 def test_text_has_models_as_columns_and_groups_as_sections(data):

@@ -114,7 +114,7 @@ def pages(make_report, tmp_path_factory):
 @pytest.fixture(scope="module")
 def samples(make_report):
     """What the page of two models shows, to compare with."""
-    return make_report()._samples
+    return make_report().samples
 
 
 @pytest.mark.parametrize("name", ["two", "one", "hostile", "bare"])
