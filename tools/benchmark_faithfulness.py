@@ -30,6 +30,7 @@ def faithfulness_functions(model, images, labels):
     import tensorflow as tf
 
     from keras_xcons import metrics
+    from keras_xcons.evaluation.frozen import frozen
 
     size, height, width, _ = images.shape
     heatmaps = np.random.default_rng(1).random((size, height, width), "float32")
@@ -40,12 +41,18 @@ def faithfulness_functions(model, images, labels):
         )
         return [float(metrics.area_under_curve(curve).mean()) for curve in curves]
 
-    compiled = tf.function(probability(model))
-    folded = tf.function(with_constant_weights(model), autograph=False)
+    score = probability(model)
+    signature = [
+        tf.TensorSpec((None, *images.shape[1:]), tf.float32),
+        tf.TensorSpec((None,), labels.dtype),
+    ]
+    # As `keras_xcons.evaluate` compiles it, and as one would without that.
+    compiled = frozen(score, model, signature)
+    variable = tf.function(score)
     return {
         "Xplique": xplique_function(model, images, labels, heatmaps),
-        "ours": lambda: ours(compiled),
-        "ours, constant weights": lambda: ours(folded),
+        "evaluate": lambda: ours(compiled),
+        "weights as variables": lambda: ours(variable),
     }
 
 
@@ -58,25 +65,6 @@ def probability(model):
         return tf.gather(chances, targets, axis=1, batch_dims=1)
 
     return score
-
-
-def with_constant_weights(model):
-    """As `probability`, with the weights in the graph, where TensorFlow folds them.
-
-    It then multiplies batch normalisation into the convolution before it.
-    """
-    import keras
-    import tensorflow as tf
-
-    score = probability(model)
-    weights = [(variable, variable.numpy()) for variable in model.variables]
-
-    def constant(images, targets):
-        values = [(variable, tf.constant(value)) for variable, value in weights]
-        with keras.StatelessScope(values):
-            return score(images, targets)
-
-    return constant
 
 
 def xplique_function(model, images, labels, heatmaps):

@@ -3,6 +3,7 @@
     python tools/evaluation_cost.py --model path/to/model.keras \
         --dataset path/to/cub200_first50/1.0.0 --split test --counts 500,1389
 
+Flags of the command that follow `--` are passed on, as in `-- --pgd_steps=2`.
 Each count is a `keras-xcons evaluate` in a process of its own, over the first images of
 the split. Memory must not grow with the number of images.
 """
@@ -30,13 +31,13 @@ flags.DEFINE_string("output", None, "CSV file to write.")
 COLUMNS = ("images", "seconds", "images_per_second", "peak_mb", "ratio_to_first")
 
 
-def cost(count):
+def cost(count, more):
     """Seconds and peak resident size in MB of an evaluation of so many images."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", _RUN, "evaluate", FLAGS.model]
         command += [f"--dataset={FLAGS.dataset}", f"--split={FLAGS.split}[:{count}]"]
         command += [f"--metrics={','.join(FLAGS.metrics)}", f"--output={folder}"]
-        command += [f"--batch_size={FLAGS.batch_size}"]
+        command += [f"--batch_size={FLAGS.batch_size}", *more]
         start = time.perf_counter()
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         seconds = time.perf_counter() - start
@@ -56,10 +57,9 @@ sys.exit(code)
 
 def main(argv):
     """Measures, prints and writes the table."""
-    del argv
     rows = []
     for count in map(int, FLAGS.counts):
-        seconds, peak = cost(count)
+        seconds, peak = cost(count, argv[1:])
         first = rows[0]["peak_mb"] if rows else round(peak)
         row = (count, round(seconds), round(count / seconds, 2), round(peak))
         rows.append(dict(zip(COLUMNS, (*row, round(peak / first, 3)), strict=True)))

@@ -55,7 +55,7 @@ def contents(suite, views, measured, dataset, split):
         "left_out": [
             {"metrics": names, "reason": reason} for reason, names in left_out.items()
         ],
-        "notes": _notes(suite),
+        "notes": _notes(suite, next(iter(measured))),
         "curves": _curves(measured),
         "provenance": {
             "dataset": dataset,
@@ -175,7 +175,7 @@ def _means(measured, row, level=None):
     return found
 
 
-def _notes(suite):
+def _notes(suite, first):
     """What a reader of the figures has to know."""
     facts, options = suite.facts, suite.options
     notes = []
@@ -205,4 +205,9 @@ def _notes(suite):
         )
     if "max_box_acc" in names and facts.truth == "masks":
         notes.append("MaxBoxAcc takes the box around each mask for the truth.")
+    if options.gallery:
+        notes.append(
+            "The images were drawn at random, up to a third of them from those that "
+            f"{first} gets wrong."
+        )
     return notes + suite.background_notes()

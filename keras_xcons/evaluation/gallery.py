@@ -9,6 +9,9 @@ from keras_xcons.report import Sample, SampleView
 class Gallery:
     """Chooses images of a data set and keeps what models show of them.
 
+    They are drawn at random, a third of them from those that the first model gets
+    wrong, as far as there are so many: of a good classifier one would see none.
+
     Args:
         num_images: Number of images of the data set.
         class_names: Sequence of the names of the classes.
@@ -18,14 +21,20 @@ class Gallery:
     """
 
     def __init__(self, num_images, class_names, multi_label, count, seed):
-        count = min(count, num_images)
-        chosen = np.random.default_rng(seed).choice(num_images, count, replace=False)
-        self._places = frozenset(int(place) for place in chosen)
+        self._count = min(count, num_images)
+        # The place in this order says which of several images is rather drawn.
+        self._rank = np.random.default_rng(seed).permutation(num_images)
+        self._drawn = set(np.flatnonzero(self._rank < self._count).tolist())
+        self._wrong = []
+        self._settled = False
         self._names = class_names
         self._multi_label = multi_label
 
+    def __len__(self):
+        return self._count
+
     def views(self, batch):
-        """What a model shows of the chosen images in a batch.
+        """What a model shows of the images in a batch that are or may be chosen.
 
         Args:
             batch: `Batch`.
@@ -33,11 +42,19 @@ class Gallery:
         Returns:
             Dict from the place of an image to its `keras_xcons.report.SampleView`.
         """
-        rows = [row for row, place in enumerate(batch.ids) if place in self._places]
+        if not self._count:
+            return {}
+        right = batch.right(batch.logits)
+        wanted = set(self._drawn)
+        if not self._settled:
+            found = [*self._wrong, *batch.ids[right < 1.0].tolist()]
+            self._wrong = sorted(found, key=lambda place: self._rank[place])
+            del self._wrong[self._count // 3 :]
+            wanted |= set(self._wrong)
+        rows = [row for row, place in enumerate(batch.ids) if place in wanted]
         if not rows:
             return {}
         chances = batch.probe.probabilities(batch.logits).numpy()
-        right = batch.right(batch.logits)
         return {
             int(batch.ids[row]): SampleView(
                 predicted=self._predicted(chances[row]),
@@ -51,6 +68,22 @@ class Gallery:
             for row in rows
         }
 
+    def settle(self, views):
+        """Keeps the chosen ones of the views that a model has shown of a data set.
+
+        Args:
+            views: Dict of all that `views` has returned for the model. The first
+                model decides on the wrong ones.
+
+        Returns:
+            Dict of the views of the chosen images.
+        """
+        if not self._settled:
+            others = sorted(self._drawn - set(self._wrong), key=self._rank.__getitem__)
+            self._drawn = {*self._wrong, *others[: self._count - len(self._wrong)]}
+            self._settled = True
+        return {place: views[place] for place in views if place in self._drawn}
+
     def samples(self, batches, views):
         """The chosen images with what every model shows of them.
 
@@ -63,11 +96,11 @@ class Gallery:
             List of `keras_xcons.report.Sample`, in the order of the data set.
         """
         found, first = [], 0
-        for images, labels, where in batches if self._places else ():
+        for images, labels, where in batches if self._count else ():
             labels = class_indices(labels, self._multi_label).numpy()
             for row in range(len(images)):
                 place = first + row
-                if place not in self._places:
+                if place not in self._drawn:
                     continue
                 mask = where["masks"][row, ..., 0] == 1 if "masks" in where else None
                 sample = Sample(

@@ -148,7 +148,7 @@ class Suite:
             seen += len(batch.ids)
             progress.update(seen)
         rows = {name: np.concatenate(found) for name, found in columns.items()}
-        return Measured(rows, views)
+        return Measured(rows, self._gallery.settle(views))
 
     def samples(self, views):
         """The gallery, see `Gallery.samples`."""

@@ -159,6 +159,23 @@ def test_gallery_size_is_the_callers():
     assert list(none.samples) == []
 
 
+def test_a_third_of_the_gallery_is_wrong_where_there_are_wrong_ones():
+    images, labels = np.repeat(IMAGES[:1], 60, axis=0), np.zeros(60, "int32")
+    labels[40:] = 1
+    compared = {"first": color_classifier(), "other": color_classifier(scale=-1.0)}
+    chosen = []
+    for size in (7, 60):
+        dataset = batches(images, labels, size=size)
+        report = evaluate(compared, dataset, "accuracy", verbose=0, gallery=12)
+        found = [sample.views["first"].correct for sample in report.samples]
+        assert len(found) == 12 and 4 <= found.count(False) < 12
+        chosen.append([sample.index for sample in report.samples])
+    assert chosen[0] == chosen[1] == sorted(chosen[0])
+    dataset = batches(images, np.zeros(60, "int32"))
+    report = evaluate(color_classifier(), dataset, "accuracy", verbose=0, gallery=9)
+    assert len(report.samples) == 9
+
+
 def test_the_same_call_gives_the_same_numbers():
     names = ["robustness", "backgrounds", "consistency", "deletion"]
     found = [
