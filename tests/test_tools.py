@@ -69,3 +69,28 @@ def test_every_model_of_the_zoo_has_a_recipe_that_is_accepted():
 )
 def test_a_tool_says_how_it_is_called(name):
     assert f"python tools/{name}.py" in tool(name).__doc__
+
+
+def test_report_table_shows_figures_differences_and_baselines():
+    report_table = tool("report_table")
+    metric = {"name": "drop", "label": "Drop", "direction": "lower", "percent": True}
+    figure = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 1200, "skipped": 0}
+    change = {"value": -0.25, "low": -0.3, "high": -0.2, "n": 1200, "better": "b"}
+    found = {
+        "models": [{"name": "a"}, {"name": "b"}],
+        "metrics": [metric],
+        "figures": {"a": {"drop": figure}, "b": {"drop": figure}},
+        "baselines": {"drop": {"centre Gaussian": figure}},
+        "differences": {"b": {"drop": change}},
+    }
+    text = "50.0 [25.0, 75.0]"
+    assert list(report_table.table(found)) == [
+        "| | a | b | b − a | n |",
+        "|---|---|---|---|---|",
+        f"| Drop ↓ | {text} | {text} | **−25.0 [−30.0, −20.0]** | 1,200 |",
+        f"| – centre Gaussian | {text} |  |  | |",
+    ]
+    found["differences"]["b"]["drop"] = {**change, "better": None}
+    assert "| −25.0 [−30.0, −20.0] |" in list(report_table.table(found))[2]
+    found["differences"]["b"]["drop"] = None
+    assert f"| {text} |  | 1,200 |" in list(report_table.table(found))[2]
