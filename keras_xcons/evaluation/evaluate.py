@@ -92,6 +92,8 @@ def evaluate(
     options = EvaluationOptions(**options)
     views = _views(model, options.feature_layer)
     source = _Source(dataset, split, image_size, batch_size, next(iter(views.values())))
+    if verbose:
+        print("Reading the data set", flush=True)
     suite = Suite(
         source.dataset,
         tuple(views.values()),

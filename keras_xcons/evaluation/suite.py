@@ -191,6 +191,7 @@ class Suite:
 
     def _collect(self, backgrounds, view, metrics):
         """Gathers backgrounds, or leaves the metrics out that need them."""
+        names = [metrics] if isinstance(metrics, str) else metrics
         options, classes = self.options, view.num_classes
         limit, seed = options.max_backgrounds, options.seed
         try:
@@ -198,11 +199,11 @@ class Suite:
                 self._masked(), classes, limit, seed
             )
         except ValueError as error:
-            if backgrounds is not None or metrics != "all":
+            if backgrounds is not None or "all" not in names:
                 raise
-            names = [m.name for m in self.metrics if m.group == "backgrounds"]
-            self.metrics = tuple(m for m in self.metrics if m.name not in names)
-            self.left_out[str(error)] = names
+            missing = [m.name for m in self.metrics if m.group == "backgrounds"]
+            self.metrics = tuple(m for m in self.metrics if m.name not in missing)
+            self.left_out[str(error)] = missing
             return
         if backgrounds is not None:
             self._foreign = BackgroundBank.from_photographs(

@@ -227,9 +227,12 @@ def test_a_figure_without_images_is_left_out_with_its_reason():
 
 def test_too_few_backgrounds_are_a_reason_and_by_request_an_error():
     whole = np.ones_like(masks())
-    found = contents(color_classifier(), IMAGES, LABELS, whole, metrics="all", steps=2)
-    (entry,) = [e for e in found["left_out"] if "bg_gap" in e["metrics"]]
-    assert "at least as many usable backgrounds as classes" in entry["reason"]
+    for names in ("all", ["all"]):
+        found = contents(
+            color_classifier(), IMAGES, LABELS, whole, metrics=names, steps=2
+        )
+        (entry,) = [e for e in found["left_out"] if "bg_gap" in e["metrics"]]
+        assert "at least as many usable backgrounds as classes" in entry["reason"]
     with pytest.raises(ValueError, match="as many usable backgrounds as classes"):
         contents(color_classifier(), IMAGES, LABELS, whole, metrics="backgrounds")
 
