@@ -78,7 +78,9 @@ def fgsm(images, gradients, epsilon, mask=None):
     return ops.clip(images + ops.cast(step, images.dtype), 0.0, 255.0)
 
 
-def pgd(images, gradient_fn, epsilon, step_size, steps, mask=None, seed=None):
+def pgd(
+    images, gradient_fn, epsilon, step_size, steps, mask=None, seed=None, noise=None
+):
     """Projected gradient descent in the maximum norm.
 
     `steps` steps of `step_size` along the sign of the gradient, each projected back
@@ -95,6 +97,8 @@ def pgd(images, gradient_fn, epsilon, step_size, steps, mask=None, seed=None):
             whole image.
         seed: Integer tensor `(2,)` for a uniform random start within `epsilon`, or
             `None` to start at the image.
+        noise: Float tensor, the shape of `images`, in `-epsilon..epsilon`: a random
+            start of the caller's, in the place of `seed`.
 
     Returns:
         Attacked images, the shape and dtype of `images`.
@@ -108,10 +112,11 @@ def pgd(images, gradient_fn, epsilon, step_size, steps, mask=None, seed=None):
     """
     mask = 1.0 if mask is None else ops.cast(mask, images.dtype)
     attacked = images
-    if seed is not None:
+    if seed is not None and noise is None:
         noise = tf.random.stateless_uniform(
             tf.shape(images), seed, -epsilon, epsilon, images.dtype
         )
+    if noise is not None:
         attacked = ops.clip(images + mask * noise, 0.0, 255.0)
     for _ in range(steps):
         step = step_size * ops.sign(ops.cast(gradient_fn(attacked), images.dtype))

@@ -213,7 +213,7 @@ def _evaluate_flags(values):
         flag_values=values,
     )
     flags.DEFINE_integer(
-        "batch_size", 32, "Images computed at a time.", flag_values=values
+        "batch_size", 16, "Images computed at a time.", flag_values=values
     )
     flags.DEFINE_list(
         "metrics", ["all"], "Metrics or groups of them, separated by commas.", values

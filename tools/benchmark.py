@@ -328,17 +328,8 @@ def markdown(rows):
 
 
 COLUMNS = (
-    "group",
-    "model",
-    "variant",
-    "median",
-    "unit",
-    "n",
-    "ratio",
-    "ratio_low",
-    "ratio_high",
-    "to",
-    "limit",
+    *("group", "model", "variant", "median", "unit", "n"),
+    *("ratio", "ratio_low", "ratio_high", "to", "limit"),
 )
 
 

@@ -72,12 +72,19 @@ def made_environment(folder):
             f"environment={str(folder)!r}"
         )
     python = folder / "bin" / "python"
-    if not python.exists():
+    # Xplique comes last: without it the installation has broken off, and goes on.
+    if not (python.exists() and can_import_xplique(python)):
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         install = [python, "-m", "pip", "install", "--quiet"]
         subprocess.run([*install, *REQUIREMENTS], check=True)
         subprocess.run([*install, "--no-deps", XPLIQUE], check=True)
     return python
+
+
+def can_import_xplique(python):
+    """Whether an environment is whole."""
+    command = [python, "-c", "import xplique"]
+    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def xplique_values(case_file):

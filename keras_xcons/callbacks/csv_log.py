@@ -75,6 +75,13 @@ class FigureLogger(keras.callbacks.Callback):
                 "A log to append to must be a CSV file with a column 'epoch' of whole "
                 f"numbers. Received: path={str(self.path)!r} with the columns {columns}"
             )
+        # The reader puts values that have no column under None.
+        if any(None in row for row in rows):
+            raise ValueError(
+                "A log to append to must have a column for each value of a row. "
+                f"Received: path={str(self.path)!r} with the columns {columns} and a "
+                "longer row"
+            )
         self._columns = list(columns)
         self._rows = {int(epoch): row for epoch, row in zip(epochs, rows, strict=True)}
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras_xcons import plotting
 from keras_xcons.callbacks.board import Board, drawn
 from keras_xcons.data import arguments
+from keras_xcons.evaluation.catalog import METRICS
 from keras_xcons.evaluation.options import EvaluationOptions
 from keras_xcons.evaluation.suite import Suite
 from keras_xcons.models import split
@@ -54,8 +55,9 @@ class ExplanationMonitor(keras.callbacks.Callback):
         ImportError: `log_dir` is given, and TensorBoard is not installed.
         ValueError: An argument is not as described; from `fit`, before the first
             epoch, if the model cannot be split or the data do not fit it or lack
-            what a metric needs; at the end of an epoch, if the logs already have a
-            figure of the same name.
+            what a metric that is named needs, or every metric of a group that is;
+            at the end of an epoch, if the logs already have a figure of the same
+            name.
 
     Example:
 
@@ -143,11 +145,17 @@ class ExplanationMonitor(keras.callbacks.Callback):
             self._board.close()
 
     def _refuse_left_out(self):
-        """Refuses metrics that were asked for by name and cannot be measured."""
+        """Refuses what was asked for by name and cannot be measured.
+
+        A group is refused if none of its metrics can be measured.
+        """
         named = self._metrics or ()
         named = {named} if isinstance(named, str) else set(named)
+        measured = {metric.group for metric in self._suite.metrics}
         for reason, names in self._suite.left_out.items():
-            missing = [name for name in names if name in named]
+            groups = dict.fromkeys(METRICS[name].group for name in names)
+            lost = [group for group in groups if group not in measured] + list(names)
+            missing = [name for name in lost if name in named]
             if missing:
                 raise ValueError(
                     f"A metric cannot be measured: {reason}. Received: metrics with "

@@ -8,8 +8,22 @@ from keras_xcons.data import arguments
 from keras_xcons.evaluation import reading
 from keras_xcons.evaluation.draws import random_numbers
 
+__all__ = ["BackgroundBank", "TooFewBackgrounds"]
+
 # What the random numbers are for; 1 and on are for the challenge itself.
 _KEPT = 0
+
+
+class TooFewBackgrounds(ValueError):
+    """There are fewer usable backgrounds than classes.
+
+    Example:
+
+    >>> try:
+    ...     bank = BackgroundBank.from_dataset(test, num_classes=10)
+    ... except TooFewBackgrounds:
+    ...     bank = None
+    """
 
 
 class BackgroundBank:
@@ -19,21 +33,23 @@ class BackgroundBank:
     on the seed and their places in the data set, not on the size of its batches.
 
     Args:
-        images: uint8 array `(n, H, W, 3)`.
+        images: uint8 array `(n, H, W, channels)`.
         labels: Ints `(n,)`, the class of the image that each background was taken
             from, or `None` for photographs of nothing in particular.
         ids: Ints `(n,)`, the place of that image in its data set.
         num_classes: Number of classes.
 
     Attributes:
-        images: As given.
-        labels: As given.
-        ids: As given.
-        num_classes: As given.
+        images: The backgrounds, uint8 array `(n, H, W, channels)`.
+        labels: Ints `(n,)`, the class of the image that each background was taken
+            from; `None` for photographs.
+        ids: Ints `(n,)`, the place in its data set of the image, or of the
+            photograph, that each background is.
+        num_classes: Number of classes.
         empty_classes: Tuple of the classes without a background.
 
     Raises:
-        ValueError: There are fewer backgrounds than classes.
+        TooFewBackgrounds: There are fewer backgrounds than classes.
 
     Example:
 
@@ -49,7 +65,7 @@ class BackgroundBank:
 
     def __init__(self, images, labels, ids, num_classes):
         if len(images) < num_classes:
-            raise ValueError(
+            raise TooFewBackgrounds(
                 "The background challenge needs at least as many usable backgrounds "
                 f"as classes. Received: {len(images)} backgrounds for "
                 f"{num_classes} classes"
@@ -66,6 +82,31 @@ class BackgroundBank:
     def __len__(self):
         return len(self.images)
 
+    def challenge_sizes(self, challenge_size):
+        """How many backgrounds an image really has to stand in the challenge.
+
+        They are of other classes than its own, so that a small bank has fewer of
+        them than asked for, and not as many for each class.
+
+        Args:
+            challenge_size: The number that is asked for.
+
+        Returns:
+            `(smallest, largest)` over the classes that have a background; twice the
+            same number for photographs, which are of no class.
+
+        Example:
+
+        >>> bank = BackgroundBank.from_dataset(test, num_classes=10, limit=20)
+        >>> bank.challenge_sizes(16), bank.challenge_sizes(100)
+        ((16, 16), (18, 18))
+        """
+        usable = np.array([len(self)])
+        if self.labels is not None:
+            usable = len(self) - np.bincount(self.labels)[np.unique(self.labels)]
+        sizes = np.minimum(usable, challenge_size)
+        return int(sizes.min()), int(sizes.max())
+
     @classmethod
     def from_dataset(cls, dataset, num_classes, limit=512, seed=0):
         """Takes the objects out of the images of a data set, in one pass.
@@ -73,8 +114,8 @@ class BackgroundBank:
         Args:
             dataset: `tf.data.Dataset` of batches `(images, labels, masks)`, as
                 `keras_xcons.data.load` gives them with `annotations=True`: images
-                `(B, H, W, 3)` in 0..255, integer labels `(B,)` or one-hot `(B, C)`,
-                masks `(B, H, W, 1)`.
+                `(B, H, W, channels)` in 0..255, all of one size, integer labels
+                `(B,)` or one-hot `(B, C)`, masks `(B, H, W, 1)`.
             num_classes: Number of classes.
             limit: Largest number of backgrounds, the same share of them for each
                 class and at least one. Defaults to 512, our choice.
@@ -84,8 +125,9 @@ class BackgroundBank:
             A `BackgroundBank`.
 
         Raises:
-            ValueError: Images, labels or masks are not as described, the data set is
-                empty or has fewer usable backgrounds than classes.
+            TooFewBackgrounds: There are fewer usable backgrounds than classes.
+            ValueError: Images, labels or masks are not as described, or the data set
+                is empty.
 
         Example:
 
@@ -104,6 +146,7 @@ class BackgroundBank:
                     "Objects are taken out of images by their masks. Received: batches "
                     f"with {next(iter(where), 'neither boxes nor masks')}"
                 )
+            images = checks.image_batch(images)
             labels = reading.class_indices(labels, multi_label=False).numpy()
             labels = checks.class_labels(labels, len(images), num_classes)
             found, valid = data.remove_objects(images, where["masks"])
@@ -111,25 +154,32 @@ class BackgroundBank:
         return cls(*keeper.kept(), num_classes)
 
     @classmethod
-    def from_photographs(cls, photographs, image_size, num_classes, limit=512, seed=0):
+    def from_photographs(
+        cls, photographs, image_size, num_classes, limit=512, seed=0, channels=3
+    ):
         """Takes photographs that have nothing to do with the classes.
 
         Args:
-            photographs: `tf.data.Dataset` of images `(H, W, 3)` or batches of them
-                in 0..255, or what `keras_xcons.data.backgrounds` takes: a folder.
+            photographs: `tf.data.Dataset` of images `(H, W, 3)`, or `(H, W, 1)`
+                where `channels` is 1, or batches of them, in 0..255; or what
+                `keras_xcons.data.backgrounds` takes: a folder.
             image_size: int or `(height, width)` in pixels, that of the images which
                 are to be put onto the photographs.
             num_classes: Number of classes.
             limit: Largest number of photographs, or `num_classes` where that is
                 larger. Defaults to 512, our choice.
             seed: Of the choice of photographs. Defaults to 0.
+            channels: 3 or 1, that of the images which are to be put onto the
+                photographs; for 1 these are made grey. Defaults to 3.
 
         Returns:
             A `BackgroundBank` without labels.
 
         Raises:
             FileNotFoundError: The folder does not exist.
-            ValueError: The photographs are of another size, or fewer than classes.
+            TooFewBackgrounds: There are fewer photographs than classes.
+            ValueError: The photographs are of another size or not in 0..255, or
+                `channels` is another number.
 
         Example:
 
@@ -141,20 +191,55 @@ class BackgroundBank:
         arguments.check_count(limit, "limit")
         arguments.check_seed(seed)
         size = checks.image_size(image_size, "image_size")
+        if channels not in (1, 3):
+            raise ValueError(
+                "Photographs go behind images of 1 or 3 channels. Received: "
+                f"channels={channels!r}"
+            )
         if not isinstance(photographs, tf.data.Dataset):
             photographs = data.backgrounds(photographs, size).batch(32)
-        shape = getattr(photographs.element_spec, "shape", tf.TensorShape(None))
-        if shape.rank not in (3, 4) or tuple(shape[-3:]) != (*size, 3):
-            raise ValueError(
-                f"`photographs` must be images of shape {(*size, 3)}, single or in "
-                f"batches. Received: photographs of {photographs.element_spec}"
-            )
         keeper = _Keeper(max(limit, num_classes), seed)
-        for images in photographs.batch(1) if shape.rank == 3 else photographs:
+        for images in _checked(_batches(photographs, size, channels)):
+            if images.shape[-1] != channels:
+                images = tf.image.rgb_to_grayscale(images).numpy()
             count = len(images)
-            keeper.add(images.numpy(), np.zeros(count, int), np.ones(count, bool))
+            keeper.add(images, np.zeros(count, int), np.ones(count, bool))
         images, _, ids = keeper.kept()
         return cls(images, None, ids, num_classes)
+
+
+def _batches(photographs, size, channels):
+    """Photographs in batches, if they are of the size."""
+    spec = photographs.element_spec
+    shape = getattr(spec, "shape", tf.TensorShape(None))
+    accepted = {(*size, 3), (*size, channels)}
+    if shape.rank not in (3, 4) or tuple(shape[-3:]) not in accepted:
+        raise ValueError(
+            f"`photographs` must be images of shape {(*size, 3)}, single or in "
+            f"batches. Received: photographs of {spec}"
+        )
+    return photographs.batch(1) if shape.rank == 3 else photographs
+
+
+def _checked(batches):
+    """Yields the batches as float32 arrays, and refuses what is not in 0..255."""
+    highest = 0.0
+    for images in batches:
+        images = tf.cast(images, tf.float32).numpy()
+        low, high = images.min(), images.max()
+        if not (low >= 0.0 and high <= 255.0):  # not(...) so that NaN is caught
+            raise ValueError(
+                "`photographs` must be finite and within 0..255. Received: photographs "
+                f"with minimum {low} and maximum {high}"
+            )
+        highest = max(highest, high)
+        yield images
+    # Rounded, they would all but be black; black ones may be meant.
+    if 0.0 < highest <= 1.0:
+        raise ValueError(
+            "`photographs` must be within 0..255, not 0..1. Received: photographs "
+            f"with maximum {highest}"
+        )
 
 
 class _Keeper:
@@ -175,6 +260,12 @@ class _Keeper:
         columns = images, labels, ids, numbers
         columns = [column[usable] for column in columns]
         if self._columns is not None:
+            size, other = self._columns[0].shape[1:], images.shape[1:]
+            if size != other:
+                raise ValueError(
+                    "Backgrounds must come from images of one size. Received: images "
+                    f"of shapes {size} and {other}"
+                )
             pairs = zip(self._columns, columns, strict=True)
             columns = [np.concatenate(pair) for pair in pairs]
         _, labels, ids, numbers = columns

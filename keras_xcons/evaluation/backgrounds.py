@@ -21,20 +21,21 @@ class BackgroundChallenge:
     for it depend on the seed and its id alone.
 
     Args:
-        predict: Function of float32 images `(B, H, W, 3)` in 0..255 that gives
+        predict: Function of float32 images `(B, H, W, channels)` in 0..255 that gives
             logits `(B, C)`. Compile it: it runs `4 + challenge_size` times a batch.
         bank: `BackgroundBank` with labels, made of the data set to measure, so that
             no image gets its own background.
-        foreign: `BackgroundBank` of photographs, to be used in place of the
-            backgrounds of random and other classes; this is our choice. Defaults to
-            `None`.
+        foreign: `BackgroundBank` of photographs, of the size and channels of `bank`,
+            to be used in place of the backgrounds of random and other classes; this
+            is our choice. Defaults to `None`.
         challenge_size: Number of backgrounds that an image has to stand, or all
-            where there are fewer. Defaults to 16, our choice: the paper tries each
-            background of its test set.
+            where there are fewer, see `BackgroundBank.challenge_sizes`. Defaults to
+            16, our choice: the paper tries each background of its test set.
         seed: Of the draws. Defaults to 0.
 
     Raises:
-        ValueError: A bank is of the wrong kind, or `challenge_size` is below 1.
+        ValueError: A bank is of the wrong kind, the banks are of two sizes, or
+            `challenge_size` is below 1.
 
     Example:
 
@@ -57,6 +58,12 @@ class BackgroundChallenge:
                 "`foreign` must be a bank of photographs without classes. Received: "
                 f"foreign with {foreign.num_classes} classes"
             )
+        size = bank.images.shape[1:]
+        if foreign is not None and foreign.images.shape[1:] != size:
+            raise ValueError(
+                f"`foreign` must have images of shape {size}, as `bank` has them. "
+                f"Received: foreign with images of shape {foreign.images.shape[1:]}"
+            )
         arguments.check_count(challenge_size, "challenge_size")
         arguments.check_seed(seed)
         self._predict = predict
@@ -69,7 +76,7 @@ class BackgroundChallenge:
         """Measures a batch.
 
         Args:
-            images: Array `(B, H, W, 3)` in 0..255.
+            images: Array `(B, H, W, channels)` in 0..255.
             labels: Integers `(B,)`.
             masks: Array `(B, H, W, 1)` of 1 on the object and 0 elsewhere.
             ids: Integers `(B,)`, the places of the images in the data set.

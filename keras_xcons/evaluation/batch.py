@@ -32,19 +32,23 @@ class Batch:
         labels: As the data set gives them.
         where: Dict of `"boxes"` or `"masks"`, or empty.
         first: Place of its first image in the data set.
+        explains: Whether the heatmaps are asked for as well. Defaults to `True`.
 
     Attributes:
         labels: Int32 tensor `(B,)`, or float32 multi-hot `(B, C)`.
         ids: Int32 array `(B,)`, the place of each image in the data set.
     """
 
-    def __init__(self, probe, options, multi_label, images, labels, where, first):
+    def __init__(
+        self, probe, options, multi_label, images, labels, where, first, explains=True
+    ):
         self.probe = probe
         self.options = options
         self.multi_label = multi_label
         self.images = images
         self.labels = class_indices(labels, multi_label)
         self.where = where
+        self._explains = explains
         self.ids = np.arange(first, first + len(images), dtype="int32")
 
     @property
@@ -64,7 +68,9 @@ class Batch:
 
     @functools.cached_property
     def logits(self):
-        """Float32 logits `(B, C)`."""
+        """Float32 logits `(B, C)`, out of the pass that makes the heatmaps, if any."""
+        if not self._explains:
+            return self.probe.logits(self.images)
         return tf.cast(self.explained.logits, tf.float32)
 
     @functools.cached_property
@@ -76,6 +82,12 @@ class Batch:
     def heatmaps(self):
         """One map an image, float32 `(B, H, W)`, resized bilinearly to the image."""
         return tf.image.resize(self.maps[..., None], self.size)[..., 0]
+
+    @property
+    def empty(self):
+        """Float32 array `(B,)`: 1 where the heatmap is all zeros, NaN without one."""
+        empty = self.maps.numpy().max(axis=(1, 2)) <= 0.0
+        return only_where(self.explainable, empty)
 
     @functools.cached_property
     def explainable(self):

@@ -11,11 +11,11 @@ from keras_xcons.metrics import LEVELS, THRESHOLDS
 
 CENTRE = "centre Gaussian"
 _BINS = 20
-# Metrics that a map without knowledge of the image is shown beside.
-_BASELINES = ("max_box_acc", "max_box_acc_v2")
+# Below so many images a bootstrap interval is a rough one.
+_FEW = 30
 
 
-def contents(suite, views, measured, dataset, split):
+def contents(suite, views, measured, dataset, split, notes=()):
     """The data of a report.
 
     Args:
@@ -24,6 +24,7 @@ def contents(suite, views, measured, dataset, split):
         measured: Dict from the name of a model to its `Measured`.
         dataset: Name of the data set.
         split: Name of its split, or `None`.
+        notes: Sentences to put before the report's own.
 
     Returns:
         Dict of plain values, see `keras_xcons.report.Report`.
@@ -55,7 +56,7 @@ def contents(suite, views, measured, dataset, split):
         "left_out": [
             {"metrics": names, "reason": reason} for reason, names in left_out.items()
         ],
-        "notes": _notes(suite, next(iter(measured))),
+        "notes": [*notes, *_notes(suite, measured)],
         "curves": _curves(measured),
         "provenance": {
             "dataset": dataset,
@@ -65,6 +66,8 @@ def contents(suite, views, measured, dataset, split):
             "seed": options.seed,
             "interval": statistics.INTERVAL,
             "heatmaps": _heatmaps(options),
+            "image_size": list(facts.image_size),
+            "multi_label": facts.multi_label,
             "options": dataclasses.asdict(options),
             **provenance(),
         },
@@ -113,22 +116,23 @@ def _difference(metric, measured, name, first, seed):
     if figure is None:
         return None
     better = None
-    if figure["low"] > 0.0 or figure["high"] < 0.0:
+    # Of a single image there is no interval.
+    if figure["n"] > 1 and (figure["low"] > 0.0 or figure["high"] < 0.0):
         rises = figure["low"] > 0.0
         better = name if rises == (metric.direction == "higher") else first
     return {**figure, "better": better}
 
 
 def _baselines(metrics, measured, seed):
-    rows = next(iter(measured.values())).rows.get("centre_hits")
-    if rows is None:
-        return {}
-    found = {
-        metric.name: {CENTRE: statistics.summarize(rows, seed, metric.statistic)}
+    """What a map without knowledge of the image has, by metric."""
+    rows = next(iter(measured.values())).rows
+    return {
+        metric.name: {
+            CENTRE: statistics.summarize(rows[metric.baseline], seed, metric.statistic)
+        }
         for metric in metrics
-        if metric.name in _BASELINES
+        if metric.baseline
     }
-    return found
 
 
 def _curves(measured):
@@ -175,7 +179,7 @@ def _means(measured, row, level=None):
     return found
 
 
-def _notes(suite, first):
+def _notes(suite, measured):
     """What a reader of the figures has to know."""
     facts, options = suite.facts, suite.options
     notes = []
@@ -205,9 +209,22 @@ def _notes(suite, first):
         )
     if "max_box_acc" in names and facts.truth == "masks":
         notes.append("MaxBoxAcc takes the box around each mask for the truth.")
+    for name, found in measured.items():
+        empty = int(np.nansum(found.rows.get("empty_heatmap", 0.0)))
+        if empty:
+            notes.append(
+                f"{empty} of {facts.num_images} heatmaps of {name} are empty: E is 0 "
+                "for them, their whole image is background, and their pixels rank row "
+                "by row."
+            )
+    if facts.num_images < _FEW:
+        notes.append(
+            f"The intervals are rough, for want of images ({facts.num_images}); one "
+            "without width says that the images are alike, not that all others are."
+        )
     if options.gallery:
         notes.append(
-            "The images were drawn at random, up to a third of them from those that "
-            f"{first} gets wrong."
+            "The images shown were drawn at random, up to a third of them from those "
+            f"that {next(iter(measured))} gets wrong."
         )
-    return notes + suite.background_notes()
+    return notes + suite.notes()

@@ -1,6 +1,7 @@
 """Evaluates one or several classifiers and makes a report."""
 
 import dataclasses
+import gc
 import os
 
 from keras_xcons import checks, data
@@ -10,7 +11,7 @@ from keras_xcons.evaluation.suite import Suite
 from keras_xcons.models import split as split_model
 from keras_xcons.report import Report
 
-_BATCH_SIZE = 32
+_BATCH_SIZE = 16
 _IMAGE_SIZE = 224
 
 
@@ -25,6 +26,7 @@ def evaluate(
     backgrounds=None,
     class_names=None,
     multi_label=None,
+    notes=(),
     verbose=1,
     **options,
 ):
@@ -56,7 +58,7 @@ def evaluate(
         image_size: Size to load a data set at. Defaults to that of the model's
             input, or 224 where it takes any.
         batch_size: Images computed at a time, for a data set given by name or
-            folder. Defaults to 32.
+            folder. Defaults to 16.
         backgrounds: Photographs onto which the background challenge puts objects,
             in the place of backgrounds of the data set's other classes: a folder of
             images, a TFDS directory, or a `tf.data.Dataset` of images.
@@ -64,6 +66,7 @@ def evaluate(
             data set.
         multi_label: Whether labels are multi-hot. Defaults to what the data set or
             its labels tell.
+        notes: Sentences to put into the report, as its reader has to know them.
         verbose: 0 for silence, 1 for progress bars. Defaults to 1.
         **options: See `EvaluationOptions`: the explanation method, which class is
             explained, strengths, steps, the size of the gallery, the seed.
@@ -107,10 +110,12 @@ def evaluate(
     measured = {}
     for name, view in views.items():
         if verbose:
-            print(f"Evaluating {name} on {suite.facts.num_images} images", flush=True)
+            print(f"Evaluating {name}", flush=True)
         measured[name] = suite.measure(suite.probe(view))
+        # What was compiled for a model holds on to itself, and to much memory.
+        gc.collect()
     samples = suite.samples({name: found.views for name, found in measured.items()})
-    found = contents.contents(suite, views, measured, source.name, source.split)
+    found = contents.contents(suite, views, measured, source.name, source.split, notes)
     return Report(found, samples)
 
 
@@ -121,8 +126,20 @@ def _views(model, feature_layer):
         raise ValueError("Give at least one model. Received: model={}")
     views = {}
     for name, each in models.items():
-        view = split_model(each, feature_layer)
-        views[str(view.model.name if name is None else name)] = view
+        try:
+            view = split_model(each, feature_layer)
+        except (TypeError, ValueError) as error:
+            if isinstance(model, list | tuple):
+                hint = "To compare models, give a dict from a name to each."
+                raise type(error)(f"{hint} {error}") from error
+            raise
+        name = str(view.model.name if name is None else name)
+        if name in views or name == contents.CENTRE:
+            raise ValueError(
+                "Every model needs a name of its own. Received: the name "
+                f"{name!r} {'twice' if name in views else 'of the baseline'}"
+            )
+        views[name] = view
     return views
 
 
@@ -137,7 +154,7 @@ class _Source:
             None,
         )
         if isinstance(dataset, str | os.PathLike):
-            self._load(dataset, split, image_size, batch_size or _BATCH_SIZE, view)
+            self._load(dataset, split, image_size, batch_size, view)
             return
         for name, value in (
             ("split", split),
@@ -164,6 +181,8 @@ class _Source:
                 f"The data set {info.name!r} has no split beside 'train': name one. "
                 f"Received: split={split!r}"
             )
+        if batch_size is None:
+            batch_size = _BATCH_SIZE
         if image_size is None:
             height, width = view.input_shape[:2]
             image_size = _IMAGE_SIZE if height is None else (height, width)

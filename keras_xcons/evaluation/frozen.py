@@ -20,7 +20,7 @@ def frozen(function, model, signature):
         signature: `tf.TensorSpec` of each argument of the function.
 
     Returns:
-        A `tf.function`.
+        A concrete function.
 
     Example:
 
@@ -35,8 +35,19 @@ def frozen(function, model, signature):
         with keras.StatelessScope(values):
             return function(*arguments)
 
-    return tf.function(
-        constant if size <= _LARGEST else function,
-        input_signature=signature,
-        autograph=False,
-    )
+    return compiled(constant if size <= _LARGEST else function, signature)
+
+
+def compiled(function, signature):
+    """Compiles a function of images whose model may be trained on.
+
+    Args:
+        function: As in `frozen`.
+        signature: As in `frozen`.
+
+    Returns:
+        A concrete function. TensorFlow takes functions that are traced once each, for
+        one model after the other, for one that is traced in vain, and warns.
+    """
+    function = tf.function(function, input_signature=signature, autograph=False)
+    return function.get_concrete_function()

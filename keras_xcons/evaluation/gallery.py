@@ -96,7 +96,10 @@ class Gallery:
             List of `keras_xcons.report.Sample`, in the order of the data set.
         """
         found, first = [], 0
-        for images, labels, where in batches if self._count else ():
+        last = max(self._drawn, default=-1)
+        for images, labels, where in batches:
+            if first > last:
+                break
             labels = class_indices(labels, self._multi_label).numpy()
             for row in range(len(images)):
                 place = first + row

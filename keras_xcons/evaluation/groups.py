@@ -10,6 +10,7 @@ from keras_xcons import attacks, metrics
 from keras_xcons.evaluation.batch import only_where
 from keras_xcons.evaluation.options import tolerance_at
 from keras_xcons.evaluation.probe import shown_maps
+from keras_xcons.metrics.noise import uniform_noise
 
 
 def classification(batch, wanted):
@@ -22,8 +23,11 @@ def classification(batch, wanted):
     Returns:
         Dict of rows.
     """
-    rows = {"accuracy": batch.right(batch.logits)}
+    rows = {}
     logits, labels = batch.logits.numpy(), batch.labels.numpy()
+    if wanted & {"accuracy", "binary_accuracy"}:
+        # One of the two is not wanted, by the kind of the labels.
+        rows["accuracy"] = rows["binary_accuracy"] = batch.right(logits)
     if "top_5_accuracy" in wanted:
         rows["top_5_accuracy"] = metrics.top_k(logits, labels, 5)
     if "scores_and_labels" in wanted:
@@ -48,18 +52,21 @@ def localisation(batch, wanted):
         rows["content_heatmap"] = metrics.content_heatmap(heatmaps, **where)
     if "box_hits" in wanted:
         found = metrics.largest_boxes(heatmaps)
-        rows["box_hits"] = _box_hits(found, where)
-        centre = metrics.largest_boxes(metrics.centre_gaussian(*batch.size)[None])
-        rows["centre_hits"] = _box_hits(centre, where)
+        rows["box_hits"] = metrics.box_hits(metrics.box_overlaps(found, **where))
+    if "component_hits" in wanted:
+        overlaps = metrics.component_overlaps(heatmaps, **where)
+        rows["component_hits"] = metrics.box_hits(overlaps)
     if "pixel_histograms" in wanted:
         rows["pixel_histograms"] = metrics.pixel_histograms(heatmaps, **where)
     if "iou_auc" in wanted:
         rows["iou_auc"] = metrics.iou_auc(heatmaps, **where)
-    return {name: only_where(counts, row) for name, row in rows.items()}
-
-
-def _box_hits(found, where):
-    return metrics.box_hits(metrics.box_overlaps(found, **where))
+    rows = {name: only_where(counts, row) for name, row in rows.items()}
+    if "centre_hits" in wanted:
+        # No model has a say in what the centre scores.
+        centre = metrics.largest_boxes(metrics.centre_gaussian(*batch.size)[None])
+        hits = metrics.box_hits(metrics.box_overlaps(centre, **where))
+        rows["centre_hits"] = only_where(batch.has_object, hits)
+    return rows
 
 
 def faithfulness(batch, wanted):
@@ -125,6 +132,14 @@ def complexity(batch, wanted):
 
 def _pgd(batch, mask):
     options = batch.options
+    # Draw -1: none of those of max-sensitivity.
+    noise = uniform_noise(
+        batch.images,
+        tf.constant(batch.ids),
+        tf.constant(options.epsilon, tf.float32),
+        tf.constant(options.seed, tf.int32),
+        tf.constant(-1, tf.int32),
+    )
     return attacks.pgd(
         batch.images,
         lambda images: batch.probe.loss_gradient(images, batch.labels),
@@ -132,7 +147,7 @@ def _pgd(batch, mask):
         options.pgd_step_size,
         options.pgd_steps,
         mask,
-        seed=tf.constant([options.seed, batch.ids[0]]),
+        noise=noise,
     )
 
 

@@ -22,8 +22,8 @@ def _option(default, help, choices=None):
 class EvaluationOptions:
     """How a classifier is evaluated; each field is an argument and a flag.
 
-    Strengths of attacks and noise are in 0..255, as images are. What METHODS of the
-    field leave open (steps, strengths, thresholds) has a default of our choice.
+    Strengths of attacks and noise are in 0..255, as images are. What the literature
+    leaves open (steps, strengths, thresholds) has a default of our choice.
 
     Raises:
         TypeError: A number is no number.

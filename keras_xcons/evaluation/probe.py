@@ -1,10 +1,11 @@
 """What is asked of a classifier during an evaluation, each compiled once."""
 
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from keras_xcons import attacks, consistency, explainers
-from keras_xcons.evaluation.frozen import frozen
+from keras_xcons.evaluation.frozen import compiled, frozen
 from keras_xcons.explainers import Explained, explained_pass
 from keras_xcons.training.measuring import find_targets
 
@@ -32,15 +33,15 @@ class Probe:
             classes = tf.TensorSpec((None, view.num_classes), tf.int32)
         valid = tf.TensorSpec(classes.shape, tf.float32)
 
-        def compiled(function, *signature):
+        def ready(function, *signature):
             if training:
-                return tf.function(function, signature, autograph=False)
+                return compiled(function, signature)
             return frozen(function, view.flat, signature)
 
-        self._logits = compiled(lambda x: view(x)[1], images)
-        self._pass = compiled(lambda x, c: explained_pass(view, x, c), images, classes)
-        self._score = compiled(self._class_probability, images, classes, valid)
-        self._gradient = compiled(self._loss_gradient, images, labels)
+        self._logits = ready(lambda x: view(x)[1], images)
+        self._pass = ready(lambda x, c: explained_pass(view, x, c), images, classes)
+        self._score = ready(self._class_probability, images, classes, valid)
+        self._gradient = ready(self._loss_gradient, images, labels)
 
     def logits(self, images):
         """Float32 logits `(B, C)` of images `(B, H, W, channels)`."""
@@ -78,18 +79,8 @@ class Probe:
         """
         if self._options.method == "gradcam++":
             return self._pass(images, targets.classes)
-        maps = [
-            explainers.explain(
-                self.view,
-                images,
-                targets.classes[:, column].numpy(),
-                self._options.method,
-                resize=False,
-            )
-            for column in range(targets.classes.shape[1])
-        ]
         logits = self.logits(images)
-        return Explained(tf.stack(maps, axis=1), logits, logits)
+        return Explained(self._other_maps(images, targets), logits, logits)
 
     def score(self, images, targets):
         """The probability of the explained class; of several, their mean.
@@ -132,6 +123,24 @@ class Probe:
         return consistency.explanation_consistency(
             maps, others, targets.valid, self._options.consistency_measure
         )
+
+    def _other_maps(self, images, targets):
+        """Maps `(B, P, h, w)` of another method, of the classes that count."""
+        valid = np.asarray(targets.valid) > 0
+        if not valid.any():
+            valid[0, 0] = True  # for the size of a map; nobody looks at it
+        rows, columns = np.nonzero(valid)
+        found = explainers.explain(
+            self.view,
+            tf.gather(images, rows),
+            np.asarray(targets.classes)[rows, columns],
+            self._options.method,
+            batch_size=len(images),
+            resize=False,
+        )
+        maps = np.zeros((*valid.shape, *found.shape[1:]), "float32")
+        maps[rows, columns] = found
+        return tf.constant(maps)
 
     def _class_probability(self, images, classes, valid):
         chances = self.probabilities(self.view(images)[1])

@@ -22,7 +22,7 @@ class DataFacts:
 
     Attributes:
         num_images: Number of images.
-        image_size: `(height, width)` of the first of them, in pixels.
+        image_shape: `(height, width, channels)` of each of them.
         truth: `"boxes"`, `"masks"` or `None`, what is known of where objects are.
         multi_label: Whether an image can be of several classes.
         class_counts: Tuple, number of images of each class.
@@ -33,13 +33,18 @@ class DataFacts:
     """
 
     num_images: int
-    image_size: tuple[int, int]
+    image_shape: tuple[int, int, int]
     truth: str | None
     multi_label: bool
     class_counts: tuple[int, ...]
     without_object: int
     weighted: bool
     fingerprints: tuple[int, ...]
+
+    @property
+    def image_size(self):
+        """`(height, width)` of the images, in pixels."""
+        return self.image_shape[:2]
 
 
 def parts(element):
@@ -55,6 +60,7 @@ def parts(element):
         dict of `"boxes"` or `"masks"`, empty where there are none.
 
     Raises:
+        TypeError: Images are no numbers.
         ValueError: The batch has another form.
     """
     if not isinstance(element, tuple | list) or len(element) not in (2, 3):
@@ -64,10 +70,19 @@ def parts(element):
             f"{_forms(element)}"
         )
     images, _ = split_sample_ids(element[0])
-    images, labels = tf.cast(images, tf.float32), tf.convert_to_tensor(element[1])
+    images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(element[1])
+    if not (images.dtype.is_floating or images.dtype.is_integer):
+        raise TypeError(
+            "`images` must be numbers, uint8 or float in 0..255. Received: images of "
+            f"dtype {images.dtype.name}"
+        )
+    images = tf.cast(images, tf.float32)
     if len(element) == 2 or len(element[2].shape) == 1:
         return images, labels, {}
-    shape = tuple(element[2].shape)
+    third = element[2]
+    if isinstance(third, tf.RaggedTensor):
+        third = third.to_tensor(shape=(None, None, 4))  # boxes without area are padding
+    shape = tuple(third.shape)
     kind = _KINDS.get((len(shape), shape[-1]))
     if kind is None:
         raise ValueError(
@@ -75,7 +90,7 @@ def parts(element):
             "height, width, 1) or sample weights (batch,). Received: a third part of "
             f"shape {shape}"
         )
-    return images, labels, {kind: np.asarray(element[2])}
+    return images, labels, {kind: np.asarray(third)}
 
 
 def inspect(dataset, views, multi_label=None, verbose=0):
@@ -101,37 +116,38 @@ def inspect(dataset, views, multi_label=None, verbose=0):
     view = views[0]
     counts = np.zeros(view.num_classes, "int64")
     found = collections.Counter()
-    kinds, exclusive, image_size, fingerprints = set(), True, None, []
+    shape, kind, fingerprints = None, None, []
     progress = keras.utils.Progbar(length(dataset), verbose=verbose, unit_name="batch")
     for element in dataset:
         images, labels, where = parts(element)
-        size = len(images)
-        image_size = image_size or tuple(images.shape[1:3])
+        this_shape, this_kind = tuple(images.shape[1:]), next(iter(where), None)
+        if fingerprints and (this_shape, this_kind) != (shape, kind):
+            raise ValueError(
+                "Every batch must have images of one size and the same annotations. "
+                f"Received: images of {shape} with {kind}, and of {this_shape} with "
+                f"{this_kind}"
+            )
+        shape, kind = this_shape, this_kind
         for each in views:
             checks.image_batch(images.numpy(), each.input_shape)
-        hot = _hot(labels.numpy(), size, view.num_classes)
-        exclusive &= bool((hot.sum(axis=1) == 1).all())
-        counts += hot.sum(axis=0)
+        classes, several = _count(labels.numpy(), len(images), view.num_classes)
+        counts += classes
+        found["several"] += several
+        found["indices"] += len(labels.shape) == 1
+        found["images"] += len(images)
         _check_truth(where, images.shape)
-        kinds.add(next(iter(where), None))
-        found["images"] += size
         if where:
             found["without_object"] += int(np.sum(~truth.has_object(**where)))
         found["weighted"] += len(element) == 3 and not where
-        fingerprints.append(fingerprint(images))
+        fingerprints.append(_fingerprint(images, labels, where))
         progress.update(len(fingerprints))
     if not found["images"]:
         raise ValueError("The data set to evaluate on is empty. Received: no batch")
-    if len(kinds) > 1:
-        raise ValueError(
-            "Every batch must have the same annotations. Received: "
-            f"{sorted(str(kind) for kind in kinds)}"
-        )
     return DataFacts(
         num_images=found["images"],
-        image_size=image_size,
-        truth=kinds.pop(),
-        multi_label=not exclusive if multi_label is None else multi_label,
+        image_shape=shape,
+        truth=kind,
+        multi_label=_is_multi_label(multi_label, found, view.num_classes),
         class_counts=tuple(int(count) for count in counts),
         without_object=found["without_object"],
         weighted=bool(found["weighted"]),
@@ -139,9 +155,60 @@ def inspect(dataset, views, multi_label=None, verbose=0):
     )
 
 
-def fingerprint(images):
-    """A number by which a batch of images is known again."""
-    return zlib.crc32(np.ascontiguousarray(images))
+def batches(dataset, facts):
+    """Reads a data set again, which must give what it gave when it was looked at.
+
+    Args:
+        dataset: The data set.
+        facts: `DataFacts` of it.
+
+    Yields:
+        What `parts` makes of each batch.
+
+    Raises:
+        ValueError: Images, labels or annotations are others, or in another order.
+    """
+    expected = iter((*facts.fingerprints, None))
+    for element in dataset:
+        batch = parts(element)
+        if _fingerprint(*batch) != next(expected, None):
+            _refuse_change("other batches")
+        yield batch
+    if next(expected) is not None:
+        _refuse_change("fewer batches")
+
+
+def _refuse_change(what):
+    raise ValueError(
+        "A data set to evaluate on must give the same images and labels in the same "
+        "order each time it is read, without shuffling or augmentation. Received: "
+        f"{what} than at the first reading"
+    )
+
+
+def _fingerprint(images, labels, where):
+    """A number by which a batch is known again."""
+    number = 0
+    for values in (images, labels, *where.values()):
+        number = zlib.crc32(np.ascontiguousarray(values), number)
+    return number
+
+
+def _is_multi_label(asked, found, num_classes):
+    """Whether labels are multi-hot, as the caller says or the labels tell."""
+    several = found["several"]
+    if asked and found["indices"] and num_classes > 1:
+        raise ValueError(
+            f"Multi-hot labels must have the shape (batch, {num_classes}). Received: "
+            "multi_label=True with labels of one index an image"
+        )
+    if asked is False and several:
+        raise ValueError(
+            f"{several} images do not have exactly one label. Received: "
+            "multi_label=False"
+        )
+    # A model of one output tells whether its only class is there.
+    return several > 0 or num_classes == 1 if asked is None else asked
 
 
 def length(dataset):
@@ -161,6 +228,7 @@ def class_indices(labels, multi_label):
         Int32 tensor `(B,)`, or float32 `(B, C)` if `multi_label`.
     """
     if multi_label:
+        labels = labels if len(labels.shape) == 2 else labels[:, None]
         return tf.cast(labels, tf.float32)
     if len(labels.shape) == 2:
         one = labels.shape[1] == 1
@@ -186,15 +254,21 @@ def _check_dataset(dataset, views):
         )
 
 
-def _hot(labels, size, num_classes):
-    """Checks the labels of a batch, and returns them as integers `(B, C)`."""
-    if labels.ndim == 2 and labels.shape[1] == 1:
+def _count(labels, size, num_classes):
+    """Checks the labels of a batch.
+
+    Returns:
+        Number of images of each class, and of images without exactly one class.
+    """
+    if num_classes > 1 and labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    if num_classes == 1 and labels.ndim == 1:
+        labels = labels[:, None]
     if labels.ndim == 1:
         if labels.dtype.kind == "f" and np.all(labels == np.floor(labels)):
             labels = labels.astype("int64")
         labels = checks.class_labels(labels, size, num_classes)
-        return np.eye(num_classes, dtype="int64")[labels]
+        return np.bincount(labels, minlength=num_classes), 0
     if labels.shape != (size, num_classes):
         raise ValueError(
             f"`labels` must be integers ({size},), or zeros and ones ({size}, "
@@ -206,7 +280,8 @@ def _hot(labels, size, num_classes):
             "Multi-hot `labels` must be 0 or 1. Received: labels with minimum "
             f"{labels.min()} and maximum {labels.max()}"
         )
-    return labels.astype("int64")
+    labels = labels.astype("int64")
+    return labels.sum(axis=0), int(np.sum(labels.sum(axis=1) != 1))
 
 
 def _check_truth(where, shape):

@@ -7,10 +7,12 @@ import numpy as np
 # Resamples of the bootstrap, and the coverage of the intervals.
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-INTERVAL = "95 % percentile bootstrap over images, 2,000 resamples"
+INTERVAL = (
+    f"{CONFIDENCE:.0%} percentile bootstrap over images, {RESAMPLES:,} resamples"
+).replace("%", " %")
 
-# Resamples that are held in memory at a time.
-_BATCH = 100
+# Counts of images in resamples that are held in memory at a time.
+_HELD = 2_000_000
 
 
 def mean(values, counts):
@@ -129,7 +131,7 @@ def _interval(figure, count, seed):
             (np.arange(count),),
             of_resamples,
             n_resamples=RESAMPLES,
-            batch=_BATCH,
+            batch=max(1, _HELD // count),
             vectorized=True,
             method="percentile",
             rng=np.random.default_rng(seed),

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 
 from keras_xcons.evaluation import catalog, groups
-from keras_xcons.evaluation.background_bank import BackgroundBank
-from keras_xcons.evaluation.backgrounds import BackgroundChallenge
+from keras_xcons.evaluation.background_bank import TooFewBackgrounds
 from keras_xcons.evaluation.batch import Batch
+from keras_xcons.evaluation.challenge import Backgrounds
 from keras_xcons.evaluation.gallery import Gallery
 from keras_xcons.evaluation.options import EvaluationOptions
 from keras_xcons.evaluation.probe import Probe
-from keras_xcons.evaluation.reading import class_indices, fingerprint, inspect, parts
+from keras_xcons.evaluation.reading import batches, inspect
 from keras_xcons.models import split
 
 _GROUPS = {
@@ -84,7 +84,9 @@ class Suite:
         self._dataset = dataset
         self._verbose = verbose
         chosen = catalog.select(metrics)
+        self.class_names = _class_names(class_names, views[0].num_classes)
         self.facts = inspect(dataset, views, multi_label, verbose)
+        _check_options(self.options, self.facts)
         self.metrics, self.left_out = catalog.split_by_needs(
             chosen, self.facts, views[0].num_classes
         )
@@ -93,10 +95,15 @@ class Suite:
             raise ValueError(
                 f"Nothing is left to measure: {reasons}. Received: metrics={metrics!r}"
             )
-        self._bank = self._foreign = None
+        self._backgrounds = None
         if any(metric.group == "backgrounds" for metric in self.metrics):
-            self._collect(backgrounds, views[0], metrics)
-        self.class_names = _class_names(class_names, views[0].num_classes)
+            self._collect(backgrounds, "all" in catalog.as_list(metrics))
+        elif backgrounds is not None:
+            raise ValueError(
+                "`backgrounds` are for the background challenge, which needs masks and "
+                f"one label an image. Received: backgrounds with metrics={metrics!r} "
+                f"and a data set with {self.facts.truth or 'no annotations'}"
+            )
         self._gallery = Gallery(
             self.facts.num_images,
             self.class_names,
@@ -121,19 +128,22 @@ class Suite:
         Raises:
             ValueError: The data set gives other images than when it was looked at.
         """
-        challenge = self._challenge(probe)
+        challenge = None
+        if self._backgrounds:
+            challenge = self._backgrounds.challenge(probe.logits)
         wanted = self._wanted()
         # Each once: two groups may share a function.
         running = dict.fromkeys(
             _GROUPS[m.group] for m in self.metrics if m.group in _GROUPS
         )
+        explains = set(running) != {groups.classification}
         columns, views, seen = {}, {}, 0
         progress = keras.utils.Progbar(
             self.facts.num_images, verbose=self._verbose, unit_name="image"
         )
-        for images, labels, where in self._batches():
+        for read in batches(self._dataset, self.facts):
             batch = Batch(
-                probe, self.options, self.facts.multi_label, images, labels, where, seen
+                probe, self.options, self.facts.multi_label, *read, seen, explains
             )
             rows = {}
             for group in running:
@@ -142,6 +152,8 @@ class Suite:
                 rows |= challenge(
                     batch.images, batch.labels, batch.where["masks"], batch.ids
                 )
+            if explains:
+                rows["empty_heatmap"] = batch.empty
             for name in rows.keys() & wanted:
                 columns.setdefault(name, []).append(np.asarray(rows[name], "float32"))
             views |= self._gallery.views(batch)
@@ -152,101 +164,54 @@ class Suite:
 
     def samples(self, views):
         """The gallery, see `Gallery.samples`."""
-        return self._gallery.samples(self._batches(), views)
+        return self._gallery.samples(batches(self._dataset, self.facts), views)
 
-    def background_notes(self):
-        """What a reader of the background challenge has to know, as sentences."""
-        if self._bank is None:
-            return []
-        strange = self._foreign is not None
-        count = min(
-            self.options.challenge_backgrounds, len(self._foreign or self._bank)
-        )
-        whose = "photographs" if strange else "backgrounds of other classes"
-        notes = [
-            f"Backgrounds were taken from {len(self._bank)} images of this data set, "
-            "with their objects painted over; in the challenge each object has to "
-            f"stand {count} {whose}."
-        ]
-        if strange:
-            notes.append(
-                f"Mixed-rand and the challenge use {len(self._foreign)} photographs "
-                "that belong to no class, whole ones; the backgrounds of mixed-same "
-                "have an object painted over, which BG-gap does not know of."
-            )
-        if self._bank.empty_classes:
-            notes.append(
-                f"{len(self._bank.empty_classes)} classes have no image from which a "
-                "background could be taken."
-            )
-        return notes
+    def notes(self):
+        """What a reader has to know of the backgrounds, as sentences."""
+        return self._backgrounds.notes() if self._backgrounds else []
 
     def _wanted(self):
         """Names of the rows that are kept."""
-        wanted = {metric.rows for metric in self.metrics}
+        wanted = {metric.rows for metric in self.metrics} | {"empty_heatmap"}
         wanted |= {row for name, row in _CURVES.items() if name in wanted}
-        if "box_hits" in wanted:
-            wanted.add("centre_hits")
-        return wanted
+        return wanted | {m.baseline for m in self.metrics if m.baseline}
 
-    def _collect(self, backgrounds, view, metrics):
+    def _collect(self, photographs, optional):
         """Gathers backgrounds, or leaves the metrics out that need them."""
-        names = [metrics] if isinstance(metrics, str) else metrics
-        options, classes = self.options, view.num_classes
-        limit, seed = options.max_backgrounds, options.seed
         try:
-            self._bank = BackgroundBank.from_dataset(
-                self._masked(), classes, limit, seed
+            self._backgrounds = Backgrounds(
+                self._dataset, self.facts, photographs, self.options
             )
-        except ValueError as error:
-            if backgrounds is not None or "all" not in names:
+        except TooFewBackgrounds as error:
+            if photographs is not None or not optional:
                 raise
             missing = [m.name for m in self.metrics if m.group == "backgrounds"]
             self.metrics = tuple(m for m in self.metrics if m.name not in missing)
             self.left_out[str(error)] = missing
-            return
-        if backgrounds is not None:
-            self._foreign = BackgroundBank.from_photographs(
-                backgrounds, self.facts.image_size, classes, limit, seed
-            )
 
-    def _masked(self):
-        """Batches `(images, labels, masks)` of the data set."""
-        for images, labels, where in self._batches():
-            yield images, class_indices(labels, False), where["masks"]
 
-    def _batches(self):
-        """The batches of the data set, the same ones each time or an error."""
-        expected = iter(self.facts.fingerprints)
-        for element in self._dataset:
-            images, labels, where = parts(element)
-            if fingerprint(images) != next(expected, None):
-                raise ValueError(
-                    "A data set to evaluate on must give the same images in the same "
-                    "order each time it is read, without shuffling or augmentation. "
-                    "Received: other images than at the first reading"
-                )
-            yield images, labels, where
-
-    def _challenge(self, probe):
-        if self._bank is None:
-            return None
-        return BackgroundChallenge(
-            probe.logits,
-            self._bank,
-            self._foreign,
-            self.options.challenge_backgrounds,
-            self.options.seed,
+def _check_options(options, facts):
+    """Refuses what an image of this size or kind does not allow."""
+    height, width, channels = facts.image_shape
+    if options.steps > height * width:
+        raise ValueError(
+            f"`steps` must be at most {height * width}, the pixels of an image. "
+            f"Received: steps={options.steps}"
+        )
+    if options.gallery and channels not in (1, 3):
+        raise ValueError(
+            "The gallery shows images of 1 or 3 channels; pass gallery=0 for others. "
+            f"Received: images of {channels} channels and gallery={options.gallery}"
         )
 
 
 def _class_names(names, count):
     if names is None:
         return tuple(f"class {number}" for number in range(count))
-    if len(names) != count:
+    if isinstance(names, str) or len(names) != count:
         raise ValueError(
             f"`class_names` must be {count} names, as many as the model has classes. "
-            f"Received: {len(names)} names"
+            f"Received: class_names={names!r}"
         )
     return tuple(str(name) for name in names)
 

@@ -1,14 +1,10 @@
 """Metrics: arrays in, one number an image out. Each says which direction is better."""
 
 from keras_xcons.metrics.boxes import (
-    LEVELS,
     THRESHOLDS,
-    box_hits,
     box_overlaps,
-    centre_gaussian,
+    component_overlaps,
     largest_boxes,
-    max_box_acc,
-    max_box_acc_v2,
 )
 from keras_xcons.metrics.classification import (
     binary_accuracy,
@@ -29,6 +25,13 @@ from keras_xcons.metrics.localisation import (
     pointing_game,
 )
 from keras_xcons.metrics.masks import iou_auc, pixel_histograms, pxap
+from keras_xcons.metrics.max_box_acc import (
+    LEVELS,
+    box_hits,
+    centre_gaussian,
+    max_box_acc,
+    max_box_acc_v2,
+)
 from keras_xcons.metrics.sensitivity import max_sensitivity
 from keras_xcons.metrics.sparsity import gini
 from keras_xcons.metrics.truth import has_object, tight_boxes
@@ -44,6 +47,7 @@ __all__ = [
     "box_hits",
     "box_overlaps",
     "centre_gaussian",
+    "component_overlaps",
     "content_heatmap",
     "energy_pointing_game",
     "gini",

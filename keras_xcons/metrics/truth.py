@@ -248,5 +248,27 @@ def check_one(boxes, masks):
         )
 
 
+def check_shares(name, values):
+    """Returns numbers of which each is a share, after checking them.
+
+    Args:
+        name: The argument's name in the caller's signature.
+        values: Sequence of numbers in 0..1.
+
+    Returns:
+        Float64 array `(N,)`.
+
+    Raises:
+        ValueError: There is none, or one is outside 0..1.
+    """
+    found = np.asarray(values, "float64")
+    if found.ndim != 1 or not len(found) or not np.all((found >= 0) & (found <= 1)):
+        raise ValueError(
+            f"`{name}` must be one or more numbers within 0..1. Received: "
+            f"{name}={values!r}"
+        )
+    return found
+
+
 def _has_area(boxes):
     return np.all(boxes[..., :2] < boxes[..., 2:], axis=-1)

@@ -15,6 +15,7 @@ from keras_xcons.zoo.store import write_json
 # What the table shows of each figure, and the paired difference of two splits.
 _LABELS = {
     "accuracy": "accuracy",
+    "binary_accuracy": "binary accuracy",
     "pointing_game": "pointing game",
     "energy_pointing_game": "energy inside",
 }
@@ -113,7 +114,7 @@ def table(metrics):
             for c in cells
         ]
         lines.append(f"{split:11} {label:15} " + " ".join(f"{t:>22}" for t in texts))
-    count = next(iter(runs.values()))[metrics["splits"][0]]["accuracy"]["n"]
+    count = next(iter(next(iter(runs.values()))[metrics["splits"][0]].values()))["n"]
     lines.append(
         f"percent, [95 % bootstrap interval], n = {count} images a split, "
         f"seed {metrics['options']['seed']}"

@@ -36,21 +36,37 @@ def evaluate_models(names, dataset, output, report=print, **arguments):
         label: open_model(name)
         for label, name in zip(_labels(names), names, strict=True)
     }
-    found = evaluation.evaluate(
-        {label: model for label, (model, _) in models.items()}, dataset, **arguments
-    )
     classes = data.info(dataset).class_names
-    for label, (_, known) in models.items():
-        if known is not None and tuple(known) != tuple(classes):
-            report(
-                f"Note: the classes of {label} have other names than those of the data "
-                "set; they are taken to be the same, in order."
-            )
+    found = evaluation.evaluate(
+        {label: model for label, (model, _) in models.items()},
+        dataset,
+        notes=[
+            note
+            for label, (_, names) in models.items()
+            for note in _notes_on_names(label, names, classes)
+        ],
+        **arguments,
+    )
     found.to_html(folder / "report.html")
     found.to_csv(folder / "report.csv")
     found.to_json(folder / "report.json")
     report(f"\n{found}\nWritten to {folder}: report.html, report.csv, report.json")
     return found
+
+
+def _notes_on_names(label, names, classes):
+    """What to say where a model knows its classes by other names than the data set."""
+    if names is None or tuple(names) == tuple(classes):
+        return []
+    if sorted(names) == sorted(classes):
+        raise ValueError(
+            f"The classes of {label} are those of the data set in another order. "
+            f"Received: {', '.join(names)}"
+        )
+    return [
+        f"The classes of {label} have other names than those of the data set; they are "
+        "taken to be the same, in order."
+    ]
 
 
 def _labels(names):

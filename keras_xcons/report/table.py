@@ -22,7 +22,7 @@ def render(data):
     Example:
 
     >>> render(report.to_dict()).splitlines()[1]
-    'plain,accuracy,Accuracy (top-1),accuracy,higher,0.924,0.9,0.95,500,0,,,,'
+    'plain,accuracy,Accuracy (top-1),classification,higher,0.924,0.9,0.95,500,0,,,,'
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")

@@ -127,3 +127,14 @@ def test_bad_input_is_refused(tmp_path):
         with pytest.raises(ValueError, match="column 'epoch' of whole numbers"):
             FigureLogger(path, append=True).on_train_begin()
         assert path.read_text() == text
+
+
+def test_a_row_without_room_in_the_columns_is_refused(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("epoch,a\n0,1,2\n")
+    with pytest.raises(ValueError, match=r"a column for each value.*\['epoch', 'a'\]"):
+        FigureLogger(path, append=True).on_train_begin()
+    assert path.read_text() == "epoch,a\n0,1,2\n"
+    path.write_text("epoch,a,b\n0,1\n")  # a shorter one can be filled
+    run(FigureLogger(path, append=True), [(1, {"b": 2.0})])
+    assert path.read_text().splitlines() == ["epoch,a,b", "0,1,", "1,,2.0"]

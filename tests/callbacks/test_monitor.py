@@ -274,8 +274,14 @@ def test_bad_arguments_are_refused(arrays):
     [
         (3, {"metrics": "point"}, "Unknown metric.*pointing_game"),
         (2, {"metrics": ["gini", "pxap"]}, "cannot be measured.*with pxap"),
+        (
+            *(2, {"metrics": ["gini", "localisation"]}),
+            "neither boxes nor masks. Received: metrics with localisation$",
+        ),
+        (2, {"metrics": ["backgrounds", "gini"]}, "no masks.*with backgrounds$"),
+        (2, {"metrics": ["all", "localisation"]}, "neither.*with localisation$"),
         (3, {"feature_layer": "none"}, "none"),
-        (3, {"class_names": ["a"]}, "`class_names`.*1 names"),
+        (3, {"class_names": ["a"]}, "`class_names` must be 10 names"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_training(
@@ -297,6 +303,15 @@ def test_a_group_is_measured_as_far_as_the_data_allow(build, arrays):
     dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(10)
     history = fit(build(), dataset, [monitor], epochs=1)
     assert "max_box_acc_v2" in history and "pxap" not in history
+
+
+def test_all_is_what_the_data_allow(build, arrays):
+    few = tuple(array[:4] for array in arrays[:2])
+    options = {"steps": 1, "pgd_steps": 1, "noise_samples": 1}
+    monitor = ExplanationMonitor(few, prefix="val_", metrics=["all"], **options)
+    dataset = tf.data.Dataset.from_tensor_slices(few).batch(4)
+    history = fit(build(), dataset, [monitor], epochs=1)
+    assert "val_gini" in history and "val_pointing_game" not in history
 
 
 def test_figures_of_the_same_name_are_refused(build, shapes):

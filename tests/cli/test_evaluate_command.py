@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from keras_xcons import cli, models, recipes
+from keras_xcons import cli, models, recipes, zoo
 from keras_xcons.evaluation import EvaluationOptions
 from tests.cli.process import pictures
 
@@ -107,9 +107,30 @@ def test_bad_value_is_code_1_before_any_model_runs(
     assert not (places / "evaluation" / "report.html").exists()
 
 
-def test_other_class_names_are_noted(published, places, capsys):
+def test_other_class_names_are_noted(published, places):
     folder = pictures(places, 6, names=("disc", "ring", "square"))
-    command = ["evaluate", published, f"--dataset={folder}", *FAST]
+    command = ["evaluate", published, f"--dataset={folder}", "-o", "out", *FAST]
     assert cli.main(command) == 0
-    out = capsys.readouterr().out
-    assert f"Note: the classes of {published} have other names" in out
+    found = json.loads((places / "out" / "report.json").read_text(encoding="utf-8"))
+    assert f"classes of {published} have other names" in " ".join(found["notes"])
+
+
+def test_class_names_in_another_order_are_refused(published, places, fails):
+    # Folders give their names in the order of the alphabet.
+    zoo.publish(
+        models.create("small_cnn", 3, 16, width=4),
+        "small_cnn_turned",
+        places / "zoo",
+        architecture="small_cnn",
+        arguments={"width": 4},
+        class_names=["star", "ring", "disc"],
+        method="xcons",
+        recipe={"epochs": 2},
+        metrics={"accuracy": 0.5},
+        data_license="CC0-1.0",
+        weights_license="Apache-2.0",
+        trained_on="figures",
+    )
+    folder = pictures(places, 6)
+    line = fails(["evaluate", "small_cnn_turned", f"--dataset={folder}"], 1)
+    assert "in another order. Received: star, ring, disc" in line

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons import data
+from keras_xcons.evaluation.background_bank import TooFewBackgrounds
 from keras_xcons.evaluation.backgrounds import BackgroundBank, BackgroundChallenge
 from keras_xcons.evaluation.draws import random_numbers
 
@@ -229,6 +230,43 @@ def test_photographs_come_from_a_folder_or_a_data_set(tmp_path):
     np.testing.assert_array_equal(again.images, bank.images)
 
 
+def test_photographs_for_grey_images_are_grey():
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (6, SIZE, SIZE, 3)).astype("uint8")
+    dataset = tf.data.Dataset.from_tensor_slices(pictures)
+    grey = BackgroundBank.from_photographs(dataset, SIZE, CLASSES, channels=1)
+    assert grey.images.shape == (6, SIZE, SIZE, 1)
+    # Luma of ITU-R BT.601.
+    expected = pictures[grey.ids] @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(grey.images[..., 0], expected, atol=0.6)
+    already = tf.data.Dataset.from_tensor_slices(pictures[..., :1]).batch(4)
+    same = BackgroundBank.from_photographs(already, SIZE, CLASSES, channels=1)
+    np.testing.assert_array_equal(same.images, pictures[same.ids][..., :1])
+    images, labels, masks = scene(8)
+    bank = BackgroundBank.from_dataset(
+        batches((images[..., :1], labels, masks), 4), CLASSES
+    )
+    shown, _ = seen_by((images[..., :1], labels, masks), bank, foreign=grey)
+    assert all(images.shape == (8, SIZE, SIZE, 1) for images in shown)
+
+
+def test_how_many_backgrounds_an_image_has_to_stand():
+    labels = np.repeat([0, 1, 3], [7, 2, 1])
+    bank = BackgroundBank.from_dataset(
+        batches(scene(10, labels=labels), 5), CLASSES, limit=28
+    )
+    # 3, 8 and 9 are of other classes; class 2 has none to take part with.
+    assert bank.challenge_sizes(2) == (2, 2)
+    assert bank.challenge_sizes(5) == (3, 5)
+    assert bank.challenge_sizes(99) == (3, 9)
+    photographs = tf.data.Dataset.from_tensor_slices(scene(6)[0])
+    foreign = BackgroundBank.from_photographs(photographs, SIZE, CLASSES)
+    assert foreign.challenge_sizes(5) == (5, 5)
+    assert foreign.challenge_sizes(16) == (6, 6)
+    one = BackgroundBank.from_dataset(batches(scene(3, labels=[0, 0, 0]), 3), 1)
+    assert one.challenge_sizes(16) == (0, 0)
+
+
 def test_one_hot_labels_are_read():
     images, labels, masks = scene(8)
     plain = BackgroundBank.from_dataset(batches((images, labels, masks), 4), CLASSES)
@@ -257,13 +295,57 @@ IMAGES, LABELS, MASKS = scene(8)
         ((IMAGES, LABELS, MASKS[:, :4]), r"\(8, 8, 8, 1\).*\(8, 4, 8, 1\)"),
         ((IMAGES, LABELS, MASKS * 2), "1 on the object.*maximum 2"),
         ((IMAGES, LABELS + 1, MASKS), r"within 0\.\.3.*maximum 4"),
-        ((IMAGES, LABELS, MASKS * 0), "0 backgrounds for 4 classes"),
-        ((IMAGES[:3], LABELS[:3], MASKS[:3]), "3 backgrounds for 4 classes"),
+        ((IMAGES * 100, LABELS, MASKS), r"within 0\.\.255.*maximum 4000"),
+        ((IMAGES * np.nan, LABELS, MASKS), "finite.*maximum nan"),
     ],
 )
 def test_a_bank_refuses_bad_data(arrays, message):
     with pytest.raises(ValueError, match=message):
         BackgroundBank.from_dataset(batches(arrays, 8), CLASSES)
+
+
+@pytest.mark.parametrize("masks", [MASKS * 0, MASKS[:3]])
+def test_too_few_backgrounds_have_an_error_of_their_own(masks):
+    count = len(masks)
+    usable = int(masks.any(axis=(1, 2, 3)).sum())
+    arrays = IMAGES[:count], LABELS[:count], masks
+    with pytest.raises(TooFewBackgrounds, match=f"{usable} backgrounds for 4 classes"):
+        BackgroundBank.from_dataset(batches(arrays, 8), CLASSES)
+
+
+def test_a_bank_is_made_of_images_of_one_size():
+    def growing():
+        for side in (8, 9):
+            where = np.zeros((4, side, side, 1), "float32")
+            where[:, 2:4, 2:4] = 1
+            yield np.zeros((4, side, side, 3), "float32"), np.arange(4), where
+
+    with pytest.raises(ValueError, match=r"one size.*\(8, 8, 3\) and \(9, 9, 3\)"):
+        BackgroundBank.from_dataset(growing(), CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("photographs", "channels", "message"),
+    [
+        (IMAGES * 100, 3, r"finite and within 0\.\.255.*maximum \d000"),
+        (IMAGES - 1, 3, "finite and within.*minimum -1"),
+        (np.where(IMAGES > 20, np.nan, IMAGES), 3, "finite and within.*maximum nan"),
+        (np.where(IMAGES > 20, np.inf, IMAGES), 1, "finite and within.*maximum inf"),
+        (IMAGES / 255, 3, r"not 0\.\.1.*maximum 0.15"),
+        (IMAGES, 4, r"1 or 3 channels. Received: channels=4"),
+        (IMAGES[..., :1], 3, r"\(8, 8, 3\).*8, 8, 1\)"),
+    ],
+)
+def test_photographs_that_are_not_as_described(photographs, channels, message):
+    dataset = tf.data.Dataset.from_tensor_slices(photographs.astype("float32"))
+    for given in (dataset, dataset.batch(3)):
+        with pytest.raises(ValueError, match=message):
+            BackgroundBank.from_photographs(given, SIZE, CLASSES, channels=channels)
+
+
+def test_black_photographs_are_taken():
+    dataset = tf.data.Dataset.from_tensor_slices(IMAGES * 0)
+    assert BackgroundBank.from_photographs(dataset, SIZE, CLASSES).images.max() == 0
 
 
 def test_a_bank_refuses_other_bad_input():
@@ -276,7 +358,7 @@ def test_a_bank_refuses_other_bad_input():
     with pytest.raises(ValueError, match="`seed`.*seed=-1"):
         BackgroundBank.from_dataset(batches(scene(8), 4), CLASSES, seed=-1)
     small = tf.data.Dataset.from_tensor_slices(IMAGES[:3])
-    with pytest.raises(ValueError, match="3 backgrounds for 4 classes"):
+    with pytest.raises(TooFewBackgrounds, match="3 backgrounds for 4 classes"):
         BackgroundBank.from_photographs(small, SIZE, CLASSES)
     with pytest.raises(ValueError, match=r"\(9, 9, 3\).*\(8, 8, 3\)"):
         BackgroundBank.from_photographs(small, 9, CLASSES)
@@ -294,6 +376,9 @@ def test_a_challenge_refuses_bad_input():
         BackgroundChallenge(OBJECT_READER, foreign)
     with pytest.raises(ValueError, match="without classes.*4 classes"):
         BackgroundChallenge(OBJECT_READER, bank, foreign=bank)
+    grey = BackgroundBank.from_photographs(photographs, SIZE, CLASSES, channels=1)
+    with pytest.raises(ValueError, match=r"`foreign`.*\(8, 8, 3\).*\(8, 8, 1\)"):
+        BackgroundChallenge(OBJECT_READER, bank, grey)
     with pytest.raises(ValueError, match="challenge_size=0"):
         BackgroundChallenge(OBJECT_READER, bank, challenge_size=0)
     challenge = BackgroundChallenge(OBJECT_READER, bank)

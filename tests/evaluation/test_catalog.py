@@ -8,7 +8,7 @@ from keras_xcons.evaluation.reading import DataFacts
 
 FACTS = DataFacts(
     num_images=4,
-    image_size=(8, 8),
+    image_shape=(8, 8, 3),
     truth=None,
     multi_label=False,
     class_counts=(2, 2),
@@ -31,7 +31,8 @@ def test_every_metric_says_what_it_is(metric):
     low, high = metric.range
     assert high is None or low < high
     assert set(metric.needs) <= {
-        *("truth", "masks", "one label", "several labels", "more than 5 classes"),
+        *("truth", "masks", "one label", "several labels", "a label"),
+        "more than 5 classes",
     }
     card = metric.card()
     assert card["range"] == [low, high] and "statistic" not in card
@@ -54,6 +55,8 @@ def test_unknown_metrics_are_refused():
         select(["insertio"])
     with pytest.raises(ValueError, match="at least one metric"):
         select([])
+    with pytest.raises(TypeError, match="given by name.*metrics=None"):
+        select(None)
 
 
 def left_out(num_classes=2, **facts):
@@ -73,7 +76,8 @@ def test_what_the_data_do_not_allow_is_left_out_with_its_reason():
     assert "pxap" in bare["the data set has no masks"]
     assert bare["the model has no more than 5 classes"] == ["top_5_accuracy"]
     assert bare["every image of this data set is of one class"] == [
-        "mean_average_precision"
+        "binary_accuracy",
+        "mean_average_precision",
     ]
     boxed = left_out(truth="boxes", num_classes=6)
     assert set(boxed) == {
@@ -83,4 +87,6 @@ def test_what_the_data_do_not_allow_is_left_out_with_its_reason():
     masked = left_out(truth="masks", num_classes=6)
     assert set(masked) == {"every image of this data set is of one class"}
     several = left_out(truth="masks", num_classes=6, multi_label=True)
+    none = left_out(multi_label=True, class_counts=(0, 0))
+    assert none["no image of this data set has a label"] == ["mean_average_precision"]
     assert "bg_gap" in several["an image of this data set can be of several classes"]

@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -190,7 +191,8 @@ def test_provenance_says_what_the_figures_rest_on(full):
     assert (found["images"], found["classes"], found["seed"]) == (5, 2, 0)
     assert found["heatmaps"] == "Grad-CAM++ of the label"
     assert found["options"]["steps"] == 3
-    assert set(found["versions"]) == {"keras_xcons", "keras", "tensorflow", "python"}
+    assert {"keras_xcons", "keras", "tensorflow", "numpy"} < set(found["versions"])
+    assert found["image_size"] == [8, 8] and found["device"]
     other = contents(
         color_classifier(), IMAGES, LABELS, explained="predicted", method="layercam"
     )
@@ -295,6 +297,15 @@ def test_multi_label_data():
         ({"split": "test"}, ValueError, "`split` is for a data set given by its name"),
         ({"image_size": 8}, ValueError, "`image_size` is for a data set given by"),
         ({"class_names": ["red"]}, ValueError, "`class_names` must be 2 names"),
+        ({"class_names": "ab"}, ValueError, "`class_names` must be 2 names"),
+        ({"metrics": None}, TypeError, "given by name"),
+        ({"steps": 65}, ValueError, "`steps` must be at most 64"),
+        ({"multi_label": True}, ValueError, r"shape \(batch, 2\).*multi_label=True"),
+        (
+            {"metrics": "accuracy", "backgrounds": "photos"},
+            ValueError,
+            "`backgrounds` are for the background challenge",
+        ),
     ],
 )
 def test_refusals(arguments, error, message):
@@ -306,11 +317,92 @@ def test_refusals(arguments, error, message):
 def test_data_that_change_from_reading_to_reading_are_refused():
     dataset = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
     shuffled = dataset.shuffle(5, reshuffle_each_iteration=True).batch(5)
-    with pytest.raises(ValueError, match="the same images in the same order"):
+    with pytest.raises(ValueError, match="the same images and labels in the same"):
         evaluate(color_classifier(), shuffled, "accuracy", verbose=0)
     fixed = dataset.shuffle(5, seed=1, reshuffle_each_iteration=False).batch(5)
     report = evaluate(color_classifier(), fixed, "accuracy", verbose=0)
     assert report.to_dict()["figures"]["colors"]["accuracy"]["n"] == 5
+
+
+def readings(*each):
+    """A data set that gives other batches each time it is read."""
+    left = list(each)
+    signature = tuple(tf.TensorSpec((None, *part.shape[1:])) for part in each[0][0])
+    return tf.data.Dataset.from_generator(
+        lambda: iter(left.pop(0) if left else []), output_signature=signature
+    )
+
+
+def test_labels_that_change_and_batches_that_are_missing_are_refused():
+    batch = (IMAGES, LABELS.astype("float32"))
+    other = (IMAGES, 1 - batch[1])
+    cases = {"other batches": [[batch], [other]], "fewer": [[batch, batch], [batch]]}
+    for message, each in cases.items():
+        with pytest.raises(ValueError, match=f"Received: {message}"):
+            evaluate(color_classifier(), readings(*each), "accuracy", verbose=0)
+
+
+def test_empty_heatmaps_are_told():
+    labels = np.ones(5, "int32")
+    found = contents(color_classifier(), IMAGES[:4], labels[:4], metrics="consistency")
+    # Of green there is some in the third image only.
+    assert "3 of 4 heatmaps of colors are empty" in " ".join(found["notes"])
+    assert found["figures"]["colors"]["explanation_consistency"]["n"] == 4
+
+
+def test_few_images_are_told_and_one_gives_no_verdict():
+    compared = {"good": color_classifier(), "bad": color_classifier(scale=-1.0)}
+    found = contents(compared, IMAGES[:1], LABELS[:1])
+    assert "intervals are rough" in " ".join(found["notes"])
+    assert found["differences"]["bad"]["accuracy"]["value"] == -1.0
+    assert found["differences"]["bad"]["accuracy"]["better"] is None
+    many = [np.repeat(part, 6, axis=0) for part in (IMAGES, LABELS)]
+    assert "rough" not in " ".join(contents(compared, *many)["notes"])
+
+
+def test_accuracy_alone_makes_no_heatmaps(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a heatmap was made")
+
+    monkeypatch.setattr("keras_xcons.evaluation.probe.Probe.explain", refuse)
+    names = ["accuracy", "top_5_accuracy"]
+    found = contents(color_classifier(), IMAGES, LABELS, metrics=names, gallery=0)
+    assert found["figures"]["colors"]["accuracy"]["n"] == 5
+
+
+def test_one_output_tells_whether_its_class_is_there():
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(2, 1, activation="relu")(images)
+    x = keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(x))
+    for labels in (LABELS, LABELS[:, None].astype("float32")):
+        found = contents(keras.Model(images, x), IMAGES, labels, metrics="all", steps=2)
+        (figures,) = found["figures"].values()
+        assert figures["binary_accuracy"]["n"] == 5
+        # There is nothing to explain in an image without the class.
+        assert figures["deletion"]["n"] == 2
+
+
+def test_multi_label_data_without_a_label():
+    found = contents(
+        *(color_classifier(), IMAGES, np.zeros((5, 2), "float32")),
+        metrics=["classification", "deletion"],
+    )
+    reasons = {entry["reason"]: entry["metrics"] for entry in found["left_out"]}
+    assert reasons["no image of this data set has a label"] == [
+        "mean_average_precision"
+    ]
+    assert "deletion" in reasons["no image of this data set can take part"]
+
+
+def test_ragged_boxes_are_padded():
+    ragged = tf.ragged.constant(
+        [[[0.0, 0.0, 0.5, 0.5]], [[0.0, 0.5, 0.5, 1.0], [0.0, 0.0, 0.1, 0.1]]],
+        ragged_rank=1,
+        dtype=tf.float32,
+    )
+    dataset = tf.data.Dataset.from_tensors((IMAGES[:2], LABELS[:2], ragged))
+    report = evaluate(color_classifier(), dataset, "localisation", verbose=0)
+    assert report.to_dict()["figures"]["colors"]["pointing_game"]["n"] == 2
 
 
 def test_models_and_data_of_other_classes_are_refused():
@@ -319,9 +411,18 @@ def test_models_and_data_of_other_classes_are_refused():
     ):
         evaluate(color_classifier(), "shapes", verbose=0)
     model = models.create("small_cnn", 10, (32, 32))
+    few = "original[:20]"
     with pytest.raises(FileNotFoundError, match="no/such/folder"):
-        few = "original[:20]"
         evaluate(model, "shapes", split=few, backgrounds="/no/such/folder", verbose=0)
+    with pytest.raises(ValueError, match="`batch_size` must be"):
+        evaluate(model, "shapes", split=few, batch_size=0, verbose=0)
+    for names in ({1: color_classifier(), "1": color_classifier()},):
+        with pytest.raises(ValueError, match="a name of its own.*'1' twice"):
+            evaluate(names, batches(IMAGES, LABELS))
+    with pytest.raises(ValueError, match="'centre Gaussian' of the baseline"):
+        evaluate({"centre Gaussian": color_classifier()}, batches(IMAGES, LABELS))
+    with pytest.raises((TypeError, ValueError), match="give a dict from a name"):
+        evaluate([color_classifier(), color_classifier()], batches(IMAGES, LABELS))
     with pytest.raises(ValueError, match="at least one model"):
         evaluate({}, "shapes")
     with pytest.raises(ValueError, match="Did you mean 'shapes'"):

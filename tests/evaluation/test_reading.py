@@ -116,7 +116,35 @@ def test_wrong_multi_hot_labels_are_refused(view):
         look(view, IMAGES, np.full((5, 2), 0.5, "float32"))
 
 
+def test_whether_labels_are_multi_hot_can_be_said_but_not_against_them(view):
+    hot = np.eye(2, dtype="float32")[LABELS]
+    hot[[1, 4]] = 1.0
+    with pytest.raises(ValueError, match="2 images do not have exactly one label"):
+        look(view, IMAGES, hot, multi_label=False)
+    with pytest.raises(ValueError, match=r"shape \(batch, 2\).*one index an image"):
+        look(view, IMAGES, LABELS, multi_label=True)
+
+
+def test_a_data_set_must_be_of_one_form(view):
+    def different():
+        yield IMAGES, LABELS
+        yield IMAGES[:, :4], LABELS
+
+    signature = (tf.TensorSpec((None, None, 8, 3)), tf.TensorSpec((None,), tf.int32))
+    dataset = tf.data.Dataset.from_generator(different, output_signature=signature)
+    import keras
+
+    images = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(2, 1)(images)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    any_size = split(keras.Model(images, keras.layers.Dense(2)(x)))
+    with pytest.raises(ValueError, match=r"images of one size.*\(8, 8, 3\).*\(4, 8, 3"):
+        inspect(dataset, [any_size])
+
+
 def test_wrong_images_are_refused(view):
+    with pytest.raises(TypeError, match="must be numbers.*dtype string"):
+        look(view, np.array(["a"] * 5), LABELS)
     with pytest.raises(ValueError, match="finite and within 0..255"):
         look(view, IMAGES * 2, LABELS)
     with pytest.raises(ValueError, match=r"as the model takes them.*\(3, 4, 8, 3\)"):

@@ -7,6 +7,7 @@ from keras_xcons.metrics import (
     box_hits,
     box_overlaps,
     centre_gaussian,
+    component_overlaps,
     largest_boxes,
     max_box_acc,
     max_box_acc_v2,
@@ -136,6 +137,148 @@ def test_a_map_that_is_its_mask_overlaps_fully():
     np.testing.assert_allclose(overlaps[0], [1 / 64] + [1.0] * 49)
 
 
+def blobs(*boxes, shape=(8, 8), value=1.0):
+    """One map with a value within each (top, left, bottom, right), in pixels."""
+    heatmap = np.zeros((1, *shape))
+    for top, left, bottom, right in boxes:
+        heatmap[0, top:bottom, left:right] = value
+    return heatmap
+
+
+BIG, SMALL = (0, 0, 4, 8), (6, 5, 8, 8)
+
+
+def test_the_component_that_fits_counts_not_the_largest():
+    heatmap = blobs(BIG, SMALL)
+    truth = np.array([[SMALL]]) / 8
+    overlaps = component_overlaps(heatmap, truth, thresholds=[0.0, 0.5])
+    assert overlaps.dtype == np.float32
+    np.testing.assert_allclose(overlaps, [[6 / 64, 1.0]])
+    largest = box_overlaps(largest_boxes(heatmap, [0.0, 0.5]), truth)
+    np.testing.assert_allclose(largest, [[6 / 64, 0.0]])
+
+
+def test_component_overlaps_by_hand():
+    heatmap = 0.5 * blobs(BIG) + blobs(SMALL)
+    # Half of the big blob and a third of the small one's width are the object's.
+    truth = np.array([[[0, 0, 2, 8]], [[6, 5, 8, 6]]]) / 8
+    heatmaps = np.repeat(heatmap, 2, axis=0)
+    overlaps = component_overlaps(heatmaps, truth, thresholds=[0.5, 0.51, 1.0])
+    np.testing.assert_allclose(overlaps, [[0.5, 0, 0], [1 / 3] * 3], rtol=1e-6)
+
+
+def test_components_of_every_shape_have_their_tight_box():
+    # Two rings, one within the other, a comb whose teeth meet last, and a pixel.
+    rings = blobs((0, 0, 9, 9), shape=(12, 20))
+    rings[0, 1:8, 1:8] = 0.0
+    rings += blobs((3, 2, 6, 7), shape=(12, 20))
+    rings[0, 4, 3:6] = 0.0
+    comb = spots(*[(row, 12, 1.0) for row in range(1, 9)], shape=(12, 20))
+    comb += spots(*[(row, 18, 1.0) for row in range(3, 9)], shape=(12, 20))
+    comb += blobs((9, 10, 10, 19), shape=(12, 20))
+    heatmap = rings + comb + spots((11, 19, 1.0), shape=(12, 20))
+    sides = np.array([12, 20, 12, 20])
+    for box in [(0, 0, 9, 9), (3, 2, 6, 7), (1, 10, 10, 19), (11, 19, 12, 20)]:
+        truth = (np.array([[box]]) / sides).astype("float32")
+        overlaps = component_overlaps(heatmap, truth, thresholds=[0.5])
+        np.testing.assert_array_equal(overlaps, [[1.0]])
+
+
+def test_components_fit_the_best_of_several_boxes_and_padding_never():
+    heatmap = blobs(BIG, SMALL)
+    half, third, padding = (0, 0, 2, 8), (6, 5, 8, 6), (6, 5, 6, 8)
+    for boxes, expected in [
+        ([third, padding], 1 / 3),
+        ([third, half, padding], 0.5),
+        ([half, SMALL, third], 1.0),
+        ([padding, (0, 0, 0, 0)], 0.0),
+    ]:
+        truth = np.array([boxes]) / 8
+        overlaps = component_overlaps(heatmap, truth, thresholds=[0.5])
+        np.testing.assert_allclose(overlaps, [[expected]], rtol=1e-6)
+    none = component_overlaps(heatmap, np.zeros((1, 0, 4)), thresholds=[0.5])
+    np.testing.assert_array_equal(none, [[0.0]])
+
+
+def test_components_against_the_box_around_a_mask():
+    mask = spots((6, 5, 1.0), (7, 7, 1.0))[..., None]  # its box is the small blob
+    heatmap = blobs(BIG, SMALL)
+    overlaps = component_overlaps(heatmap, masks=mask, thresholds=[0.0, 0.5])
+    np.testing.assert_allclose(overlaps, [[6 / 64, 1.0]])
+    finer = mask.repeat(2, axis=1).repeat(2, axis=2)
+    again = component_overlaps(heatmap, masks=finer, thresholds=[0.0, 0.5])
+    np.testing.assert_array_equal(again, overlaps)
+    empty = component_overlaps(heatmap, masks=np.zeros_like(mask))
+    np.testing.assert_array_equal(empty, np.zeros((1, 50)))
+
+
+def test_components_touch_by_a_corner():
+    heatmap = spots((1, 1, 1.0), (2, 2, 1.0), (3, 1, 1.0), (6, 6, 1.0))
+    for box in [(1, 1, 4, 3), (6, 6, 7, 7)]:
+        truth = np.array([[box]]) / 8
+        overlaps = component_overlaps(heatmap, truth, thresholds=[0.5])
+        np.testing.assert_array_equal(overlaps, [[1.0]])
+
+
+def test_components_of_other_images_and_empty_maps_do_not_count():
+    heatmaps = np.concatenate([blobs(BIG), blobs(SMALL), blobs(), blobs(BIG, SMALL)])
+    truth = np.tile(np.array(SMALL) / 8, (4, 1, 1))
+    overlaps = component_overlaps(heatmaps, truth, thresholds=[0.5, 1.0])
+    np.testing.assert_array_equal(overlaps, [[0, 0], [1, 1], [0, 0], [1, 1]])
+    whole = component_overlaps(np.zeros((1, 6, 6)), [[[0.0, 0.0, 1.0, 1.0]]])
+    np.testing.assert_array_equal(whole, np.zeros((1, 50)))
+
+
+def random_truth(size, number):
+    corners = np.sort(RANDOM.uniform(size=(size, number, 2, 2)), axis=2)
+    return corners.reshape(size, number, 4)
+
+
+def test_one_component_overlaps_as_the_largest():
+    # Around one peak no threshold cuts off a second component.
+    rows, columns = np.mgrid[:13, :9]
+    peaks = RANDOM.uniform(2, 7, size=(6, 2, 1, 1))
+    heatmaps = np.exp(-0.1 * ((rows - peaks[:, 0]) ** 2 + (columns - peaks[:, 1]) ** 2))
+    truth = random_truth(6, 3)
+    overlaps = component_overlaps(heatmaps, truth)
+    np.testing.assert_array_equal(
+        overlaps, box_overlaps(largest_boxes(heatmaps), truth)
+    )
+    assert len(np.unique(overlaps)) > 20
+
+
+def test_components_never_overlap_less_than_the_largest():
+    heatmaps = RANDOM.uniform(size=(6, 15, 10)) ** 2
+    truth = random_truth(6, 3)
+    overlaps = component_overlaps(heatmaps, truth)
+    largest = box_overlaps(largest_boxes(heatmaps), truth)
+    assert np.all(overlaps >= largest)
+    assert np.mean(overlaps > largest) > 0.3
+    alone = [
+        component_overlaps(heatmap[None], boxes[None])[0]
+        for heatmap, boxes in zip(heatmaps, truth, strict=True)
+    ]
+    np.testing.assert_array_equal(overlaps, alone)
+
+
+def test_components_compared_in_several_steps(monkeypatch):
+    heatmaps = RANDOM.uniform(size=(3, 12, 12))
+    truth = random_truth(3, 2)
+    together = component_overlaps(heatmaps, truth)
+    monkeypatch.setattr("keras_xcons.metrics.boxes._PAIRS", 6)
+    np.testing.assert_array_equal(component_overlaps(heatmaps, truth), together)
+
+
+def test_max_box_acc_v2_of_all_components():
+    heatmaps = blobs(BIG, SMALL).repeat(2, axis=0)
+    # The first object fills half of the small blob, the second is the large one.
+    truth = np.array([[[6, 5, 7, 8]], [BIG]]) / 8
+    overlaps = component_overlaps(heatmaps, truth)
+    assert max_box_acc_v2(box_hits(overlaps).mean(axis=0)) == np.mean([1, 1, 0.5])
+    largest = box_overlaps(largest_boxes(heatmaps), truth)
+    assert max_box_acc_v2(box_hits(largest).mean(axis=0)) == 0.5
+
+
 def test_hits_at_each_level():
     hits = box_hits([[0.2, 0.3, 0.49], [0.5, 0.7, 1.0]])
     assert hits.dtype == bool
@@ -226,6 +369,8 @@ BOXES = np.tile([[[0.0, 0.0, 1.0, 1.0]]], (2, 1, 1))
 def test_refuses_wrong_thresholds_and_levels(thresholds, message):
     with pytest.raises(ValueError, match=message):
         largest_boxes(MAPS, thresholds)
+    with pytest.raises(ValueError, match=message):
+        component_overlaps(MAPS, BOXES, thresholds=thresholds)
     with pytest.raises(ValueError, match="`levels` must be one or more"):
         box_hits([[0.5]], thresholds)
 
@@ -235,6 +380,27 @@ def test_refuses_wrong_heatmaps():
         largest_boxes(-MAPS)
     with pytest.raises(ValueError, match=r"\(batch, height, width\)"):
         largest_boxes(MAPS[0])
+    with pytest.raises(ValueError, match="non-negative"):
+        component_overlaps(-MAPS, BOXES)
+    with pytest.raises(ValueError, match=r"\(batch, height, width\)"):
+        component_overlaps(MAPS[0], BOXES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "Received: neither"),
+        ({"boxes": BOXES, "masks": np.ones((2, 4, 4, 1))}, "Received: both"),
+        ({"boxes": BOXES * 2}, r"`boxes` must be.*within 0\.\.1"),
+        ({"boxes": BOXES[:1]}, r"`boxes` .* shape \(2, boxes, 4\)"),
+        ({"masks": np.ones((2, 4, 4))}, "`masks` must have the shape"),
+        ({"masks": np.ones((1, 4, 4, 1))}, r"`masks` .* shape \(2, height, width, 1\)"),
+        ({"masks": np.full((2, 4, 4, 1), 0.5)}, "`masks` must be 1 on the object"),
+    ],
+)
+def test_refuses_a_wrong_truth_for_components(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        component_overlaps(MAPS, **arguments)
 
 
 @pytest.mark.parametrize(
