@@ -86,7 +86,7 @@ def test_every_picture_is_told_in_words(make_report):
     texts = [image["alt"] for image in page.all("img")]
     assert len(texts) == 2 * (1 + 2 * 3) and len(set(texts)) == len(texts)
     assert texts[0] == "Image 0 (circle), the object outlined"
-    assert texts[1] == "Grad-CAM++ heatmap of plain on image 0 (circle)"
+    assert texts[1] == "Heatmap of plain on image 0 (circle)"
     assert texts[2] == "image 0 (circle) with its background attacked against plain"
     charts = [svg for svg in page.all("svg") if svg.get("role") == "img"]
     assert len(charts) == len(page.all("desc")) == len(page.all("title")) - 1 == 4
