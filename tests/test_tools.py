@@ -65,10 +65,40 @@ def test_every_model_of_the_zoo_has_a_recipe_that_is_accepted():
 
 
 @pytest.mark.parametrize(
-    "name", ["benchmark", "inspect_weights", "publish", "reproduce", "train_zoo"]
+    "name",
+    [
+        *("benchmark", "compare_xplique", "evaluation_cost", "inspect_weights"),
+        *("publish", "report_table", "reproduce", "train_zoo"),
+    ],
 )
 def test_a_tool_says_how_it_is_called(name):
     assert f"python tools/{name}.py" in tool(name).__doc__
+
+
+@pytest.mark.slow
+def test_cost_of_an_evaluation_is_that_of_a_process_of_its_own(tmp_path):
+    import csv
+    import subprocess
+    import sys
+
+    command = [sys.executable, TOOLS / "evaluation_cost.py", "--counts=4,8"]
+    command += ["--metrics=accuracy", f"--output={tmp_path / 'cost.csv'}"]
+    subprocess.run([*command, "--", "--gallery=0"], check=True, cwd=TOOLS.parent)
+    with (tmp_path / "cost.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["images"] for row in rows] == ["4", "8"]
+    assert all(float(row["peak_mb"]) > 100 for row in rows)
+    assert 0.5 < float(rows[1]["ratio_to_first"]) < 2.0
+
+
+def test_an_environment_that_is_not_whole_is_not_reused(tmp_path):
+    import sys
+
+    compare_xplique = tool("compare_xplique")
+    # This one has no Xplique, and what is no Python has nothing.
+    assert not compare_xplique.can_import_xplique(sys.executable)
+    with pytest.raises(ValueError, match="does not belong inside the checkout"):
+        compare_xplique.made_environment(TOOLS / "environment")
 
 
 def test_report_table_shows_figures_differences_and_baselines():
