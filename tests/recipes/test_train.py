@@ -9,6 +9,7 @@ import types
 import keras
 import numpy as np
 import pytest
+import scipy
 import tensorflow as tf
 from PIL import Image
 
@@ -68,8 +69,11 @@ def test_metrics_say_what_was_measured_and_by_what(shapes_run):
         "keras_xcons": keras_xcons.__version__,
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
         "python": platform.python_version(),
     }
+    assert metrics["device"]
     assert metrics["commit"] is None or re.fullmatch(
         r"[0-9a-f]{12}(-dirty)?", metrics["commit"]
     )
@@ -83,7 +87,7 @@ def test_every_figure_has_its_interval(shapes_run):
         for measures in found.values():
             assert list(measures) == MEASURES
             for one in measures.values():
-                assert sorted(one) == ["high", "low", "n", "value"]
+                assert sorted(one) == ["high", "low", "n", "skipped", "value"]
                 assert one["n"] == 1000
                 assert -1 <= one["low"] <= one["value"] <= one["high"] <= 1
     for found in metrics["runs"].values():
