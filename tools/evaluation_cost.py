@@ -25,7 +25,7 @@ flags.DEFINE_string("dataset", "shapes", "Data set, as for keras-xcons evaluate.
 flags.DEFINE_string("split", "original", "Split of the data set.")
 flags.DEFINE_list("counts", ["500", "1000"], "Numbers of images, smallest first.")
 flags.DEFINE_list("metrics", ["all"], "Metrics, as for keras-xcons evaluate.")
-flags.DEFINE_integer("batch_size", 32, "Images computed at a time.")
+flags.DEFINE_integer("batch_size", 16, "Images computed at a time.")
 flags.DEFINE_string("output", None, "CSV file to write.")
 
 COLUMNS = ("images", "seconds", "images_per_second", "peak_mb", "ratio_to_first")
