@@ -4,13 +4,12 @@ matplotlib draws them on figures of its own, not on those of `pyplot`: no backen
 chosen, and no figure stays open.
 """
 
-import contextlib
-import os
 import pathlib
 
 import numpy as np
 
 from keras_xcons import checks
+from keras_xcons.writing import whole_file
 
 _COLORMAP = "inferno"  # perceptually uniform, and bright on the darkened image
 _CELL = 2.1  # inches of an image's longer side
@@ -166,18 +165,13 @@ def save(picture, path):
             "`picture` must be a matplotlib figure or a uint8 array (height, width, "
             f"3). Received: picture of type {type(picture).__name__}"
         )
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole_file(path) as unfinished:
         if is_array:
             from PIL import Image
 
             Image.fromarray(picture).save(unfinished, format="png")
         else:
             picture.savefig(unfinished, format="png", dpi=_DPI)
-        unfinished.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            unfinished.unlink()
 
 
 def _overlays(images, heatmaps, alpha=0.75):

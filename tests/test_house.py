@@ -33,7 +33,7 @@ FLOORS = [
     {"models"},
     {"layers"},
     {"data"},
-    {"checks", "startup", "version"},
+    {"checks", "startup", "version", "writing"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

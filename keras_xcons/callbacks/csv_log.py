@@ -1,12 +1,12 @@
 """A CSV file of all figures of a training run."""
 
-import contextlib
 import csv
-import os
 import pathlib
 
 import keras
 import numpy as np
+
+from keras_xcons.writing import whole_file
 
 _EPOCH = "epoch"
 
@@ -86,16 +86,11 @@ class FigureLogger(keras.callbacks.Callback):
         self._rows = {int(epoch): row for epoch, row in zip(epochs, rows, strict=True)}
 
     def _write(self):
-        unfinished = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
+        with whole_file(self.path) as unfinished:
             with unfinished.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, self._columns, restval="")
                 writer.writeheader()
                 writer.writerows(row for _, row in sorted(self._rows.items()))
-            os.replace(unfinished, self.path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                unfinished.unlink()
 
 
 def _plain(value):

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 
 from keras_xcons.evaluation import statistics
-from keras_xcons.evaluation.options import tolerance_at
 from keras_xcons.evaluation.provenance import provenance
 from keras_xcons.metrics import LEVELS, THRESHOLDS
 
@@ -199,9 +198,7 @@ def _notes(suite, measured):
         notes.append("The sample weights of the data set are not used.")
     names = {metric.name for metric in suite.metrics}
     if "pointing_game" in names:
-        tolerance = options.tolerance
-        if tolerance is None:
-            tolerance = tolerance_at(facts.image_size)
+        tolerance = options.tolerance_for(facts.image_size)
         height, width = facts.image_size
         notes.append(
             f"The pointing game has a tolerance of {tolerance:g} pixels, on images of "

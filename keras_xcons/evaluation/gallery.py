@@ -30,9 +30,6 @@ class Gallery:
         self._names = class_names
         self._multi_label = multi_label
 
-    def __len__(self):
-        return self._count
-
     def views(self, batch):
         """What a model shows of the images in a batch that are or may be chosen.
 

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from keras_xcons import attacks, metrics
 from keras_xcons.evaluation.batch import only_where
-from keras_xcons.evaluation.options import tolerance_at
 from keras_xcons.evaluation.probe import shown_maps
 from keras_xcons.metrics.noise import uniform_noise
 
@@ -41,9 +40,7 @@ def localisation(batch, wanted):
     counts = batch.has_object & batch.explainable
     rows = {}
     if "pointing_game" in wanted:
-        tolerance = batch.options.tolerance
-        if tolerance is None:
-            tolerance = tolerance_at(batch.size)
+        tolerance = batch.options.tolerance_for(batch.size)
         hits = metrics.pointing_game(heatmaps, tolerance=tolerance, **where)
         rows["pointing_game"] = hits
     if "energy_pointing_game" in wanted:

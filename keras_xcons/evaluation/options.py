@@ -94,6 +94,10 @@ class EvaluationOptions:
             arguments.check_count(self.gallery, "gallery")
         arguments.check_seed(self.seed)
 
+    def tolerance_for(self, size):
+        """The tolerance of the pointing game in pixels, for images of a size."""
+        return tolerance_at(size) if self.tolerance is None else self.tolerance
+
 
 def tolerance_at(size):
     """The tolerance of the pointing game for images of a size.

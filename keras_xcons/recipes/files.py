@@ -1,8 +1,9 @@
 """Files of a run: written whole or not at all, refused before any work."""
 
-import os
 import pathlib
 import tempfile
+
+from keras_xcons.writing import whole_file
 
 
 def writable_folder(path):
@@ -46,10 +47,5 @@ def save_model(model, path):
 
     >>> save_model(model, "xcons_run/xcons.keras")
     """
-    path = pathlib.Path(path)
-    unfinished = path.with_name(f"unfinished_{os.getpid()}_{path.name}")
-    try:
+    with whole_file(path) as unfinished:
         model.save(unfinished)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """Files of a report: refused before any work, written whole or not at all."""
 
-import contextlib
-import os
 import pathlib
+
+from keras_xcons.writing import whole_file
 
 
 def checked(path, suffix):
@@ -55,11 +55,6 @@ def write(path, text):
 
     >>> write(checked("report.csv", ".csv"), "model,metric")
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole_file(path) as unfinished:
         # Names come from file names as well, which need not be valid text.
         unfinished.write_bytes(text.encode("utf-8", "backslashreplace"))
-        unfinished.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            unfinished.unlink()

@@ -8,6 +8,7 @@ import pathlib
 from absl import logging
 
 from keras_xcons import checks
+from keras_xcons.writing import whole_file
 from keras_xcons.zoo import card as cards
 from keras_xcons.zoo import fetch
 
@@ -148,13 +149,9 @@ def write_json(path, content):
         path: `pathlib.Path` of the file.
         content: Plain values without NaN or infinity.
     """
-    partial = path.with_name(f".{path.name}-{os.getpid()}.part")
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    try:
-        partial.write_text(text + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text + "\n", encoding="utf-8")
 
 
 def _is_path(name_or_folder):
