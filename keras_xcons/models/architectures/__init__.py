@@ -18,8 +18,14 @@ from keras_xcons.models.architectures.mobilenet import (
     mobilenet_v3_large,
     mobilenet_v3_small,
 )
-from keras_xcons.models.architectures.resnet import resnet50, resnet50_v2
+from keras_xcons.models.architectures.resnet import (
+    resnet18,
+    resnet34,
+    resnet50,
+    resnet50_v2,
+)
 from keras_xcons.models.architectures.small_cnn import small_cnn
+from keras_xcons.models.architectures.transfer import IMAGENET
 from keras_xcons.models.architectures.vgg import vgg16
 from keras_xcons.models.architectures.xception import xception
 
@@ -31,6 +37,8 @@ _ARCHITECTURES = {
     "mobilenet_v2": mobilenet_v2,
     "mobilenet_v3_large": mobilenet_v3_large,
     "mobilenet_v3_small": mobilenet_v3_small,
+    "resnet18": resnet18,
+    "resnet34": resnet34,
     "resnet50": resnet50,
     "resnet50_v2": resnet50_v2,
     "small_cnn": small_cnn,
@@ -53,25 +61,28 @@ def architectures():
     return tuple(sorted(_ARCHITECTURES))
 
 
-def create(architecture, num_classes, input_size, weights=None, **arguments):
+def create(architecture, num_classes, input_size, pretrained=None, **arguments):
     """Builds a classifier: images in, logits out, preprocessing inside.
 
-    Every architecture ends in global average pooling and one `Dense` layer named
-    `"logits"`, so its Grad-CAM++ maps have a closed form. The logits are float32
-    under every dtype policy. Nothing is downloaded.
+    Every architecture is one flat model. Its last feature map is the output of the
+    layer `"features"`; global average pooling and one `Dense` layer, `"logits"`,
+    follow, so its Grad-CAM++ maps have a closed form. The logits are float32 under
+    every dtype policy.
 
     Args:
         architecture: A name of `architectures()`.
         num_classes: Number of logits, an int of at least 1.
         input_size: Image size in pixels, an int or a pair `(height, width)`.
-        weights: `None` for random initialisation, or the path of a weights file
-            of the backbone without its top (`.weights.h5`, or the `.h5` files of
-            `keras.applications`). For `small_cnn` that is a file of the layers up
-            to the last feature map. Defaults to `None`.
+        pretrained: `None` for random initialisation; `"imagenet"` for the weights
+            of `keras.applications`, which Keras downloads; or the path of a local
+            weights file of the network without its top (`.weights.h5`, or the `.h5`
+            files of `keras.applications`). A `.weights.h5` file of the whole
+            classifier, of any number of classes, will do too. Defaults to `None`.
         **arguments: What the architecture takes beyond that: `dropout` (rate
             before the logits, in [0, 1), defaults to 0) for all; `alpha` (width
-            multiplier, defaults to 1.0) for the MobileNets; `width` (channels of
-            the first block, defaults to 32) for `small_cnn`.
+            multiplier, defaults to 1.0) for the MobileNets; `batch_norm` (defaults
+            to `True`) for `vgg16`; `width` (channels of the first block, defaults
+            to 16) for `small_cnn`.
 
     Returns:
         A functional `keras.Model` that takes images `(B, height, width, 3)` in
@@ -81,7 +92,7 @@ def create(architecture, num_classes, input_size, weights=None, **arguments):
         ValueError: Unknown architecture, a value out of range, or a weights file
             that does not fit the architecture.
         TypeError: An argument that the architecture does not take.
-        FileNotFoundError: There is no file at `weights`.
+        FileNotFoundError: There is no file at `pretrained`.
 
     Example:
 
@@ -101,9 +112,9 @@ def create(architecture, num_classes, input_size, weights=None, **arguments):
     for name in arguments:
         if name not in accepted:
             raise TypeError(checks.unknown("argument", name, accepted))
-    if weights is not None:
-        weights = _weights_path(weights)
-    return builder(num_classes, input_size, weights, **arguments)
+    if pretrained is not None and pretrained != IMAGENET:
+        pretrained = _weights_path(pretrained)
+    return builder(num_classes, input_size, pretrained, **arguments)
 
 
 def _extra_arguments(builder):
@@ -111,17 +122,17 @@ def _extra_arguments(builder):
     return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
 
 
-def _weights_path(weights):
+def _weights_path(pretrained):
     """Refuses what cannot be a local weights file before anything is built."""
-    path = os.path.expanduser(os.fspath(weights))
+    path = os.path.expanduser(os.fspath(pretrained))
     if not os.path.isfile(path):
         raise FileNotFoundError(
-            "`weights` must be None or the path of a local weights file; nothing "
-            f"is downloaded. There is no such file. Received: weights={weights!r}"
+            "`pretrained` must be None, 'imagenet' or the path of a local weights "
+            f"file. There is no such file. Received: pretrained={pretrained!r}"
         )
     if not path.endswith(".h5"):
         raise ValueError(
-            "`weights` must be a file that ends in .weights.h5 or .h5. "
-            f"Received: weights={weights!r}"
+            "`pretrained` must be a file that ends in .weights.h5 or .h5. "
+            f"Received: pretrained={pretrained!r}"
         )
     return path

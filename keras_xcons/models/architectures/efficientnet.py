@@ -1,5 +1,7 @@
 """EfficientNet classifiers."""
 
+import functools
+
 import keras
 
 from keras_xcons.models.architectures.transfer import classifier
@@ -8,53 +10,58 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STDDEV = (0.229, 0.224, 0.225)
 
 
-def efficientnet_b0(num_classes, input_size, weights=None, *, dropout=0.0):
+def efficientnet_b0(num_classes, input_size, pretrained=None, *, dropout=0.0):
     """EfficientNet-B0 (Tan and Le 2019, arXiv 1905.11946).
 
     Args:
         num_classes: Number of logits.
         input_size: `(height, width)` in pixels, each at least 32.
-        weights: Path of a no-top weights file, or `None`.
+        pretrained: `None`, `"imagenet"`, or the path of a no-top weights file.
         dropout: Rate before the logits, in [0, 1). Defaults to 0.
 
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    backbone = keras.applications.EfficientNetB0(
-        input_shape=(*input_size, 3),
-        include_top=False,
-        weights=None,
-        name="efficientnet_b0",
+    network = functools.partial(keras.applications.EfficientNetB0, include_top=False)
+    model = classifier(
+        network,
+        "efficientnet_b0",
+        num_classes,
+        input_size,
+        pretrained,
+        mode="inside",
+        dropout=dropout,
     )
-    model = classifier(backbone, num_classes, weights, mode="inside", dropout=dropout)
-    if weights is not None:
-        _complete_normalization(backbone)
+    if pretrained is not None:
+        _complete_normalization(model)
     return model
 
 
-def efficientnet_v2_b0(num_classes, input_size, weights=None, *, dropout=0.0):
+def efficientnet_v2_b0(num_classes, input_size, pretrained=None, *, dropout=0.0):
     """EfficientNetV2-B0 (Tan and Le 2021, arXiv 2104.00298).
 
     Args:
         num_classes: Number of logits.
         input_size: `(height, width)` in pixels, each at least 32.
-        weights: Path of a no-top weights file, or `None`.
+        pretrained: `None`, `"imagenet"`, or the path of a no-top weights file.
         dropout: Rate before the logits, in [0, 1). Defaults to 0.
 
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    backbone = keras.applications.EfficientNetV2B0(
-        input_shape=(*input_size, 3),
-        include_top=False,
-        weights=None,
+    network = functools.partial(keras.applications.EfficientNetV2B0, include_top=False)
+    return classifier(
+        network,
+        "efficientnet_v2_b0",
+        num_classes,
+        input_size,
+        pretrained,
+        mode="inside",
+        dropout=dropout,
     )
-    # Keras looks the network up by its name, so another one comes afterwards.
-    backbone.name = "efficientnet_v2_b0"
-    return classifier(backbone, num_classes, weights, mode="inside", dropout=dropout)
 
 
-def _complete_normalization(backbone):
+def _complete_normalization(model):
     """Folds in a rescaling that Keras adds for `weights="imagenet"` alone.
 
     With those weights `keras.applications.EfficientNetB0` divides by the root of the
@@ -64,9 +71,7 @@ def _complete_normalization(backbone):
     A file with statistics other than ImageNet's is left as it is.
     """
     layer = next(
-        layer
-        for layer in backbone.layers
-        if isinstance(layer, keras.layers.Normalization)
+        layer for layer in model.layers if isinstance(layer, keras.layers.Normalization)
     )
     mean, variance = layer.adapt_mean, layer.adapt_variance
     difference = keras.ops.abs(keras.ops.reshape(mean, (3,)) - _IMAGENET_MEAN)

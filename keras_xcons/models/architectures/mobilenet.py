@@ -1,11 +1,13 @@
 """MobileNet classifiers."""
 
+import functools
+
 import keras
 
 from keras_xcons.models.architectures.transfer import classifier
 
 
-def mobilenet_v2(num_classes, input_size, weights=None, *, dropout=0.0, alpha=1.0):
+def mobilenet_v2(num_classes, input_size, pretrained=None, *, dropout=0.0, alpha=1.0):
     """MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381).
 
     Its batch normalisation has momentum 0.999, so in a short fine-tune the
@@ -15,68 +17,80 @@ def mobilenet_v2(num_classes, input_size, weights=None, *, dropout=0.0, alpha=1.
     Args:
         num_classes: Number of logits.
         input_size: `(height, width)` in pixels, each at least 32.
-        weights: Path of a no-top weights file, or `None`.
+        pretrained: `None`, `"imagenet"`, or the path of a no-top weights file.
         dropout: Rate before the logits, in [0, 1). Defaults to 0.
         alpha: Width multiplier. Defaults to 1.0.
 
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    backbone = keras.applications.MobileNetV2(
-        input_shape=(*input_size, 3),
-        alpha=alpha,
-        include_top=False,
-        weights=None,
-        name="mobilenet_v2",
+    network = functools.partial(
+        keras.applications.MobileNetV2, include_top=False, alpha=alpha
     )
-    return classifier(backbone, num_classes, weights, mode="tf", dropout=dropout)
+    return classifier(
+        network,
+        "mobilenet_v2",
+        num_classes,
+        input_size,
+        pretrained,
+        mode="tf",
+        dropout=dropout,
+    )
 
 
 def mobilenet_v3_small(
-    num_classes, input_size, weights=None, *, dropout=0.0, alpha=1.0
+    num_classes, input_size, pretrained=None, *, dropout=0.0, alpha=1.0
 ):
     """MobileNetV3-Small (Howard et al. 2019, arXiv 1905.02244).
 
     Args:
         num_classes: Number of logits.
         input_size: `(height, width)` in pixels, each at least 32.
-        weights: Path of a no-top weights file, or `None`.
+        pretrained: `None`, `"imagenet"`, or the path of a no-top weights file.
         dropout: Rate before the logits, in [0, 1). Defaults to 0.
         alpha: Width multiplier. Defaults to 1.0.
 
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    backbone = keras.applications.MobileNetV3Small(
-        input_shape=(*input_size, 3),
-        alpha=alpha,
-        include_top=False,
-        weights=None,
-        name="mobilenet_v3_small",
+    network = functools.partial(
+        keras.applications.MobileNetV3Small, include_top=False, alpha=alpha
     )
-    return classifier(backbone, num_classes, weights, mode="inside", dropout=dropout)
+    return classifier(
+        network,
+        "mobilenet_v3_small",
+        num_classes,
+        input_size,
+        pretrained,
+        mode="inside",
+        dropout=dropout,
+    )
 
 
 def mobilenet_v3_large(
-    num_classes, input_size, weights=None, *, dropout=0.0, alpha=1.0
+    num_classes, input_size, pretrained=None, *, dropout=0.0, alpha=1.0
 ):
     """MobileNetV3-Large (Howard et al. 2019, arXiv 1905.02244).
 
     Args:
         num_classes: Number of logits.
         input_size: `(height, width)` in pixels, each at least 32.
-        weights: Path of a no-top weights file, or `None`.
+        pretrained: `None`, `"imagenet"`, or the path of a no-top weights file.
         dropout: Rate before the logits, in [0, 1). Defaults to 0.
         alpha: Width multiplier. Defaults to 1.0.
 
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    backbone = keras.applications.MobileNetV3Large(
-        input_shape=(*input_size, 3),
-        alpha=alpha,
-        include_top=False,
-        weights=None,
-        name="mobilenet_v3_large",
+    network = functools.partial(
+        keras.applications.MobileNetV3Large, include_top=False, alpha=alpha
     )
-    return classifier(backbone, num_classes, weights, mode="inside", dropout=dropout)
+    return classifier(
+        network,
+        "mobilenet_v3_large",
+        num_classes,
+        input_size,
+        pretrained,
+        mode="inside",
+        dropout=dropout,
+    )

@@ -1,15 +1,16 @@
 """A small convolutional network for the shapes set, quick on two cores."""
 
+import functools
+
 import keras
 
-from keras_xcons.models.architectures import preprocessing
-from keras_xcons.models.weights import load_weights
+from keras_xcons.models.architectures.transfer import classifier
 
 # Keras' default of 0.99 lags behind a training of a few hundred steps.
 _MOMENTUM = 0.9
 
 
-def small_cnn(num_classes, input_size, weights=None, *, width=16, dropout=0.0):
+def small_cnn(num_classes, input_size, pretrained=None, *, width=16, dropout=0.0):
     """Four blocks of convolution, batch normalisation and ReLU.
 
     Three of them end in max pooling, so the last feature map, of the layer named
@@ -19,7 +20,7 @@ def small_cnn(num_classes, input_size, weights=None, *, width=16, dropout=0.0):
     Args:
         num_classes: Number of logits.
         input_size: `(height, width)` in pixels, each at least 8.
-        weights: Path of a weights file of the layers up to `"features"`, or
+        pretrained: Path of a weights file of the layers up to `"features"`, or
             `None`. A file of the whole network, of any number of classes, will do.
         width: Channels of the first block; the blocks have 1, 2, 3 and 4 times as
             many. Defaults to 16.
@@ -38,19 +39,26 @@ def small_cnn(num_classes, input_size, weights=None, *, width=16, dropout=0.0):
         )
     if not isinstance(width, int) or width < 1:
         raise ValueError(f"`width` must be a positive int. Received: width={width!r}")
-    images = keras.Input((*input_size, 3), name="images")
-    x = preprocessing.preprocess(images, "tf")
+    return classifier(
+        functools.partial(_network, width),
+        "small_cnn",
+        num_classes,
+        input_size,
+        pretrained,
+        mode="tf",
+        dropout=dropout,
+        has_imagenet=False,
+    )
+
+
+def _network(width, weights, input_tensor):
+    del weights  # There are none to be had.
+    x = input_tensor
     for block in (1, 2, 3):
         x = _block(x, block * width, f"block{block}", f"block{block}_relu")
         x = keras.layers.MaxPooling2D(name=f"block{block}_pool")(x)
-    features = _block(x, 4 * width, "block4", "features")
-    x = keras.layers.GlobalAveragePooling2D(name="pooling")(features)
-    if dropout:
-        x = keras.layers.Dropout(dropout, name="dropout")(x)
-    logits = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
-    if weights is not None:
-        load_weights(keras.Model(images, features, name="small_cnn"), weights)
-    return keras.Model(images, logits, name="small_cnn_classifier")
+    x = _block(x, 4 * width, "block4", "block4_relu")
+    return keras.Model(keras.utils.get_source_inputs(input_tensor), x, name="small_cnn")
 
 
 def _block(x, filters, name, output_name):

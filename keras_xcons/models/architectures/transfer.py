@@ -1,34 +1,67 @@
-"""What the classifiers over a `keras.applications` backbone have in common."""
+"""What the classifiers have in common: preprocessing, pooling, one `Dense` layer."""
 
 import keras
 
 from keras_xcons.models.architectures import preprocessing
 from keras_xcons.models.weights import load_weights
 
+IMAGENET = "imagenet"
 
-def classifier(backbone, num_classes, weights, *, mode, dropout=0.0):
-    """Puts preprocessing, pooling and a `Dense` layer around a backbone.
 
-    The backbone stays one nested layer, under its own name, so that it can be
-    frozen or taken out in one line: `model.get_layer("resnet50")`.
+def classifier(
+    network,
+    name,
+    num_classes,
+    input_size,
+    pretrained=None,
+    *,
+    mode,
+    dropout=0.0,
+    has_imagenet=True,
+):
+    """Builds one flat model: images, preprocessing, network, pooling, logits.
+
+    The layers of the network are layers of the model itself. Its last feature map is
+    the output of the layer `"features"`, whatever the network calls it, and that of
+    some networks has no name that lasts.
 
     Args:
-        backbone: `keras.Model` without a top, `(B, h, w, 3)` to a 4-D feature map.
+        network: Function `(weights, input_tensor=None, input_shape=None)` that
+            builds the network without a top, as those of `keras.applications` are.
+        name: Name of the model.
         num_classes: Number of logits.
-        weights: Path of a weights file for the backbone, or `None`.
-        mode: Key of `preprocessing.MODES`: what the backbone expects of images.
+        input_size: `(height, width)` in pixels.
+        pretrained: `None`, `"imagenet"`, or the path of a weights file of the
+            network. Defaults to `None`.
+        mode: Key of `preprocessing.MODES`: what the network expects of images.
         dropout: Rate before the logits, in [0, 1). Defaults to 0.
+        has_imagenet: Whether `network` knows ImageNet weights. Defaults to `True`.
 
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
+
+    Raises:
+        ValueError: ImageNet weights are asked for and there are none, or a file
+            does not fit the network.
     """
-    if weights is not None:
-        load_weights(backbone, weights)
-    images = keras.Input(backbone.input_shape[1:], name="images")
+    if pretrained == IMAGENET and not has_imagenet:
+        raise ValueError(
+            f"There are no ImageNet weights of {name} in keras.applications: "
+            "`pretrained` must be None or the path of a weights file. "
+            f"Received: pretrained={pretrained!r}"
+        )
+    images = keras.Input((*input_size, 3), name="images")
     x = preprocessing.preprocess(images, mode)
-    x = backbone(x)
-    x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
+    backbone = network(weights=None, input_tensor=x)
+    if pretrained == IMAGENET:
+        # A network of its own: some change their graph when they know the weights.
+        donor = network(weights=IMAGENET, input_shape=(*input_size, 3))
+        backbone.set_weights(donor.get_weights())
+    elif pretrained is not None:
+        load_weights(backbone, pretrained)
+    features = keras.layers.Activation("linear", name="features")(backbone.output)
+    x = keras.layers.GlobalAveragePooling2D(name="pooling")(features)
     if dropout:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
     logits = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
-    return keras.Model(images, logits, name=f"{backbone.name}_classifier")
+    return keras.Model(images, logits, name=name)

@@ -1,0 +1,289 @@
+"""Pretraining of a network from random weights, with nothing but Keras.
+
+It runs on every backend of Keras: `fit` does all of it, and `tf.data` only feeds it.
+"""
+
+import dataclasses
+import json
+import shutil
+
+import keras
+
+from keras_xcons import checks, data, models
+from keras_xcons.data import arguments as data_arguments
+from keras_xcons.recipes import files
+from keras_xcons.writing import whole_file
+from keras_xcons.zoo.store import write_json
+
+POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+_MOMENTUM = 0.9
+_WARMUP = 0.1  # of all steps
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainOptions:
+    """What `tools/pretrain.py` takes.
+
+    The schedule is progressive resizing (as in Tan and Le 2021, arXiv 2104.00298,
+    section 4.2): small images first, which cost little, and the last epochs at the
+    full size. One learning rate curve, linear warm-up and then a cosine, spans all
+    phases.
+
+    Attributes:
+        dataset: As for `keras_xcons.data.load`.
+        model: An architecture of `keras_xcons.models.architectures()`.
+        phases: Pairs `(image_size, epochs)`, in order, sizes in pixels.
+        batch_size: Images a step.
+        learning_rate: Peak rate of SGD with Nesterov momentum 0.9.
+        weight_decay: Decoupled, of kernels alone.
+        label_smoothing: Share of a label that is spread over all classes.
+        dtype: Keras dtype policy.
+        seed: Seed of weights, order and augmentation.
+        steps_per_epoch: Steps of an epoch, or `None` for the whole training set.
+
+    Raises:
+        TypeError, ValueError: A value is not as described.
+    """
+
+    dataset: str
+    model: str
+    phases: tuple = ((32, 8), (64, 4))
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.1
+    dtype: str = "float32"
+    seed: int = 0
+    steps_per_epoch: int | None = None
+
+    def __post_init__(self):
+        if self.model not in models.architectures():
+            raise ValueError(
+                checks.unknown("model", self.model, models.architectures())
+            )
+        if self.dtype not in POLICIES:
+            raise ValueError(checks.unknown("dtype", self.dtype, POLICIES))
+        object.__setattr__(self, "phases", _phases(self.phases))
+        data_arguments.check_count(self.batch_size, "batch_size")
+        if self.steps_per_epoch is not None:
+            data_arguments.check_count(self.steps_per_epoch, "steps_per_epoch")
+        data_arguments.check_seed(self.seed)
+        checks.within("learning_rate", self.learning_rate, 0.0, None, False)
+        checks.within("weight_decay", self.weight_decay, 0.0, None)
+        checks.within("label_smoothing", self.label_smoothing, 0.0, 1.0)
+
+    @property
+    def image_size(self):
+        """Height and width of the images in the last phase, in pixels."""
+        return self.phases[-1][0]
+
+
+def pretrain(options, output, report=print):
+    """Trains a classifier from random weights.
+
+    A run that was stopped goes on after its last whole epoch when it is called again
+    with the same options (the epochs that follow shuffle and augment anew).
+
+    Written into `output`: `model.weights.h5`, and `metrics.json` with the figures of
+    each epoch and the accuracy on the test split.
+
+    Args:
+        options: `PretrainOptions`.
+        output: The folder.
+        report: Function that is told each line for the user. Defaults to `print`.
+
+    Returns:
+        The trained `keras.Model`, float32, at the image size of the last phase.
+
+    Raises:
+        ValueError, TypeError, OSError: The data or the folder will not do.
+
+    Example:
+
+    >>> options = PretrainOptions("shapes", "small_cnn", phases=((32, 1), (64, 1)))
+    >>> model = pretrain(options, "runs/small_cnn")
+    """
+    info = data.info(options.dataset)
+    if info.test_split is None or info.multi_label:
+        raise ValueError(
+            "Pretraining takes a data set of single labels with a split beside "
+            f"'train'. Received: dataset={options.dataset!r}, "
+            f"splits={sorted(info.splits)}, multi_label={info.multi_label}"
+        )
+    folder = files.writable_folder(output)
+    _begin_or_continue(folder, options)
+    steps = options.steps_per_epoch or -(-info.splits["train"] // options.batch_size)
+    total = steps * sum(epochs for _, epochs in options.phases)
+    weights, history, done = None, [], 0
+    for number, (size, epochs) in enumerate(options.phases, start=1):
+        report(f"Phase {number} of {len(options.phases)}: {epochs} epochs at {size} px")
+        phase = _Phase(options, info, folder / f"phase{number}", size, epochs)
+        weights, figures = phase.run(
+            weights, _Curve(options.learning_rate, total, done)
+        )
+        history += figures
+        done += steps * epochs
+    model = models.create(options.model, len(info.class_names), options.image_size)
+    model.set_weights(weights)
+    with whole_file(folder / "model.weights.h5") as unfinished:
+        model.save_weights(unfinished)
+    write_json(
+        folder / "metrics.json",
+        {"options": dataclasses.asdict(options), "epochs": history},
+    )
+    report(
+        f"Validation accuracy {history[-1]['val_accuracy']:.3f}. Written to {folder}"
+    )
+    return model
+
+
+class _Phase:
+    """Some epochs at one image size, continued where they were stopped."""
+
+    def __init__(self, options, info, folder, size, epochs):
+        self._options = options
+        self._info = info
+        self._folder = folder
+        self._size = size
+        self._epochs = epochs
+
+    def run(self, weights, curve):
+        """The weights after the phase, and the figures of its epochs."""
+        finished = self._folder / "finished.json"
+        path = self._folder / "model.weights.h5"
+        model = self._model()
+        if finished.exists():
+            model.load_weights(path)
+            return model.get_weights(), json.loads(finished.read_text())
+        if weights is not None:
+            model.set_weights(weights)
+        self._folder.mkdir(exist_ok=True)
+        log = _Log(self._folder / "epochs.json")
+        self._fit(model, curve, log)
+        with whole_file(path) as unfinished:
+            model.save_weights(unfinished)
+        write_json(finished, log.rows)
+        return model.get_weights(), log.rows
+
+    def _model(self):
+        keras.utils.set_random_seed(self._options.seed)
+        # The policy of this model alone; what the process has set stays.
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self._options.dtype)
+        try:
+            return models.create(
+                self._options.model, len(self._info.class_names), self._size
+            )
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    def _fit(self, model, curve, log):
+        options = self._options
+        optimizer = keras.optimizers.SGD(
+            curve, _MOMENTUM, nesterov=True, weight_decay=options.weight_decay
+        )
+        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+        model.compile(
+            optimizer,
+            keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=options.label_smoothing
+            ),
+            metrics=[
+                "accuracy",
+                keras.metrics.TopKCategoricalAccuracy(5, name="top_5_accuracy"),
+            ],
+        )
+        train = self._data("train", shuffle=True, augment=True)
+        if options.steps_per_epoch:
+            train = train.take(options.steps_per_epoch)
+        model.fit(
+            train,
+            validation_data=self._data(self._info.test_split),
+            epochs=self._epochs,
+            # The log first, so that a backup never has an epoch that it lacks.
+            callbacks=[
+                log,
+                keras.callbacks.BackupAndRestore(
+                    self._folder / "backup", delete_checkpoint=True
+                ),
+            ],
+            shuffle=False,
+            verbose=2,
+        )
+
+    def _data(self, split, **arguments):
+        dataset = data.load(
+            self._options.dataset,
+            split,
+            image_size=self._size,
+            batch_size=self._options.batch_size,
+            seed=self._options.seed,
+            cache=True,
+            **arguments,
+        )
+        count = len(self._info.class_names)
+        import tensorflow as tf
+
+        return dataset.map(lambda x, y: (x, tf.one_hot(y, count)))
+
+
+@keras.saving.register_keras_serializable("keras_xcons")
+class _Curve(keras.optimizers.schedules.LearningRateSchedule):
+    """Warm-up and cosine over all phases, from the step at which a phase begins."""
+
+    def __init__(self, peak, total, first):
+        warmup = max(1, round(_WARMUP * total))
+        self._curve = keras.optimizers.schedules.CosineDecay(
+            0.0, max(1, total - warmup), warmup_target=peak, warmup_steps=warmup
+        )
+        self._config = {"peak": peak, "total": total, "first": first}
+
+    def __call__(self, step):
+        return self._curve(keras.ops.cast(step, "float32") + self._config["first"])
+
+    def get_config(self):
+        return dict(self._config)
+
+
+class _Log(keras.callbacks.Callback):
+    """Keeps the figures of each epoch in a file, those of a stopped run too."""
+
+    def __init__(self, path):
+        super().__init__()
+        self._path = path
+        self.rows = json.loads(path.read_text()) if path.exists() else []
+
+    def on_epoch_end(self, epoch, logs=None):
+        figures = {name: float(value) for name, value in (logs or {}).items()}
+        del self.rows[epoch:]
+        self.rows.append(figures)
+        write_json(self._path, self.rows)
+
+
+def _begin_or_continue(folder, options):
+    """Clears the remains of a run with other options."""
+    written, wanted = folder / "options.json", dataclasses.asdict(options)
+    # As JSON has it, with lists in the place of tuples.
+    wanted = json.loads(json.dumps(wanted))
+    try:
+        found = json.loads(written.read_text())
+    except (OSError, ValueError):
+        found = None
+    if found != wanted:
+        for phase in folder.glob("phase*"):
+            shutil.rmtree(phase)
+        write_json(written, wanted)
+
+
+def _phases(phases):
+    """Checks the phases and returns them as a tuple of pairs."""
+    phases = tuple(tuple(phase) for phase in phases)
+    if not phases or any(len(phase) != 2 for phase in phases):
+        raise ValueError(
+            "`phases` must be pairs (image_size, epochs), at least one. "
+            f"Received: phases={phases!r}"
+        )
+    for size, epochs in phases:
+        data_arguments.check_image_size(size)
+        data_arguments.check_count(epochs, "epochs")
+    return phases
