@@ -38,7 +38,7 @@ from keras_xcons.plotting import plot
 from keras_xcons.report import Report
 from keras_xcons.training import XConsModel
 from keras_xcons.version import __version__
-from keras_xcons.zoo import list_models, load, model_card
+from keras_xcons.zoo import download, info, list_models, load
 
 __all__ = [
     "Report",
@@ -48,15 +48,16 @@ __all__ = [
     "callbacks",
     "consistency",
     "data",
+    "download",
     "evaluate",
     "evaluation",
     "explain",
     "explainers",
+    "info",
     "layers",
     "list_models",
     "load",
     "metrics",
-    "model_card",
     "models",
     "plot",
     "plotting",

@@ -18,7 +18,8 @@ _USAGE = """Usage: keras-xcons COMMAND [FLAGS]
 
 Commands:
   list [PATTERN]                list published models and architectures
-  info MODEL                    show the card of a published model
+  info MODEL                    show the card and metrics of a published model
+  download MODEL...             fetch the weights of published models
   train                         train plainly and by XCons, compare, write all
   evaluate MODEL...             measure models side by side, write a report
   explain IMAGE... --model M    write heatmaps over image files
@@ -140,21 +141,31 @@ def _no_flags(values):
     del values
 
 
+def _list_flags(values):
+    for name, text in (
+        ("dataset", "Data set it was trained on"),
+        ("method", "Training method"),
+        ("architecture", "Architecture, or that of the network it is built on"),
+    ):
+        flags.DEFINE_string(name, None, f"{text}; may hold *, ? and [...].", values)
+
+
 def _list(values, positional):
     """Lists published models and the architectures that `train` knows.
 
     keras-xcons list [PATTERN]     PATTERN may hold *, ? and [...]
     """
-    del values
     if len(positional) > 1:
         raise _UsageError("list takes one pattern")
-    pattern = positional[0] if positional else "*"
-    found = zoo.list_models(pattern)
+    filters = {
+        name: values[name].value for name in ("dataset", "method", "architecture")
+    }
+    found = zoo.summaries(*positional, **filters)
     print(f"Published models ({len(found)}):")
-    for name in found:
-        card = zoo.model_card(name)
-        print(f"  {name:28} {card['parameters']:>11,} parameters  {card['method']}")
-    if not positional:
+    for name, told in found.items():
+        size = f"{told['parameters']:>11,} parameters"
+        print(f"  {name:30} {size}  {told['dataset']:16} {told['method']}")
+    if not positional and set(filters.values()) == {None}:
         print("Architectures:\n  " + ", ".join(models.architectures()))
         print("Explanation methods:\n  " + ", ".join(explainers.methods()))
     return 0
@@ -164,15 +175,39 @@ def _list(values, positional):
 
 
 def _info(values, positional):
-    """Shows the card of a published model as JSON.
+    """Shows the card and the metrics of a published model as JSON.
 
-    keras-xcons info MODEL     MODEL is a name of `list`, or a folder with a card
+    keras-xcons info MODEL     MODEL is a name of `list`, a folder with a card, or the
+                               https:// or hf:// address of one
     """
     del values
     if len(positional) != 1:
         raise _UsageError("info takes the name of one model")
-    print(json.dumps(zoo.model_card(positional[0]), indent=2))
+    print(json.dumps(zoo.info(positional[0]), indent=2))
     return 0
+
+
+# download
+
+
+def _download(values, positional):
+    """Fetches the weights of published models, and shows where they lie.
+
+    keras-xcons download MODEL...     MODEL as for `info`
+    """
+    if not positional:
+        raise _UsageError("download takes one or more models")
+    code = 0
+    for name in positional:
+        try:
+            path = zoo.download(name)
+        except Exception as error:
+            if values.debug:
+                raise
+            code = _fail("download", f"{name}: {_first_line(error)}", 1)
+        else:
+            print(f"{name}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return code
 
 
 # train
@@ -190,7 +225,7 @@ def _train(values, positional):
     stopped goes on when the same command is given again.
 
     keras-xcons train
-    keras-xcons train --dataset path/to/tfds/1.0.0 --model mobilenet_v2 --weights FILE
+    keras-xcons train --dataset DIR/tfds/1.0.0 --model mobilenet_v2 --pretrained FILE
     """
     if positional:
         raise _UsageError(f"train takes flags only, not {positional[0]!r}")
@@ -287,9 +322,10 @@ def _explain(values, positional):
 
 
 _COMMANDS = {
+    "download": (_download, _no_flags),
     "evaluate": (_evaluate, _evaluate_flags),
     "explain": (_explain, _explain_flags),
     "info": (_info, _no_flags),
-    "list": (_list, _no_flags),
+    "list": (_list, _list_flags),
     "train": (_train, _train_flags),
 }

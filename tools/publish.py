@@ -2,11 +2,12 @@
 
 Example:
     python tools/publish.py --model=runs/shapes/model.keras \
-        --name=small_cnn_shapes --architecture=small_cnn \
+        --name=shapes_cnn --architecture=small_cnn \
         --class_names=runs/shapes/class_names.txt --method=xcons \
         --recipe=runs/shapes/recipe.json --metrics=runs/shapes/metrics.json \
         --data_license=CC0-1.0 --weights_license=Apache-2.0 \
-        --trained_on="shapes, train split (generated), from random weights"
+        --dataset=shapes --data="the generated shapes set, 4,000 training images" \
+        --pretraining="none, random weights"
 """
 
 import json
@@ -51,8 +52,14 @@ _DATA_LICENSE = flags.DEFINE_string(
 _WEIGHTS_LICENSE = flags.DEFINE_string(
     "weights_license", None, "Licence of these weights.", required=True
 )
-_TRAINED_ON = flags.DEFINE_string(
-    "trained_on", None, "Data set, subset and pretraining, in words.", required=True
+_DATASET = flags.DEFINE_string(
+    "dataset", None, "Short name of the data set.", required=True
+)
+_DATA = flags.DEFINE_string(
+    "data", None, "Data set, subset, number of images, in words.", required=True
+)
+_PRETRAINING = flags.DEFINE_string(
+    "pretraining", None, "What the weights were before, in words.", required=True
 )
 _PAPER = flags.DEFINE_string("paper", None, "Reference of the method's paper.")
 _URL = flags.DEFINE_string("url", None, "Where the weights file will be served.")
@@ -81,7 +88,9 @@ def main(argv):
         metrics=_read_json(_METRICS.value),
         data_license=_DATA_LICENSE.value,
         weights_license=_WEIGHTS_LICENSE.value,
-        trained_on=_TRAINED_ON.value,
+        dataset=_DATASET.value,
+        data=_DATA.value,
+        pretraining=_PRETRAINING.value,
         paper=_PAPER.value,
         url=_URL.value,
         overwrite=_OVERWRITE.value,

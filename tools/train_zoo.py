@@ -1,12 +1,15 @@
-"""Trains a model of the zoo by its recipe and publishes it.
+"""Trains a model of the zoo by its recipe, measures it and publishes it.
 
-    python tools/train_zoo.py --name small_cnn_shapes
+    python tools/train_zoo.py shapes_cnn
+    python tools/train_zoo.py resnet18_cub --data_dir=DIR_OF_TFDS_SETS
+    python tools/train_zoo.py mobilenet_v2_cub200 --dataset=caltech_birds2011 \
+        --recipe=zoo/mobilenet_v2_cub/recipe.json
 
-The recipe is that of `keras-xcons train`; what is published is its XCons run, with the
-figures that the same command measured.
+The recipe is zoo/NAME/recipe.json; what is published goes into the same folder. A run
+that was stopped goes on when the same command is given again. A recipe that starts from
+another model of the zoo takes its published weights, or those of its run in --work.
 """
 
-import dataclasses
 import os
 import pathlib
 
@@ -14,60 +17,80 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-FLAGS = flags.FLAGS
-flags.DEFINE_string("name", None, "Name of the model, see ZOO.", required=True)
-flags.DEFINE_string("work", "runs", "Folder for the runs, kept until published.")
-flags.DEFINE_string(
-    "zoo", str(pathlib.Path(__file__).parents[1] / "zoo"), "Folder of the zoo."
-)
-flags.DEFINE_bool("overwrite", False, "Replace a published model of this name.")
+_CHECKOUT = pathlib.Path(__file__).parents[1]
 
-ZOO = {
-    "small_cnn_shapes": {
-        # Longer than the command's default: the weights slow learning here.
-        "options": {"epochs": 20},
-        "trained_on": "the generated shapes set, train split of 4,000 images in which "
-        "the background predicts the class 95 times of 100, from random weights",
-        "data_license": "none, the images are generated",
-    },
-}
-PAPER = "Wu et al. 2024, arXiv 2408.04600"
+_RECIPE = flags.DEFINE_string("recipe", None, "Default: recipe.json of the model.")
+_DATASET = flags.DEFINE_string(
+    "dataset", None, "Name or folder of a data set in the place of the recipe's."
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Folder of TFDS directories, where the recipe's set may lie."
+)
+_PRETRAINED = flags.DEFINE_string(
+    "pretrained", None, "Weights file to start from, in the place of the recipe's."
+)
+_WORK = flags.DEFINE_string("work", "runs", "Folder for the runs.")
+_ZOO = flags.DEFINE_string("zoo", str(_CHECKOUT / "zoo"), "Folder of the zoo.")
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "Replace a published model of this name."
+)
+
+
+def find_dataset(name, data_dir):
+    """The folder of a data set where there is one, else its name."""
+    folder = pathlib.Path(data_dir or "") / name
+    return str(folder) if data_dir and folder.is_dir() else name
+
+
+def find_pretrained(name, work):
+    """The file of weights that a recipe starts from, where it names a model.
+
+    Args:
+        name: `pretrained` of a recipe: `None`, `"imagenet"`, a file, or a model of
+            the zoo.
+        work: `pathlib.Path` of the folder of the runs.
+
+    Returns:
+        `None`, `"imagenet"` or the path of a file.
+    """
+    from keras_xcons import zoo
+
+    if name in (None, "imagenet") or name.endswith(".h5"):
+        return name
+    run = work / name / "model.weights.h5"
+    if run.is_file():
+        return str(run)
+    if name in zoo.list_models():
+        return str(zoo.download(name))
+    raise FileNotFoundError(
+        f"The recipe starts from {name}, which is neither published nor trained yet: "
+        f"python tools/train_zoo.py {name}"
+    )
 
 
 def main(argv):
-    """Trains and publishes the model that the flag names."""
-    del argv
-    import keras
+    """Trains and publishes the model that is named."""
+    if len(argv) != 2:
+        raise app.UsageError(f"Give the name of one model. Received: {argv[1:]}")
+    name = argv[1]
+    zoo_folder, work = pathlib.Path(_ZOO.value), pathlib.Path(_WORK.value)
+    from keras_xcons import recipes
 
-    from keras_xcons import checks, data, recipes, zoo
-
-    if FLAGS.name not in ZOO:
-        raise app.UsageError(checks.unknown("name", FLAGS.name, ZOO))
-    entry = ZOO[FLAGS.name]
-    work = pathlib.Path(FLAGS.work) / FLAGS.name
-    options = recipes.TrainOptions(output=str(work), **entry["options"])
-    metrics = recipes.train(options)
-    recipe = dataclasses.asdict(options)
-    # Where it was trained is nobody else's concern.
-    del recipe["output"], metrics["options"]
-    print(
-        zoo.publish(
-            keras.saving.load_model(work / "xcons.keras", compile=False),
-            FLAGS.name,
-            FLAGS.zoo,
-            architecture=options.model,
-            arguments={},
-            class_names=data.info(options.dataset).class_names,
-            method="xcons",
-            recipe=recipe,
-            metrics=metrics,
-            data_license=entry["data_license"],
-            weights_license="Apache-2.0",
-            trained_on=entry["trained_on"],
-            paper=PAPER,
-            overwrite=FLAGS.overwrite,
+    recipe = recipes.read_recipe(_RECIPE.value or zoo_folder / name / "recipe.json")
+    final = zoo_folder / name
+    if (final / "card.json").exists() and not _OVERWRITE.value:
+        raise app.UsageError(f"{final} is published; pass --overwrite to replace it")
+    dataset = _DATASET.value or find_dataset(recipe.options["dataset"], _DATA_DIR.value)
+    if _DATASET.value:
+        recipe = recipe.on_dataset(dataset)
+    replaced = {"dataset": dataset}
+    if recipe.method != "pretraining":
+        replaced["pretrained"] = _PRETRAINED.value or find_pretrained(
+            recipe.options.get("pretrained"), work
         )
-    )
+    model = recipes.train_by(recipe, work / name, **replaced)
+    metrics = recipes.measure_by(recipe, model, dataset)
+    print(recipes.publish_by(recipe, model, name, zoo_folder, metrics, **replaced))
 
 
 if __name__ == "__main__":

@@ -83,6 +83,9 @@ class _VisExplainer:
         for layer, copy in self._copies.items():
             for weight, value in zip(copy.weights, layer.weights, strict=True):
                 weight.assign(value)
+            if isinstance(copy, keras.layers.Normalization):
+                # Its statistics are what it computed of its weights.
+                copy.finalize_state()
         # tf-keras-vis builds models of these layers in its calls.
         with unique_names(self._network.operations):
             maps = self._maps(images, labels)

@@ -1,6 +1,6 @@
 """The view of a classifier that all methods share, and the published architectures."""
 
-from keras_xcons.models.architectures import architectures, create
+from keras_xcons.models.architectures import architectures, arguments_of, create
 from keras_xcons.models.batch_norm import freeze_batch_norm
 from keras_xcons.models.flatten import flatten
 from keras_xcons.models.view import ClassifierView, TrainsClassifier, split
@@ -9,6 +9,7 @@ __all__ = [
     "ClassifierView",
     "TrainsClassifier",
     "architectures",
+    "arguments_of",
     "create",
     "flatten",
     "freeze_batch_norm",

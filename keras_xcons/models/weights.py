@@ -24,5 +24,5 @@ def load_weights(model, path):
         reason = (str(error).strip() or "no reason given").splitlines()[0]
         raise ValueError(
             f"The weights file {path} does not fit the model {model.name!r} "
-            f"({type(error).__name__}: {reason}). Received: weights={str(path)!r}"
+            f"({type(error).__name__}: {reason}). Received: path={str(path)!r}"
         ) from error

@@ -7,15 +7,19 @@ import tensorflow as tf
 
 from keras_xcons import data, models
 from keras_xcons.callbacks import EpochReweighting
-from keras_xcons.training import XConsModel
+from keras_xcons.recipes.policy import dtype_policy
+from keras_xcons.recipes.resuming import Forward
+from keras_xcons.training import (
+    ProtoPNetModel,
+    PrototypeStages,
+    StageSchedule,
+    XConsModel,
+    XConsProtoPNetModel,
+)
 
 # The probe sees features of fixed size, so that its settings need no tuning.
 _PROBE_EPOCHS = 100
 _PROBE_RATE = 1e-3
-_WEIGHT_DECAY = 1e-4
-
-# `fit` makes an iterator as an epoch begins and, unused, another one as it ends.
-_ITERATORS_AN_EPOCH = 2
 
 
 class Experiment:
@@ -23,25 +27,42 @@ class Experiment:
 
     Args:
         options: `TrainOptions`.
+        architecture: Dict of arguments of the architecture, see
+            `keras_xcons.models.create`. Defaults to none.
+        stages: Of a ProtoPNet: dict of arguments of
+            `keras_xcons.training.StageSchedule`.
 
     Raises:
         ValueError, FileNotFoundError, OSError: The data set or the weights cannot be
             loaded.
     """
 
-    def __init__(self, options):
+    def __init__(self, options, architecture=None, stages=None):
         self.options = options
+        self._stages = StageSchedule(**(stages or {}))
         self.info = data.info(options.dataset)
         keras.utils.set_random_seed(options.seed)
-        self._start = models.create(
-            options.model,
-            len(self.info.class_names),
-            options.size,
-            weights=options.weights,
-        )
-        if options.weights:
+        with dtype_policy(options.dtype):
+            self._start = models.create(
+                options.model,
+                len(self.info.class_names),
+                options.size,
+                pretrained=options.pretrained,
+                **(architecture or {}),
+            )
+        if options.freezes:
             # Fine-tuning a few epochs, the moving statistics would lag behind.
             models.freeze_batch_norm(self._start)
+
+    @property
+    def has_prototypes(self):
+        """Whether the classifier is a ProtoPNet, which is trained in stages."""
+        return self.options.model == "protopnet"
+
+    @property
+    def has_probe(self):
+        """Whether the last layer is trained first, on what the others know."""
+        return self.options.pretrained is not None and not self.has_prototypes
 
     @property
     def test_splits(self):
@@ -59,6 +80,10 @@ class Experiment:
         """A copy of the classifier that every run starts from."""
         copy = keras.models.clone_model(self._start)
         copy.set_weights(self._start.get_weights())
+        for layer in copy.layers:
+            if isinstance(layer, keras.layers.Normalization):
+                # It computes with what it keeps beside its weights.
+                layer.finalize_state()
         return copy
 
     def train_data(self, **arguments):
@@ -79,14 +104,16 @@ class Experiment:
         """Makes the weights of a classifier the start of the runs that follow."""
         self._start.set_weights(classifier.get_weights())
 
-    def probe(self):
+    def probe(self, callbacks=()):
         """Trains the last layer alone, on the features of the frozen backbone.
 
-        Its data is not augmented: the features
-        of each image are computed once.
+        Its data is not augmented: the features of each image are computed once.
+
+        Args:
+            callbacks: Not used; there is nothing in it that takes long.
 
         Returns:
-            The classifier.
+            The classifier, and the history of the fit, a dict of lists.
         """
         model = self.start()
         logits = model.get_layer("logits")
@@ -96,8 +123,10 @@ class Experiment:
         inputs = features.predict(train.map(lambda x, y: x), verbose=1)
         head = keras.Sequential([keras.Input(inputs.shape[1:]), logits])
         head.compile(keras.optimizers.AdamW(_PROBE_RATE), self._loss())
-        head.fit(inputs, labels.numpy(), batch_size=64, epochs=_PROBE_EPOCHS, verbose=0)
-        return model
+        fit = head.fit(
+            inputs, labels.numpy(), batch_size=64, epochs=_PROBE_EPOCHS, verbose=0
+        )
+        return model, fit.history
 
     def plain(self, callbacks=()):
         """Trains the classifier as Keras does.
@@ -108,6 +137,10 @@ class Experiment:
         Returns:
             The classifier, and the history of the fit, a dict of lists.
         """
+        if self.has_prototypes:
+            trainer = ProtoPNetModel(self.start())
+            history = self._fit(trainer, self.train_data(), callbacks)
+            return trainer.classifier, history
         model, trained = self.start(), self.start()
         history = self._fit(model, self.train_data(), callbacks)
         # Without the optimizer, whose state would triple the saved file.
@@ -126,7 +159,8 @@ class Experiment:
         """
         count = self.options.num_samples or self.info.splits["train"]
         arguments = self.options.method(count, self.info.multi_label)
-        trainer = XConsModel(self.start(), **{**arguments, **overrides})
+        make = XConsProtoPNetModel if self.has_prototypes else XConsModel
+        trainer = make(self.start(), **{**arguments, **overrides})
         ids = trainer.options.uses_table
         if trainer.options.schedule == "epoch":
             # Data of its own: a sweep over the training set would draw its order
@@ -139,16 +173,13 @@ class Experiment:
         return trainer.classifier, history
 
     def _fit(self, model, dataset, callbacks):
-        steps = self.options.epochs * len(dataset)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0,
-            steps,
-            warmup_target=self.options.rate,
-            warmup_steps=math.ceil(steps / 20),
-        )
+        if self.has_prototypes:
+            stages = PrototypeStages(self.options.load("train"), self._stages)
+            # Before a backup, which then holds the push that ends an epoch.
+            callbacks = [stages, *callbacks]
         keras.utils.set_random_seed(self.options.seed)
         model.compile(
-            keras.optimizers.AdamW(rate, weight_decay=_WEIGHT_DECAY),
+            self._optimizer(len(dataset)),
             self._loss(),
             metrics=["binary_accuracy" if self.info.multi_label else "accuracy"],
         )
@@ -156,30 +187,41 @@ class Experiment:
         fit = model.fit(
             dataset,
             epochs=self.options.epochs,
-            callbacks=[*callbacks, _Forward(dataset)],
+            callbacks=[*callbacks, Forward(dataset)],
             shuffle=False,
         )
         return fit.history
 
+    def _optimizer(self, steps_per_epoch):
+        if self.has_prototypes:
+            # As the paper has it; the stages lower the rate.
+            return keras.optimizers.Adam(self.options.rate)
+        steps = self.options.epochs * steps_per_epoch
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0,
+            steps,
+            warmup_target=self.options.rate,
+            warmup_steps=math.ceil(steps / 20),
+        )
+        return keras.optimizers.AdamW(rate, weight_decay=self.options.weight_decay)
+
     def _loss(self):
         if self.info.multi_label:
             return keras.losses.BinaryCrossentropy(from_logits=True)
+        if self.options.label_smoothing:
+            return _smoothed(len(self.info.class_names), self.options.label_smoothing)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-class _Forward(keras.callbacks.Callback):
-    """Moves the data of a continued run on to the epoch that it goes on with.
+def _smoothed(count, smoothing):
+    """Cross-entropy with label smoothing of integer labels, which Keras has not."""
 
-    Each iterator over a shuffled data set draws another order, and augmentation; a
-    continued run would begin with those of the first epoch again.
-    """
+    def smoothed_crossentropy(labels, logits):
+        return keras.losses.categorical_crossentropy(
+            keras.ops.one_hot(labels, count),
+            logits,
+            from_logits=True,
+            label_smoothing=smoothing,
+        )
 
-    def __init__(self, dataset):
-        super().__init__()
-        self._dataset = dataset
-        self._epoch = 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        for _ in range(_ITERATORS_AN_EPOCH * (epoch - self._epoch)):
-            iter(self._dataset)  # reads nothing yet
-        self._epoch = epoch + 1
+    return smoothed_crossentropy

@@ -1,16 +1,14 @@
 """The job of `keras-xcons train`: runs from one start, evaluated side by side."""
 
 import dataclasses
-import json
-import shutil
 
-import keras
 import numpy as np
 
 from keras_xcons import evaluation, explainers, plotting
 from keras_xcons.recipes import files
 from keras_xcons.recipes.arms import Experiment
-from keras_xcons.zoo.store import write_json
+from keras_xcons.recipes.progress import Progress
+from keras_xcons.zoo.plain import write_json
 
 # What the table shows of each figure, and the paired difference of two splits.
 _LABELS = {
@@ -51,14 +49,21 @@ def train(options, report=print):
     >>> metrics["runs"]["xcons"]["original"]["accuracy"]["value"]
     """
     experiment = Experiment(options)
+    if experiment.has_prototypes:
+        raise ValueError(
+            "A ProtoPNet is trained in stages, by a recipe and tools/train_zoo.py. "
+            f"Received: model={options.model!r}"
+        )
     splits = experiment.test_splits
     folder = files.writable_folder(options.output)
-    progress = _Progress(folder, options)
+    progress = Progress(folder, _settings(options))
     if progress.found:
         report(f"Continuing the unfinished run in {folder}")
 
     trained = {}
-    for run in ("probe", "plain", "xcons") if options.weights else ("plain", "xcons"):
+    for run in (
+        ("probe", "plain", "xcons") if experiment.has_probe else ("plain", "xcons")
+    ):
         report(f"\n{_heading(run, options)}: {_PURPOSE[run]}")
         trained[run] = progress.resume(run, getattr(experiment, run))
         if run == "probe":
@@ -122,47 +127,11 @@ def table(metrics):
     return lines
 
 
-class _Progress:
-    """What of a run is done already, in the folder `unfinished` of its output."""
-
-    def __init__(self, folder, options):
-        self._output = folder
-        self._folder = folder / "unfinished"
-        wanted = {k: v for k, v in dataclasses.asdict(options).items() if k != "output"}
-        written = self._folder / "options.json"
-        self.found = _read(written) == wanted
-        if not self.found:
-            # Another run's remains would be continued with other settings.
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir()
-            write_json(written, wanted)
-
-    def resume(self, run, function):
-        """The model of a run: loaded if it is finished, else trained on."""
-        path = self._output / f"{run}.keras"
-        finished = self._folder / f"{run}.finished"
-        if finished.exists() and path.exists():
-            return keras.saving.load_model(path, compile=False)
-        backup = self._folder / run
-        model = function() if run == "probe" else function([_backup(backup)])[0]
-        files.save_model(model, path)
-        finished.touch()
-        return model
-
-    def done(self):
-        shutil.rmtree(self._folder)
-
-
-def _read(path):
-    """What a JSON file holds, or `None` where there is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _backup(folder):
-    return keras.callbacks.BackupAndRestore(folder, delete_checkpoint=False)
+def _settings(options):
+    """What the trained weights depend on."""
+    found = dataclasses.asdict(options)
+    del found["output"]
+    return found
 
 
 def _heading(run, options):

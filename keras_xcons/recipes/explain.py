@@ -25,7 +25,7 @@ def open_model(name_or_path):
     """
     path = pathlib.Path(name_or_path)
     if path.suffix != ".keras":
-        return zoo.load(name_or_path), zoo.model_card(name_or_path)["class_names"]
+        return zoo.load(name_or_path), zoo.info(name_or_path)["class_names"]
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no such model file. Received: model={str(path)!r}"

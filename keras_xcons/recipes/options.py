@@ -24,6 +24,9 @@ def _option(default, help, choices=None):
     )
 
 
+POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainOptions:
     """What `keras-xcons train` takes; each field is a flag.
@@ -35,10 +38,11 @@ class TrainOptions:
 
     dataset: str = _option("shapes", DATASET_HELP)
     model: str = _option("small_cnn", "Architecture, see `keras-xcons list`.")
-    weights: str | None = _option(
+    pretrained: str | None = _option(
         None,
-        "File of pretrained weights for the backbone (keras.applications, no top). "
-        "With it, a linear probe is trained first and both runs start from it.",
+        "imagenet, or a file of weights of the network without its top "
+        "(keras.applications). With it, a linear probe is trained first and both "
+        "runs start from it.",
     )
     output: str = _option("xcons_run", "Folder for the models, figures and picture.")
     epochs: int = _option(6, "Epochs of each run.")
@@ -53,6 +57,16 @@ class TrainOptions:
         "Peak learning rate of AdamW. Default: 3e-5 with pretrained weights, else "
         "2e-3.",
     )
+    weight_decay: float = _option(1e-4, "Weight decay of AdamW.")
+    label_smoothing: float = _option(
+        0.0, "Share of a label that is spread over all classes, in 0..1."
+    )
+    freeze_batch_norm: bool | None = _option(
+        None,
+        "Whether batch normalisation stays as it was pretrained. Default: with "
+        "pretrained weights.",
+    )
+    dtype: str = _option("float32", "Keras dtype policy.", POLICIES)
     schedule: str = _option("batch", "When a sample's weight is measured.", SCHEDULES)
     control: str | None = _option(
         None, "Replaces the weighting, to see what it is worth.", CONTROLS[1:]
@@ -76,7 +90,7 @@ class TrainOptions:
     seed: int = _option(0, "Seed of weights, order and augmentation.")
 
     def __post_init__(self):
-        for name in ("dataset", "weights", "output"):
+        for name in ("dataset", "pretrained", "output"):
             if isinstance(getattr(self, name), os.PathLike):
                 # Frozen, yet metrics.json takes nothing but plain values.
                 object.__setattr__(self, name, os.fspath(getattr(self, name)))
@@ -99,6 +113,10 @@ class TrainOptions:
         arguments.check_seed(self.seed)
         if self.learning_rate is not None:
             checks.within("learning_rate", self.learning_rate, 0.0, None, False)
+        checks.within("weight_decay", self.weight_decay, 0.0, None)
+        checks.within("label_smoothing", self.label_smoothing, 0.0, 1.0)
+        if self.dtype not in POLICIES:
+            raise ValueError(checks.unknown("dtype", self.dtype, POLICIES))
         XConsOptions(**self.method(num_samples=1, multi_label=False))
 
     @property
@@ -119,12 +137,18 @@ class TrainOptions:
     @property
     def rate(self):
         """Peak learning rate."""
-        return self.learning_rate or (2e-3 if self.weights is None else 3e-5)
+        return self.learning_rate or (2e-3 if self.pretrained is None else 3e-5)
+
+    @property
+    def freezes(self):
+        """Whether batch normalisation is frozen."""
+        pretrained = self.pretrained is not None
+        return pretrained if self.freeze_batch_norm is None else self.freeze_batch_norm
 
     @property
     def augments(self):
         """Whether the training images are augmented."""
-        return self.weights is not None if self.augment is None else self.augment
+        return self.pretrained is not None if self.augment is None else self.augment
 
     @property
     def dataset_options(self):

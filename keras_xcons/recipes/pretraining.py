@@ -5,19 +5,25 @@ It runs on every backend of Keras: `fit` does all of it, and `tf.data` only feed
 
 import dataclasses
 import json
+import os
 import shutil
 
 import keras
+import tensorflow as tf
 
 from keras_xcons import checks, data, models
 from keras_xcons.data import arguments as data_arguments
 from keras_xcons.recipes import files
+from keras_xcons.recipes.options import POLICIES
+from keras_xcons.recipes.policy import dtype_policy
+from keras_xcons.recipes.resuming import Backup, Forward
 from keras_xcons.writing import whole_file
-from keras_xcons.zoo.store import write_json
+from keras_xcons.zoo.plain import write_json
 
-POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 _MOMENTUM = 0.9
 _WARMUP = 0.1  # of all steps
+_WEIGHTS = "model.weights.h5"
+_METRICS = "metrics.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +63,9 @@ class PretrainOptions:
     steps_per_epoch: int | None = None
 
     def __post_init__(self):
+        if isinstance(self.dataset, os.PathLike):
+            # Frozen, yet options.json takes nothing but plain values.
+            object.__setattr__(self, "dataset", os.fspath(self.dataset))
         if self.model not in models.architectures():
             raise ValueError(
                 checks.unknown("model", self.model, models.architectures())
@@ -82,7 +91,9 @@ def pretrain(options, output, report=print):
     """Trains a classifier from random weights.
 
     A run that was stopped goes on after its last whole epoch when it is called again
-    with the same options (the epochs that follow shuffle and augment anew).
+    with the same options, with the images in the order, and augmented, as they would
+    have been. With other options it starts anew, and what the folder holds of the
+    earlier run is deleted.
 
     Written into `output`: `model.weights.h5`, and `metrics.json` with the figures of
     each epoch and the accuracy on the test split.
@@ -110,25 +121,29 @@ def pretrain(options, output, report=print):
             f"'train'. Received: dataset={options.dataset!r}, "
             f"splits={sorted(info.splits)}, multi_label={info.multi_label}"
         )
+    # The network may not take the smallest images, which a later phase may have.
+    _create(options, info, min(size for size, _ in options.phases))
     folder = files.writable_folder(output)
-    _begin_or_continue(folder, options)
-    steps = options.steps_per_epoch or -(-info.splits["train"] // options.batch_size)
+    if _begin_or_continue(folder, options):
+        report(f"Continuing the run in {folder}")
+    steps = -(-info.splits["train"] // options.batch_size)
+    steps = min(steps, options.steps_per_epoch or steps)
     total = steps * sum(epochs for _, epochs in options.phases)
     weights, history, done = None, [], 0
     for number, (size, epochs) in enumerate(options.phases, start=1):
         report(f"Phase {number} of {len(options.phases)}: {epochs} epochs at {size} px")
-        phase = _Phase(options, info, folder / f"phase{number}", size, epochs)
+        phase = _Phase(options, info, folder / f"phase{number}", size, epochs, steps)
         weights, figures = phase.run(
             weights, _Curve(options.learning_rate, total, done)
         )
         history += figures
         done += steps * epochs
-    model = models.create(options.model, len(info.class_names), options.image_size)
+    model = _create(options, info, options.image_size)
     model.set_weights(weights)
-    with whole_file(folder / "model.weights.h5") as unfinished:
+    with whole_file(folder / _WEIGHTS) as unfinished:
         model.save_weights(unfinished)
     write_json(
-        folder / "metrics.json",
+        folder / _METRICS,
         {"options": dataclasses.asdict(options), "epochs": history},
     )
     report(
@@ -137,21 +152,29 @@ def pretrain(options, output, report=print):
     return model
 
 
+def _create(options, info, size, dtype="float32"):
+    """The network at an image size, under a dtype policy of its own."""
+    with dtype_policy(dtype):
+        return models.create(options.model, len(info.class_names), size)
+
+
 class _Phase:
     """Some epochs at one image size, continued where they were stopped."""
 
-    def __init__(self, options, info, folder, size, epochs):
+    def __init__(self, options, info, folder, size, epochs, steps):
         self._options = options
         self._info = info
         self._folder = folder
         self._size = size
         self._epochs = epochs
+        self._steps = steps
 
     def run(self, weights, curve):
         """The weights after the phase, and the figures of its epochs."""
         finished = self._folder / "finished.json"
-        path = self._folder / "model.weights.h5"
-        model = self._model()
+        path = self._folder / _WEIGHTS
+        keras.utils.set_random_seed(self._options.seed)
+        model = _create(self._options, self._info, self._size, self._options.dtype)
         if finished.exists():
             model.load_weights(path)
             return model.get_weights(), json.loads(finished.read_text())
@@ -163,19 +186,8 @@ class _Phase:
         with whole_file(path) as unfinished:
             model.save_weights(unfinished)
         write_json(finished, log.rows)
+        shutil.rmtree(self._folder / "backup")
         return model.get_weights(), log.rows
-
-    def _model(self):
-        keras.utils.set_random_seed(self._options.seed)
-        # The policy of this model alone; what the process has set stays.
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(self._options.dtype)
-        try:
-            return models.create(
-                self._options.model, len(self._info.class_names), self._size
-            )
-        finally:
-            keras.config.set_dtype_policy(before)
 
     def _fit(self, model, curve, log):
         options = self._options
@@ -194,19 +206,14 @@ class _Phase:
             ],
         )
         train = self._data("train", shuffle=True, augment=True)
-        if options.steps_per_epoch:
-            train = train.take(options.steps_per_epoch)
+        if self._steps < len(train):
+            train = train.take(self._steps)
         model.fit(
             train,
             validation_data=self._data(self._info.test_split),
             epochs=self._epochs,
             # The log first, so that a backup never has an epoch that it lacks.
-            callbacks=[
-                log,
-                keras.callbacks.BackupAndRestore(
-                    self._folder / "backup", delete_checkpoint=True
-                ),
-            ],
+            callbacks=[log, Backup(self._folder / "backup"), Forward(train)],
             shuffle=False,
             verbose=2,
         )
@@ -222,8 +229,6 @@ class _Phase:
             **arguments,
         )
         count = len(self._info.class_names)
-        import tensorflow as tf
-
         return dataset.map(lambda x, y: (x, tf.one_hot(y, count)))
 
 
@@ -261,7 +266,7 @@ class _Log(keras.callbacks.Callback):
 
 
 def _begin_or_continue(folder, options):
-    """Clears the remains of a run with other options."""
+    """Whether a run is continued; the remains of one with other options are cleared."""
     written, wanted = folder / "options.json", dataclasses.asdict(options)
     # As JSON has it, with lists in the place of tuples.
     wanted = json.loads(json.dumps(wanted))
@@ -269,21 +274,28 @@ def _begin_or_continue(folder, options):
         found = json.loads(written.read_text())
     except (OSError, ValueError):
         found = None
-    if found != wanted:
-        for phase in folder.glob("phase*"):
-            shutil.rmtree(phase)
-        write_json(written, wanted)
+    if found == wanted:
+        return True
+    for phase in folder.glob("phase*"):
+        shutil.rmtree(phase)
+    for name in (_WEIGHTS, _METRICS):
+        (folder / name).unlink(missing_ok=True)
+    write_json(written, wanted)
+    return False
 
 
 def _phases(phases):
     """Checks the phases and returns them as a tuple of pairs."""
-    phases = tuple(tuple(phase) for phase in phases)
-    if not phases or any(len(phase) != 2 for phase in phases):
+    pairs = isinstance(phases, tuple | list) and all(
+        isinstance(phase, tuple | list) and len(phase) == 2 for phase in phases
+    )
+    if not pairs or not phases:
         raise ValueError(
             "`phases` must be pairs (image_size, epochs), at least one. "
             f"Received: phases={phases!r}"
         )
     for size, epochs in phases:
+        data_arguments.check_count(size, "image_size")
         data_arguments.check_image_size(size)
         data_arguments.check_count(epochs, "epochs")
-    return phases
+    return tuple((int(size), int(epochs)) for size, epochs in phases)

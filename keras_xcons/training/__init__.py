@@ -1,5 +1,13 @@
 """Training methods: models whose train_step is the method."""
 
+from keras_xcons.training.protopnet import ProtoPNetModel, XConsProtoPNetModel
+from keras_xcons.training.prototype_stages import PrototypeStages, StageSchedule
 from keras_xcons.training.xcons import XConsModel
 
-__all__ = ["XConsModel"]
+__all__ = [
+    "ProtoPNetModel",
+    "PrototypeStages",
+    "StageSchedule",
+    "XConsModel",
+    "XConsProtoPNetModel",
+]

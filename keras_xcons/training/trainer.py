@@ -24,9 +24,16 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
     Args:
         view: `ClassifierView` of the classifier.
         **kwargs: `keras.Model` arguments.
+
+    Attributes:
+        training_view: What a training step calls. A subclass whose loss needs more
+            than the classifier's outputs puts another view here.
+        in_training_mode: Whether a training step runs the classifier in training
+            mode.
     """
 
     _evaluating = False
+    in_training_mode = True
 
     def __init__(self, view, **kwargs):
         # Keras decides by the policy of the model that is compiled whether to scale
@@ -36,7 +43,7 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         self.classifier = view.model
-        self.view = view
+        self.view = self.training_view = view
         self._trackers = []
         self.built = True
 
@@ -76,6 +83,11 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         # What an evaluation does not measure it does not report.
         own = {id(tracker) for tracker in self._trackers}
         return [metric for metric in found if id(metric) not in own]
+
+    @property
+    def learned_variables(self):
+        """The variables that a training step updates, a list."""
+        return list(self.trainable_variables)
 
     @contextlib.contextmanager
     def _without_trackers(self):

@@ -213,23 +213,28 @@ class XConsModel(ClassifierTrainer):
         states = random_states(self.classifier)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(images)
-            clean = explained_pass(self.view, images, targets.classes, training=True)
+            clean = explained_pass(
+                self.training_view, images, targets.classes, self.in_training_mode
+            )
             self.keep_losses()
             weights = self._remembered_weights(ids, images)
             loss = self.weighted_loss(labels, clean.outputs, sample_weight, weights)
             scaled = self.optimizer.scale_loss(loss)
 
-        variables = list(self.trainable_variables)
+        variables = self.learned_variables
         if not self.options.attacks_in_step:
             gradients = tape.gradient(scaled, variables)
         else:
             sources = [images] if self.options.attacks_first else [*variables, images]
             *gradients, image_gradient = tape.gradient(scaled, sources)
+            training = self.in_training_mode
             attacked = self._attacked(
-                images, labels, targets, clean, image_gradient, states, True
+                images, labels, targets, clean, image_gradient, states, training
             )
             with tape:
-                other = still_pass(self.view, attacked, targets.classes, True, states)
+                other = still_pass(
+                    self.training_view, attacked, targets.classes, training, states
+                )
                 survival = consistency_of(clean, other, targets, self.options)
             values = 1.0 - survival
             if self.options.control == "loss":
@@ -266,7 +271,7 @@ class XConsModel(ClassifierTrainer):
             with tf.GradientTape() as tape:
                 tape.watch(attacked)
                 other = still_pass(
-                    self.view, attacked, targets.classes, training, states
+                    self.training_view, attacked, targets.classes, training, states
                 )
                 ones = ops.ones_like(attacked[:, 0, 0, 0])
                 loss = self.weighted_loss(labels, other.outputs, None, ones)
@@ -318,14 +323,14 @@ class XConsModel(ClassifierTrainer):
         weights = ops.ones_like(images[:, 0, 0, 0])
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(images)
-            clean = explained_pass(self.view, images, targets.classes)
+            clean = explained_pass(self.training_view, images, targets.classes)
             loss = self.weighted_loss(labels, clean.outputs, None, weights)
             scaled = self.optimizer.scale_loss(loss)
         image_gradient = tape.gradient(scaled, images)
         attacked = self._attacked(
             images, labels, targets, clean, image_gradient, states, False
         )
-        other = still_pass(self.view, attacked, targets.classes, False, states)
+        other = still_pass(self.training_view, attacked, targets.classes, False, states)
         survival = consistency_of(clean, other, targets, self.options)
         values = 1.0 - survival
         if self.options.control == "loss":

@@ -2,58 +2,136 @@
 
 import fnmatch
 
-from keras_xcons import models
+from keras_xcons import checks
 from keras_xcons.models.weights import load_weights
 from keras_xcons.zoo import store
+from keras_xcons.zoo.building import build
+from keras_xcons.zoo.checking import check_image, check_logits, difference
 from keras_xcons.zoo.publishing import publish
 
-__all__ = ["download", "list_models", "load", "model_card", "publish"]
+__all__ = [
+    "check_image",
+    "download",
+    "info",
+    "list_models",
+    "load",
+    "publish",
+    "summaries",
+    "verify",
+]
 
 
-def list_models(pattern="*"):
+def list_models(pattern="*", *, dataset=None, method=None, architecture=None):
     """Returns the names of the published models that can be found.
 
+    All four arguments take the wildcards `*`, `?` and `[...]`, and a model is listed
+    when all that are given match.
+
     Args:
-        pattern: Name with the wildcards `*`, `?` and `[...]`; `"*_cub*"` for
-            everything trained on CUB. Defaults to `"*"`.
+        pattern: Name of the model; `"*_cub*"` for everything with `_cub` in its name.
+            Defaults to `"*"`.
+        dataset: Short name of the data set it was trained on, such as
+            `"cub200_first50"`; `"cub*"` for any of CUB's subsets. Defaults to `None`,
+            which is any.
+        method: How it was trained, such as `"xcons"` or `"plain"`. Defaults to
+            `None`.
+        architecture: Name of its architecture. A model that is built on the network
+            of another architecture, as a ProtoPNet is, is found by either name:
+            `"protopnet"` finds the ProtoPNets, and `"resnet18"` the ResNet-18
+            classifiers and the ProtoPNets on a ResNet-18. Defaults to `None`.
 
     Returns:
         A sorted list of names, empty when nothing matches. A zoo that
-        `KERAS_XCONS_ZOO` names by URL is listed from its `index.json`; when that
-        cannot be read, a warning is logged and the other places are listed.
+        `KERAS_XCONS_ZOO` gives by its address is listed from its `index.json`; when
+        that cannot be read, a warning is logged and the other places are listed. A
+        local model whose card is wrong is left out with a warning.
 
     Raises:
+        TypeError: An argument is not a string.
         FileNotFoundError: `KERAS_XCONS_ZOO` names a folder that does not exist.
+        ValueError: The `index.json` of a zoo is not as it should be.
 
     Example:
 
-    >>> kx.list_models("no_such_model*")
+    >>> kx.list_models("no_such_model*", dataset="cub*", method="xcons")
     []
     """
-    return sorted(fnmatch.filter(store.names(), pattern))
+    filters = {"dataset": dataset, "method": method, "architecture": architecture}
+    return sorted(summaries(pattern, **filters))
 
 
-def model_card(name_or_folder):
-    """Returns the card of a published model.
+def summaries(pattern="*", *, dataset=None, method=None, architecture=None):
+    """Returns what the published models are that can be found.
 
     Args:
-        name_or_folder: As for `load`.
+        pattern: As for `list_models`.
+        dataset: As for `list_models`.
+        method: As for `list_models`.
+        architecture: As for `list_models`.
 
     Returns:
-        The card as a dict: `name`, `architecture` and its `arguments`,
-        `input_size`, `class_names`, `feature_layer`, `parameters`, `method`,
-        `trained_on`, `recipe`, `data_license`, `weights_license`, `paper`,
-        `created_with`, and the weights file with its `url`, `sha256` and `bytes`.
+        A dict, sorted by name, from the name of a model to a dict of its
+        `architecture` and `arguments`, `dataset`, `method` and number of
+        `parameters`.
+
+    Raises:
+        TypeError: An argument is not a string.
+        FileNotFoundError: As for `list_models`.
+        ValueError: As for `list_models`.
+
+    Example:
+
+    >>> kx.zoo.summaries("resnet18*")
+    """
+    wanted = {"dataset": dataset, "method": method, "architecture": architecture}
+    for name, value in {"pattern": pattern, **wanted}.items():
+        if not (isinstance(value, str) or (value is None and name in wanted)):
+            raise TypeError(
+                f"`{name}` must be a string, which may hold the wildcards *, ? and "
+                f"[...]. Received: {name}={value!r}"
+            )
+
+    def matches(name, told):
+        backbone = told["arguments"].get("backbone", told["architecture"])
+        named = {
+            "dataset": (told["dataset"],),
+            "method": (told["method"],),
+            "architecture": (told["architecture"], str(backbone)),
+        }
+        return fnmatch.fnmatchcase(name, pattern) and all(
+            wanted[field] is None or fnmatch.filter(values, wanted[field])
+            for field, values in named.items()
+        )
+
+    found = sorted(store.summaries().items())
+    return {name: told for name, told in found if matches(name, told)}
+
+
+def info(name):
+    """Returns what is known of a published model: its card and its metrics.
+
+    Args:
+        name: As for `load`.
+
+    Returns:
+        A dict: `name`, `architecture` and its `arguments`, `input_size`,
+        `class_names`, `feature_layer`, `parameters`, `method`, `dataset` (its short
+        name), `data` and `pretraining` (in words), `recipe`, `logits_check` (the logits
+        of `check_image`), `data_license`, `weights_license`, `paper`, `created_with`,
+        the `weights` file with its `url`, `sha256` and `bytes`, and `metrics`, what the
+        evaluator wrote, `None` where that cannot be found.
 
     Raises:
         ValueError: Unknown name, or a card with a missing or unknown field.
         FileNotFoundError: There is no such folder, or no card in it.
+        ConnectionError: The place of the model does not answer.
 
     Example:
 
-    >>> kx.model_card("small_cnn_shapes")["class_names"]
+    >>> kx.info("shapes_cnn")["class_names"]
     """
-    return store.find(name_or_folder).card
+    entry = store.find(name)
+    return {**entry.card, "metrics": entry.metrics()}
 
 
 def download(name):
@@ -71,59 +149,90 @@ def download(name):
         ConnectionError: The download failed; nothing of it is left.
         FileNotFoundError: The file is nowhere, and it has no URL or
             `KERAS_XCONS_OFFLINE` is set.
+        OSError: The cache cannot be written to, or has no space left.
 
     Example:
 
-    >>> path = kx.zoo.download("small_cnn_shapes")
+    >>> path = kx.download("shapes_cnn")
     """
     return store.weights_file(store.find(name))
 
 
-def load(name_or_folder):
+def load(name):
     """Loads a published model.
 
-    A name is looked up in the folder or URL that `KERAS_XCONS_ZOO` gives, in the
-    `zoo/` of a checkout and in the cache under the Keras home. Weights that are not
+    A name is looked up in the folder or at the address that `KERAS_XCONS_ZOO` gives, in
+    the `zoo/` of a checkout and in the cache under the Keras home. Weights that are not
     beside the card are taken from the cache, else downloaded into it, unless
     `KERAS_XCONS_OFFLINE=1`. The sha256 of a file is checked before it is opened.
 
     Args:
-        name_or_folder: A name of `list_models()`, or the path of a folder that
-            holds a `card.json` and the weights file. A string is a path when it
-            has a separator or begins with `.` or `~`; any other string is first
-            looked up as a name.
+        name: A name of `list_models()`; or the path of a folder that holds a
+            `card.json` and the weights file; or the address of such a folder,
+            `https://...` or, on the Hugging Face Hub, `hf://owner/repository` with
+            `/subfolder` where it is not the root, which needs the extra `hub`. A
+            string is a path when it has a separator or begins with `.` or `~`; any
+            other string is first looked up as a name.
 
     Returns:
-        A `keras.Model` with float32 variables: images `(B, H, W, 3)` in 0..255 in,
-        uint8 or floating point, logits `(B, C)` out. What the classes are called is
-        in `model_card(name)["class_names"]`.
+        A `keras.Model` with the variables of the present dtype policy, float32 unless
+        that says otherwise: images `(B, H, W, 3)` in 0..255 in, uint8 or floating
+        point, logits `(B, C)` out. What the classes are called is in
+        `info(name)["class_names"]`.
 
     Raises:
-        ValueError: Unknown name, a card with a missing or unknown field, or a file
-            that differs from what the card says.
+        ValueError: Unknown name; a card with a missing or unknown field, or of an
+            architecture that this version does not know; or a file that differs from
+            what the card says.
         ConnectionError: The download failed; nothing of it is left.
         FileNotFoundError: There is no such folder, or the weights are nowhere.
+        OSError: The cache cannot be written to, or has no space left.
+        ImportError: An `hf://` address without `huggingface_hub`.
 
     Example:
 
-    >>> model = kx.load("small_cnn_shapes")
+    >>> model = kx.load("shapes_cnn")
     >>> logits = model.predict(images)
     """
-    entry = store.find(name_or_folder)
-    path = store.weights_file(entry)
-    card = entry.card
-    model = models.create(
-        card["architecture"],
-        len(card["class_names"]),
-        tuple(card["input_size"]),
-        **card["arguments"],
-    )
-    if model.count_params() != card["parameters"]:
+    entry = store.find(name)
+    # Built first: what this version cannot build need not be downloaded.
+    built = build(entry.card)
+    load_weights(built, store.weights_file(entry))
+    return built
+
+
+def verify(name, tolerance=0.01):
+    """Loads a published model and compares its logits with those of its card.
+
+    They are computed on `check_image`, in float32 whatever the dtype policy is.
+
+    Args:
+        name: As for `load`.
+        tolerance: How far a logit may lie from the card's, as a share of the card's
+            largest logit. Defaults to 0.01, our choice: different processors stay
+            below 0.001, another preprocessing is far above.
+
+    Returns:
+        The largest difference, as such a share.
+
+    Raises:
+        ValueError: A logit differs by more than the tolerance, or as for `load`.
+        ConnectionError: As for `load`.
+        FileNotFoundError: As for `load`.
+
+    Example:
+
+    >>> kx.zoo.verify("shapes_cnn") < 0.01
+    True
+    """
+    checks.within("tolerance", tolerance, 0.0, None)
+    entry = store.find(name)
+    received = check_logits(entry.card, store.weights_file(entry))
+    share = difference(entry.card["logits_check"]["logits"], received)
+    if not share <= tolerance:
         raise ValueError(
-            f"The card of {card['name']!r} does not fit its architecture: "
-            f"{card['architecture']} with arguments {card['arguments']} has "
-            f"{model.count_params()} parameters. "
-            f"Received: parameters={card['parameters']}"
+            f"The logits of {entry.card['name']!r} on the check image are not those "
+            f"of its card: they differ by {share:.3g} of the largest, where "
+            f"{tolerance:.3g} is allowed. Received: name={name!r}"
         )
-    load_weights(model, path)
-    return model
+    return share

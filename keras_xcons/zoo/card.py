@@ -1,13 +1,21 @@
 """The card of a published model: plain JSON, checked field by field."""
 
-import json
-import pathlib
+import math
 import re
+
+from keras_xcons.zoo.plain import read_json
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.weights.h5"
 RECIPE_FILE = "recipe.json"
+METRICS_FILE = "metrics.json"
 FORMAT = 1
+
+# What an index tells of a model, so that a zoo is listed without reading every card.
+SUMMARY = ("architecture", "arguments", "dataset", "method", "parameters")
+# More than a network of a billion parameters takes, so that a card cannot ask for a
+# download without end.
+_LARGEST_WEIGHTS = 4 << 30
 
 _TEXT = ("a non-empty string", lambda v: isinstance(v, str) and bool(v.strip()))
 _COUNT = ("a positive int", lambda v: type(v) is int and v > 0)
@@ -16,9 +24,19 @@ _FILE = (
     lambda v: isinstance(v, str) and re.fullmatch(r"[A-Za-z0-9][\w.-]*", v) is not None,
 )
 
+_CHECK = (
+    'an object {"logits": [...]} of finite numbers',
+    lambda v: (
+        isinstance(v, dict)
+        and v.keys() == {"logits"}
+        and isinstance(v["logits"], list)
+        and all(type(z) in (int, float) and math.isfinite(z) for z in v["logits"])
+    ),
+)
+
 # What a field must be, in words and as a check.
 _FIELDS = {
-    "format": (f"{FORMAT}", lambda v: v == FORMAT),
+    "format": (f"{FORMAT}", lambda v: type(v) is int and v == FORMAT),
     "name": ("a model name", lambda v: isinstance(v, str) and is_name(v)),
     "weights": (
         "a plain file name that ends in .weights.h5",
@@ -28,7 +46,10 @@ _FIELDS = {
         "64 lower-case hexadecimal digits",
         lambda v: isinstance(v, str) and re.fullmatch("[0-9a-f]{64}", v) is not None,
     ),
-    "bytes": _COUNT,
+    "bytes": (
+        f"a positive int of at most {_LARGEST_WEIGHTS}",
+        lambda v: _COUNT[1](v) and v <= _LARGEST_WEIGHTS,
+    ),
     "url": (
         "null or an http(s) URL",
         lambda v: v is None or (isinstance(v, str) and is_url(v)),
@@ -47,7 +68,10 @@ _FIELDS = {
     "parameters": _COUNT,
     "method": _TEXT,
     "recipe": _FILE,
-    "trained_on": _TEXT,
+    "dataset": _TEXT,
+    "data": _TEXT,
+    "pretraining": _TEXT,
+    "logits_check": _CHECK,
     "data_license": _TEXT,
     "weights_license": _TEXT,
     "paper": ("null or a non-empty string", lambda v: v is None or _TEXT[1](v)),
@@ -82,10 +106,7 @@ def parse(text, source):
         ValueError: Not JSON, a field is missing, unknown or of another form, or the
             card was written by a later version of the package.
     """
-    try:
-        card = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"The card {source} is not JSON: {error}") from error
+    card = read_json(text, f"The card {source}")
     check(card, source)
     return card
 
@@ -116,8 +137,14 @@ def check(card, source):
         if not is_right(card[field]):
             raise ValueError(
                 f"In the card {source} the field '{field}' must be {wanted}. "
-                f"Received: {field}={card[field]!r}"
+                f"Received: {field}={_short(card[field])}"
             )
+    names, logits = len(card["class_names"]), len(card["logits_check"]["logits"])
+    if names != logits:
+        raise ValueError(
+            f"In the card {source} the field 'class_names' must have one name for "
+            f"each of the {logits} logits. Received: {names} names"
+        )
 
 
 def in_order(card):
@@ -125,23 +152,37 @@ def in_order(card):
     return {field: card[field] for field in _FIELDS}
 
 
-def read(folder):
-    """Reads and checks the card of a model folder.
+def summary(card):
+    """Returns what an index tells of a model."""
+    return {field: card[field] for field in SUMMARY}
+
+
+def check_index(index, source):
+    """Raises a `ValueError` where an index is not as it should be, and returns it.
 
     Args:
-        folder: `pathlib.Path` of the folder that holds `card.json`.
+        index: What its JSON text held.
+        source: What it is and where it is from, for the error message.
 
     Returns:
-        The card, a dict of plain values.
-
-    Raises:
-        FileNotFoundError: The folder or its card does not exist.
-        ValueError: The card is not as it should be.
+        The index: dict from the name of a model to its `summary`.
     """
-    path = pathlib.Path(folder) / CARD_FILE
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"A folder of a published model holds a {CARD_FILE}; there is none. "
-            f"Received: {str(folder)!r}"
+    right = isinstance(index, dict) and all(
+        is_name(name)
+        and isinstance(told, dict)
+        and told.keys() == set(SUMMARY)
+        and all(_FIELDS[field][1](value) for field, value in told.items())
+        for name, told in index.items()
+    )
+    if not right:
+        raise ValueError(
+            f"{source} must be a JSON object that tells {', '.join(SUMMARY)} of each "
+            f"model by its name. Received: {_short(index)}"
         )
-    return parse(path.read_bytes(), path)
+    return index
+
+
+def _short(value):
+    """A value for an error message, which a long list would drown."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -6,20 +6,30 @@ answering stops the caller for good.
 """
 
 import contextlib
+import errno
 import hashlib
 import http.client
 import os
+import shutil
+import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 
 import keras
 
 from keras_xcons.version import __version__
+from keras_xcons.zoo.plain import LARGEST
 
 _TIMEOUT = 30  # seconds without a byte
 _BLOCK = 1 << 20
-_LARGEST_TEXT = 16 << 20
+# How often in a row a download may fail without getting any further, and the pause
+# before the second attempt in seconds, which doubles with each.
+_ATTEMPTS = 3
+_PAUSE = 0.5
+# After how many seconds a partial file was left behind by a process that was killed.
+_ABANDONED = 24 * 3600
 
 
 def is_offline():
@@ -43,27 +53,35 @@ def text(url):
         Its bytes, or `None` where the server says that there is no such file.
 
     Raises:
-        ConnectionError: No answer, another error, or an answer above 16 MB.
+        ConnectionError: No answer, another error, an answer above 16 MiB, or
+            `KERAS_XCONS_OFFLINE` is set.
     """
+    _check_online(url)
     try:
         with _open(url) as response:
-            content = response.read(_LARGEST_TEXT + 1)
+            content = response.read(LARGEST + 1)
+            # What comes short of the length that was told is no error to urllib.
+            left = response.length or 0
     except urllib.error.HTTPError as error:
         if error.code in (404, 410):
             return None
         raise ConnectionError(f"Cannot read {url}: {error}") from error
     except (OSError, http.client.HTTPException) as error:
         raise ConnectionError(f"Cannot read {url}: {error}") from error
-    if len(content) > _LARGEST_TEXT:
-        raise ConnectionError(f"{url} is larger than {_LARGEST_TEXT} bytes")
+    if len(content) > LARGEST:
+        raise ConnectionError(f"{url} is larger than {LARGEST} bytes")
+    if left:
+        raise ConnectionError(f"Cannot read {url}: it broke off {left} bytes too soon")
     return content
 
 
 def file(url, target, size, digest):
     """Downloads a file of known size and sha256.
 
-    It is written to a temporary file of the same folder, which takes the final name
-    in one step once the whole of it is there and right.
+    It is written to a temporary file of the folder above, and takes its place in one
+    step once the whole of it is there and right; so processes that download the same
+    file at the same time do not disturb each other. After a connection that was cut it
+    goes on where it was, or from the start where the server cannot do that.
 
     Args:
         url: An http(s) URL.
@@ -72,17 +90,23 @@ def file(url, target, size, digest):
         digest: Expected sha256, 64 hexadecimal digits.
 
     Raises:
-        ConnectionError: No answer, or the connection broke before the end.
+        ConnectionError: No answer, the connection broke again and again, or
+            `KERAS_XCONS_OFFLINE` is set.
         ValueError: The file is not the expected one.
-        OSError: The folder cannot be written to.
+        OSError: The folder cannot be written to, or has no space left.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.name}-", suffix=".part"
-    )
+    _check_online(url)
+    folder = target.parent.parent
+    partial = None
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(folder)
+        _check_space(folder, size)
+        handle, partial = tempfile.mkstemp(
+            dir=folder, prefix=f".{target.name}-", suffix=".part"
+        )
         with os.fdopen(handle, "wb") as output:
-            received = _copy(url, output, size)
+            received = _Transfer(url, output, size).run()
         if received != digest:
             raise ValueError(
                 f"The file at {url} is not the published one and was not kept. "
@@ -90,48 +114,145 @@ def file(url, target, size, digest):
             )
         # mkstemp makes the file private; a cache may be shared.
         os.chmod(partial, 0o644)
+        target.parent.mkdir(exist_ok=True)
         os.replace(partial, target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
-        # Goes only where nothing else is in it.
-        with contextlib.suppress(OSError):
-            target.parent.rmdir()
-
-
-def _copy(url, output, size):
-    """Copies a download of `size` bytes to a file and returns its sha256."""
-    digest = hashlib.sha256()
-    progress = keras.utils.Progbar(size, unit_name="byte")
-    count = 0
-    try:
-        with _open(url) as response:
-            while block := response.read(_BLOCK):
-                count += len(block)
-                if count > size:
-                    break
-                digest.update(block)
-                output.write(block)
-                progress.update(count)
-    except (urllib.error.URLError, http.client.HTTPException) as error:
-        raise ConnectionError(f"Cannot download {url}: {error}") from error
-    except (ConnectionError, TimeoutError) as error:
-        raise ConnectionError(
-            f"The download of {url} broke off after {count} of {size} bytes: {error}"
+    except ConnectionError:
+        raise
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"Cannot write the {size} bytes of {url}, nothing of them was kept: "
+            f"{error.strerror}; KERAS_HOME can name another place. "
+            f"Received: folder={str(folder)!r}",
         ) from error
-    if count < size:
-        raise ConnectionError(
-            f"The download of {url} broke off after {count} of {size} bytes"
-        )
-    if count > size:
-        raise ValueError(
-            f"The file at {url} is not the published one and was not kept. "
-            f"Expected: bytes={size}. Received: more"
-        )
-    return digest.hexdigest()
+    finally:
+        if partial is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(partial)
 
 
-def _open(url):
+class _Cut(ConnectionError):
+    """A download that another attempt may complete."""
+
+
+class _Transfer:
+    """One file on its way from a URL into an open file."""
+
+    def __init__(self, url, output, size):
+        self.url, self.output, self.size = url, output, size
+        self.validator = None
+        # A bar in a file that collects what was printed would be many lines.
+        self.progress = (
+            keras.utils.Progbar(size, unit_name="byte") if sys.stdout.isatty() else None
+        )
+        self.restart()
+
+    def restart(self):
+        self.output.seek(0)
+        self.output.truncate()
+        self.count, self.digest = 0, hashlib.sha256()
+
+    def run(self):
+        """Returns the sha256 of what was received, `size` bytes."""
+        furthest, failures = 0, 0
+        while True:
+            try:
+                self.attempt()
+                return self.digest.hexdigest()
+            except _Cut:
+                failures = 1 if self.count > furthest else failures + 1
+                furthest = max(furthest, self.count)
+                if failures == _ATTEMPTS:
+                    raise
+            time.sleep(_PAUSE * 2 ** (failures - 1))
+
+    def attempt(self):
+        if self.count and self.validator is None:
+            self.restart()
+        headers = {}
+        if self.count:
+            # Another file is sent from its start.
+            headers = {"Range": f"bytes={self.count}-", "If-Range": self.validator}
+        try:
+            response = _open(self.url, headers)
+        except urllib.error.HTTPError as error:
+            passing = error.code >= 500 or error.code in (408, 416, 429)
+            if error.code == 416:
+                self.restart()
+            kind = _Cut if passing else ConnectionError
+            raise kind(f"Cannot download {self.url}: {error}") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise _Cut(f"Cannot download {self.url}: {error}") from error
+        with response:
+            self.receive(response)
+        if self.count < self.size:
+            raise self.broken("the connection was closed")
+
+    def receive(self, response):
+        if response.status != http.client.PARTIAL_CONTENT:
+            self.restart()
+        elif not response.headers.get("Content-Range", "").startswith(
+            f"bytes {self.count}-"
+        ):
+            self.restart()
+            raise self.broken("the server sent another part of it")
+        self.validator = _validator(response.headers)
+        left = response.headers.get("Content-Length", "")
+        if left.isdecimal() and self.count + int(left) != self.size:
+            raise self.other(f"bytes={self.count + int(left)}")
+        while block := self.read(response):
+            self.count += len(block)
+            if self.count > self.size:
+                raise self.other("more")
+            self.digest.update(block)
+            self.output.write(block)
+            if self.progress is not None:
+                self.progress.update(self.count)
+
+    def read(self, response):
+        try:
+            return response.read(_BLOCK)
+        except (OSError, http.client.HTTPException) as error:
+            raise self.broken(error) from error
+
+    def broken(self, reason):
+        return _Cut(
+            f"The download of {self.url} broke off after {self.count} of {self.size} "
+            f"bytes: {reason}"
+        )
+
+    def other(self, received):
+        return ValueError(
+            f"The file at {self.url} is not the published one and was not kept. "
+            f"Expected: bytes={self.size}. Received: {received}"
+        )
+
+
+def _validator(headers):
+    """What tells a server whether its file is still the same, for `If-Range`."""
+    tag = headers.get("ETag")
+    strong = tag is not None and not tag.startswith("W/")
+    return tag if strong else headers.get("Last-Modified")
+
+
+def _remove_abandoned(folder):
+    for path in folder.glob(".*.part"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink()
+
+
+def _check_space(folder, size):
+    if shutil.disk_usage(folder).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _check_online(url):
+    if is_offline():
+        raise ConnectionError(f"KERAS_XCONS_OFFLINE is set: {url} was not asked")
+
+
+def _open(url, headers=None):
     agent = {"User-Agent": f"keras-xcons/{__version__}"}
-    request = urllib.request.Request(url, headers=agent)
+    request = urllib.request.Request(url, headers={**agent, **(headers or {})})
     return urllib.request.urlopen(request, timeout=_TIMEOUT)

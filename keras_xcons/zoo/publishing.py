@@ -15,7 +15,11 @@ from keras_xcons.models.weights import load_weights
 from keras_xcons.version import __version__
 from keras_xcons.zoo import card as cards
 from keras_xcons.zoo import fetch, store
+from keras_xcons.zoo.building import build
+from keras_xcons.zoo.checking import check_image, check_logits, difference
 from keras_xcons.zoo.half import save_half
+from keras_xcons.zoo.places import INDEX_FILE, Folder
+from keras_xcons.zoo.plain import write_json
 from keras_xcons.zoo.readme import readme
 
 # Rounding to float16 moves a weight by at most half a unit in its last place: 2^-11
@@ -39,7 +43,9 @@ def publish(
     metrics,
     data_license,
     weights_license,
-    trained_on,
+    dataset,
+    data,
+    pretraining,
     feature_layer=None,
     paper=None,
     url=None,
@@ -55,8 +61,8 @@ def publish(
     Args:
         model: `keras.Model` that `models.create(architecture, ...)` could have
             built: images `(B, H, W, 3)` in 0..255 to logits `(B, C)`.
-        name: `architecture_dataset[_method]`: lower-case letters, digits, `_`, `-`
-            and `.`. Without a method it was trained by XCons.
+        name: Lower-case letters, digits, `_`, `-` and `.`. The convention is
+            `architecture_dataset[_method]`; without a method it was trained by XCons.
         folder: The zoo, the folder that holds one folder a model. Made when it
             does not exist.
         architecture: Name of the architecture, of `models.architectures()`.
@@ -68,7 +74,11 @@ def publish(
         metrics: Dict of plain values, as the evaluator wrote them.
         data_license: Licence of the training data.
         weights_license: Licence of these weights.
-        trained_on: What it was trained on, in words: data set, subset, pretraining.
+        dataset: Short name of the data set, as in the recipe, such as `"shapes"`.
+        data: What it was trained on, in plain words: which data set, which subset, how
+            many images.
+        pretraining: What the weights were before, in plain words, such as
+            `"none, random weights"`.
         feature_layer: Name of the layer that heatmaps are made of. Defaults to
             `None`: found by `models.split`.
         paper: Reference of the method's paper. Defaults to `None`.
@@ -89,13 +99,13 @@ def publish(
     Example:
 
     >>> publish(
-    ...     model, "small_cnn_shapes", "zoo", architecture="small_cnn", arguments={},
+    ...     model, "shapes_cnn", "zoo", architecture="small_cnn", arguments={},
     ...     class_names=class_names, method="xcons", recipe=recipe, metrics=metrics,
-    ...     data_license="CC0-1.0", weights_license="Apache-2.0",
-    ...     trained_on="shapes, train split (generated), from random weights")
+    ...     data_license="CC0-1.0", weights_license="Apache-2.0", dataset="shapes",
+    ...     data="the generated shapes set, train split, 4,000 images",
+    ...     pretraining="none, random weights")
     """
     _check_model(model, class_names)
-    _check_name(name, architecture)
     _check_json("recipe", recipe)
     _check_json("metrics", metrics)
     card = _card(
@@ -107,7 +117,9 @@ def publish(
         class_names=list(class_names),
         feature_layer=models.split(model, feature_layer).feature_layer,
         method=method,
-        trained_on=trained_on,
+        dataset=dataset,
+        data=data,
+        pretraining=pretraining,
         data_license=data_license,
         weights_license=weights_license,
         paper=paper,
@@ -115,9 +127,10 @@ def publish(
     twin = _twin(model, card)
     zoo = pathlib.Path(folder).expanduser()
     final = zoo / name
-    if final.exists() and not overwrite:
+    # A folder without a card, of a recipe that is still to be trained, is no model.
+    if (final / cards.CARD_FILE).exists() and not overwrite:
         raise FileExistsError(
-            f"{final} exists; pass overwrite=True to replace it. "
+            f"{final} holds a model; pass overwrite=True to replace it. "
             f"Received: name={name!r}"
         )
     zoo.mkdir(parents=True, exist_ok=True)
@@ -125,13 +138,14 @@ def publish(
     try:
         # mkdtemp makes the folder private.
         work.chmod(0o755)
-        _write(work, model, card, recipe, metrics)
-        _verify(work, model, twin)
+        _write_weights(work, model, twin, card)
+        _write_data(work, card, recipe, metrics)
+        # What a user will do is done once before anything is in place.
+        store.weights_file(store.find(work))
         _put_in_place(work, final)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    names = sorted(path.parent.name for path in zoo.glob("[!.]*/card.json"))
-    store.write_json(zoo / store.INDEX_FILE, names)
+    write_json(zoo / INDEX_FILE, Folder(zoo).summaries())
     return final
 
 
@@ -145,6 +159,7 @@ def _card(model, **described):
         "input_size": list(model.input_shape[1:3]),
         "parameters": model.count_params(),
         "recipe": cards.RECIPE_FILE,
+        "logits_check": {"logits": [0.0] * len(described["class_names"])},
         "created_with": {
             "keras_xcons": __version__,
             "keras": keras.__version__,
@@ -156,29 +171,20 @@ def _card(model, **described):
     return cards.in_order(card)
 
 
-def _write(work, model, card, recipe, metrics):
-    weights = work / card["weights"]
-    save_half(model, weights)
-    card.update(sha256=fetch.sha256(weights), bytes=weights.stat().st_size)
-    store.write_json(work / cards.CARD_FILE, card)
-    store.write_json(work / cards.RECIPE_FILE, recipe)
-    store.write_json(work / "metrics.json", metrics)
+def _write_weights(work, model, twin, card):
+    """Writes the weights, compares what was written, completes the card."""
+    path = work / card["weights"]
+    save_half(model, path)
+    card.update(sha256=fetch.sha256(path), bytes=path.stat().st_size)
+    _compare(path, model, twin)
+    card.update(logits_check={"logits": check_logits(card, path)})
+
+
+def _write_data(work, card, recipe, metrics):
+    write_json(work / cards.CARD_FILE, card)
+    write_json(work / cards.RECIPE_FILE, recipe)
+    write_json(work / cards.METRICS_FILE, metrics)
     (work / "README.md").write_text(readme(card, metrics), encoding="utf-8")
-
-
-def _check_name(name, architecture):
-    prefix = f"{architecture}_"
-    if not (
-        isinstance(name, str)
-        and cards.is_name(name)
-        and name.startswith(prefix)
-        and len(name) > len(prefix)
-    ):
-        raise ValueError(
-            "`name` must be architecture_dataset[_method] in lower-case letters, "
-            f"digits, '_', '-' and '.', and begin with {prefix!r}. "
-            f"Received: name={name!r}"
-        )
 
 
 def _check_model(model, class_names):
@@ -213,12 +219,7 @@ def _check_json(argument, value):
 
 def _twin(model, card):
     """Builds what a user will load and refuses a model of another make."""
-    twin = models.create(
-        card["architecture"],
-        len(card["class_names"]),
-        tuple(card["input_size"]),
-        **card["arguments"],
-    )
+    twin = build(card)
     shapes = [[tuple(w.shape) for w in one.weights] for one in (model, twin)]
     if shapes[0] != shapes[1]:
         raise ValueError(
@@ -229,9 +230,8 @@ def _twin(model, card):
     return twin
 
 
-def _verify(folder, model, twin):
+def _compare(path, model, twin):
     """Loads what was written and compares it with the original."""
-    path = store.weights_file(store.find(folder))
     load_weights(twin, path)
     for original, loaded in zip(model.weights, twin.weights, strict=True):
         before, after = (keras.ops.convert_to_numpy(one) for one in (original, loaded))
@@ -240,14 +240,13 @@ def _verify(folder, model, twin):
                 f"{path} was not written: the loaded weights of {original.path} "
                 "differ from the original by more than float16 rounding"
             )
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (4, *model.input_shape[1:])).astype("uint8")
+    images = check_image(model.input_shape[1:3])[None]
     before, after = (keras.ops.convert_to_numpy(one(images)) for one in (model, twin))
-    difference = float(np.max(np.abs(before - after)))
-    if not difference <= _LOGITS_TOLERANCE * float(np.max(np.abs(before))):
+    share = difference(before, after)
+    if not share <= _LOGITS_TOLERANCE:
         raise ValueError(
             f"{path} was not written: the logits of the loaded model differ by "
-            f"{difference:.3g} where the largest is {np.max(np.abs(before)):.3g}"
+            f"{share:.3g} of the largest"
         )
 
 

@@ -1,41 +1,40 @@
 """The page of a published model, made from its card and metrics."""
 
+from keras_xcons.evaluation import METRICS
+from keras_xcons.report import figures
+from keras_xcons.zoo import card as cards
+
 _PAGE = """# {name}
 
-{architecture} for {classes} classes, trained by {method}. Takes images of
-{height} x {width} px in 0..255 and returns logits; the preprocessing is inside.
+An image classifier for {classes} classes: `{architecture}`, {millions} parameters,
+trained by the method `{method}`.{headline}
+
+- **Trained on:** {data}
+- **Pretraining:** {pretraining}
+- **Takes** images of {height} × {width} px in 0..255, uint8 or floating point, and
+  **returns** logits; the preprocessing is inside.
 
 ```python
 import keras_xcons as kx
 
 model = kx.load("{name}")
+logits = model.predict(images)
 heatmaps = kx.explain(model, images)
-class_names = kx.model_card("{name}")["class_names"]
+class_names = kx.info("{name}")["class_names"]
 ```
 
-Trained on: {trained_on}
+{results}
+
+## Facts
 
 | | |
 |---|---|
-| parameters | {parameters:,} |
-| weights | {megabytes:.1f} MB, float16, sha256 `{sha256}` |
-| architecture arguments | {arguments} |
-| feature layer of the heatmaps | `{feature_layer}` |
-| licence of the weights | {weights_license} |
-| licence of the data | {data_license} |
-| paper | {paper} |
-| created with | {created_with} |
+{facts}
 
-How it was trained, in full: [recipe.json](recipe.json).
-
-## Metrics
-
-As the evaluator wrote them: [metrics.json](metrics.json).
-
-| metric | value |
-|---|---|
-{metrics}
+How it was trained, in full: [{recipe}]({recipe}).
 """
+
+_MOST_NAMES = 10  # classes that are named on the page
 
 
 def readme(card, metrics):
@@ -43,48 +42,141 @@ def readme(card, metrics):
 
     Args:
         card: The card of the model, a dict.
-        metrics: Dict of plain values; nested names are joined by dots, and a figure
-            with its interval (`value`, `low`, `high`, `n`) is one row.
+        metrics: Dict of plain values, as the evaluator wrote them. A figure is a dict
+            with `value`, `low`, `high` and `n`, and perhaps `skipped`; wherever it
+            lies, it becomes a row of the table. `notes`, a list of strings, are shown
+            as a list, and all else as facts, nested names joined by dots.
 
     Returns:
         Markdown text.
     """
     height, width = card["input_size"]
-    rows = (
-        f"| {_cell(metric)} | {_cell(value)} |" for metric, value in _flat("", metrics)
-    )
-    versions = (
-        f"{package} {number}" for package, number in card["created_with"].items()
-    )
-    arguments = (f"{name} = {value!r}" for name, value in card["arguments"].items())
+    rows, facts = [], []
+    for path, value in _flat((), metrics):
+        if _is_figure(value):
+            rows.append(_figure_row(path, value))
+        elif path != ("notes",):
+            facts.append((".".join(path), value))
     values = {
         **card,
         "classes": len(card["class_names"]),
+        "millions": _millions(card["parameters"]),
+        "headline": _headline(metrics),
         "height": height,
         "width": width,
-        "megabytes": card["bytes"] / 1e6,
-        "arguments": ", ".join(arguments) or "defaults",
-        "paper": card["paper"] or "none",
-        "created_with": ", ".join(versions),
-        "metrics": "\n".join(rows),
+        "results": _results(rows, facts, metrics.get("notes", [])),
+        "facts": _table(_card_facts(card)),
     }
     return _PAGE.format_map(values)
 
 
-def _flat(prefix, value):
-    """Yields `(dotted name, plain value)` of a nested dict, in its order."""
-    if isinstance(value, dict) and set(value) == {"value", "low", "high", "n"}:
-        interval = f"[{_cell(value['low'])}, {_cell(value['high'])}]"
-        yield prefix, f"{_cell(value['value'])} {interval}, n = {value['n']}"
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _flat(f"{prefix}.{name}" if prefix else str(name), inner)
-    else:
-        yield prefix, value
+def _flat(path, value):
+    """Yields `(path, value)` of each figure and plain value of a nested dict."""
+    if not isinstance(value, dict) or _is_figure(value) or _is_list_of_names(value):
+        yield path, value
+        return
+    for name, inner in value.items():
+        yield from _flat((*path, str(name)), inner)
+
+
+def _is_figure(value):
+    return isinstance(value, dict) and {"value", "low", "high", "n"} <= value.keys()
+
+
+def _is_list_of_names(value):
+    """Whether a dict is read well as one line, as versions of packages are."""
+    return bool(value) and all(isinstance(each, str) for each in value.values())
+
+
+def _figure_row(path, figure):
+    """The cells of a figure: what it is, value, interval, images."""
+    metric = METRICS.get(path[-1])
+    label = path[-1] if metric is None else f"{metric.label} {_arrow(metric)}"
+    where = [name for name in path[:-1] if name != "figures"]
+    count = figures.count(figure["n"])
+    if figure.get("skipped"):
+        count = f"{count} ({figures.count(figure['skipped'])} left out)"
+    percent = metric is not None and metric.percent
+    return (
+        ", ".join([*where, label]),
+        figures.number(figure["value"], percent),
+        figures.interval(figure, percent),
+        count,
+    )
+
+
+def _arrow(metric):
+    return figures.ARROWS[metric.direction]
+
+
+def _headline(metrics):
+    """One sentence on how well it does, where the metrics hold an accuracy."""
+    found = metrics.get("figures")
+    accuracy = found.get("accuracy") if isinstance(found, dict) else None
+    if not _is_figure(accuracy) or accuracy["value"] is None:
+        return ""
+    told = figures.number(accuracy["value"], percent=True)
+    split = f" of the split `{metrics['split']}`" if "split" in metrics else ""
+    sentence = f"It tells {told} of {figures.count(accuracy['n'])} images{split} right"
+    pointing = found.get("pointing_game")
+    if _is_figure(pointing) and pointing["value"] is not None:
+        share = figures.number(pointing["value"], percent=True)
+        sentence += f"; the heatmap's maximum lies on the object in {share}"
+    return f"\n{sentence}."
+
+
+def _results(rows, facts, notes):
+    """The section of what the evaluator wrote."""
+    parts = [
+        "## Results",
+        f"As the evaluator wrote them: [{cards.METRICS_FILE}]({cards.METRICS_FILE}).",
+    ]
+    if rows:
+        head = "| metric | value | interval | images |\n|---|---|---|---|"
+        body = "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
+        parts.append(f"{head}\n{body}")
+        parts.append("↑ higher is better, ↓ lower is better.")
+    if notes:
+        parts.append("\n".join(f"- {note}" for note in notes))
+    if facts:
+        parts.append(f"| | |\n|---|---|\n{_table(facts)}")
+    return "\n\n".join(parts)
+
+
+def _card_facts(card):
+    names = card["class_names"]
+    shown = ", ".join(names[:_MOST_NAMES])
+    more = len(names) - _MOST_NAMES
+    arguments = [f"{name} = {value!r}" for name, value in card["arguments"].items()]
+    return [
+        ("classes", f"{shown} and {more} more" if more > 0 else shown),
+        ("architecture", card["architecture"]),
+        ("architecture arguments", ", ".join(arguments) or "defaults"),
+        ("feature layer of the heatmaps", card["feature_layer"]),
+        ("parameters", figures.count(card["parameters"])),
+        ("weights", f"{card['bytes'] / 1e6:.1f} MB, float16"),
+        ("sha256 of the weights", f"`{card['sha256']}`"),
+        ("licence of the weights", card["weights_license"]),
+        ("licence of the data", card["data_license"]),
+        ("paper", card["paper"] or "none"),
+        ("created with", card["created_with"]),
+    ]
+
+
+def _table(facts):
+    return "\n".join(f"| {_cell(name)} | {_cell(value)} |" for name, value in facts)
+
+
+def _millions(parameters):
+    if parameters < 1e6:
+        return figures.count(parameters)
+    return f"{parameters / 1e6:.1f} million"
 
 
 def _cell(value):
     if isinstance(value, list):
         return ", ".join(_cell(each) for each in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{_cell(name)} {_cell(each)}" for name, each in value.items())
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text.replace("|", r"\|").replace("\n", " ")

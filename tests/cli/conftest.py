@@ -33,7 +33,9 @@ def published(places):
         metrics={"accuracy": 0.5},
         data_license="CC0-1.0",
         weights_license="Apache-2.0",
-        trained_on="figures",
+        dataset="figures",
+        data="drawn figures",
+        pretraining="none",
     )
     return "small_cnn_figures"
 

@@ -129,7 +129,9 @@ def test_class_names_in_another_order_are_refused(published, places, fails):
         metrics={"accuracy": 0.5},
         data_license="CC0-1.0",
         weights_license="Apache-2.0",
-        trained_on="figures",
+        dataset="figures",
+        data="drawn figures",
+        pretraining="none",
     )
     folder = pictures(places, 6)
     line = fails(["evaluate", "small_cnn_turned", f"--dataset={folder}"], 1)

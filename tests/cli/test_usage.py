@@ -7,7 +7,7 @@ from keras_xcons import cli, explainers
 from keras_xcons.evaluation import EvaluationOptions
 from keras_xcons.recipes import TrainOptions
 
-COMMANDS = ["evaluate", "explain", "info", "list", "train"]
+COMMANDS = ["download", "evaluate", "explain", "info", "list", "train"]
 
 
 def test_without_a_command_the_usage_is_shown(capsys):
@@ -88,7 +88,7 @@ def test_help_of_explain_shows_every_flag_with_its_default(capsys):
     "arguments, words",
     [
         (["trian"], "keras-xcons: error: Unknown command. Did you mean 'train'?"),
-        (["--model"], "Accepted: 'evaluate', 'explain', 'info', 'list', 'train'."),
+        (["--model"], "Accepted: 'download', 'evaluate', 'explain',"),
         (["train", "--epoch=3"], "'epoch'. Did you mean: epochs"),
         (["train", "--nonsense"], "Unknown command line flag 'nonsense'"),
         (["train", "--epochs=many"], "--epochs=many"),

@@ -161,8 +161,8 @@ def test_number_of_samples_is_that_of_the_data(spied, picture_options):
 def test_probe_trains_the_last_layer_alone(weights, monkeypatch):
     monkeypatch.setattr(arms, "_PROBE_EPOCHS", 25)
     monkeypatch.setattr(arms, "_PROBE_RATE", 1e-2)
-    experiment = Experiment(shapes_options(weights=weights))
-    start, probe = experiment.start(), experiment.probe()
+    experiment = Experiment(shapes_options(pretrained=weights))
+    start, (probe, _) = experiment.start(), experiment.probe()
     for before, after in zip(start.layers[:-1], probe.layers[:-1], strict=True):
         for left, right in zip(before.get_weights(), after.get_weights(), strict=True):
             np.testing.assert_array_equal(left, right)
@@ -178,7 +178,7 @@ def test_probe_trains_the_last_layer_alone(weights, monkeypatch):
 
 
 def test_batch_norm_is_frozen_with_pretrained_weights(picture_options, weights):
-    experiment = Experiment(picture_options(weights=weights, learning_rate=1e-2))
+    experiment = Experiment(picture_options(pretrained=weights, learning_rate=1e-2))
     assert [norm.trainable for norm in norms(experiment.start())] == [False] * 4
     trained, _ = experiment.plain()
     start = experiment.start()
@@ -196,7 +196,7 @@ def test_batch_norm_learns_from_random_weights(experiment, plain):
 
 
 def test_pretrained_weights_are_the_start(picture_options, weights):
-    start = Experiment(picture_options(weights=weights)).start()
+    start = Experiment(picture_options(pretrained=weights)).start()
     pretrained = models.create("small_cnn", 3, 16)
     pretrained.load_weights(weights)
     for layer in pretrained.layers[:-1]:
@@ -204,6 +204,27 @@ def test_pretrained_weights_are_the_start(picture_options, weights):
         for left, right in zip(layer.get_weights(), found, strict=True):
             np.testing.assert_array_equal(left, right)
     assert start.output_shape == (None, 2)
+
+
+def test_start_scales_images_as_the_pretrained_network_does(picture_options, tmp_path):
+    """A `Normalization` layer computes with more than its weights."""
+    network = models.create("efficientnet_b0", 2, 32)
+    kind = keras.layers.Normalization
+    layer = next(layer for layer in network.layers if isinstance(layer, kind))
+    layer.adapt_mean.assign([0.3, 0.4, 0.5])
+    layer.adapt_variance.assign([0.1, 0.2, 0.3])
+    network.save_weights(tmp_path / "network.weights.h5")
+    start = Experiment(
+        picture_options(
+            model="efficientnet_b0",
+            image_size=32,
+            pretrained=tmp_path / "network.weights.h5",
+        )
+    ).start()
+    scaled = next(layer for layer in start.layers if isinstance(layer, kind))
+    pixels = np.full((1, 1, 1, 3), 1.0, "float32")
+    expected = (1.0 - np.array([0.3, 0.4, 0.5])) / np.sqrt([0.1, 0.2, 0.3])
+    np.testing.assert_allclose(scaled(pixels)[0, 0, 0], expected, rtol=1e-5)
 
 
 def test_splits_to_evaluate_on(experiment, write_pictures, picture_options, tmp_path):
@@ -235,7 +256,7 @@ def test_test_data_has_masks_where_there_are_any(experiment, picture_options):
     [
         ({"dataset": "shapez"}, ValueError, "Did you mean 'shapes'"),
         ({"dataset": "./nowhere"}, FileNotFoundError, "no such folder"),
-        ({"weights": "nowhere.h5"}, FileNotFoundError, "weights='nowhere.h5'"),
+        ({"pretrained": "nowhere.h5"}, FileNotFoundError, "pretrained='nowhere.h5'"),
     ],
 )
 def test_missing_files_are_refused(values, error, message):

@@ -68,7 +68,9 @@ def published(tmp_path, monkeypatch):
         metrics={"accuracy": 0.5},
         data_license="CC0-1.0",
         weights_license="Apache-2.0",
-        trained_on="figures",
+        dataset="figures",
+        data="drawn figures",
+        pretraining="none",
     )
 
 

@@ -34,6 +34,9 @@ from keras_xcons.recipes import TrainOptions
         ({"learning_rate": 0.0}, r"`learning_rate` must be within \(0.0, infinity\)"),
         ({"learning_rate": -1e-3}, "`learning_rate`.*learning_rate=-0.001"),
         ({"learning_rate": math.nan}, "`learning_rate`.*learning_rate=nan"),
+        ({"weight_decay": -1.0}, "`weight_decay`.*weight_decay=-1.0"),
+        ({"label_smoothing": 1.5}, "`label_smoothing`.*label_smoothing=1.5"),
+        ({"dtype": "bfloat16"}, "Unknown dtype. .*'mixed_bfloat16'.*dtype='bfloat16'"),
         ({"seed": -1}, "`seed`.*Received: seed=-1"),
         ({"seed": 2**31}, "`seed`.*Received: seed=2147483648"),
         (
@@ -69,6 +72,8 @@ def test_defaults_on_shapes():
     assert options.is_shapes
     assert (options.size, options.batch, options.rate) == (64, 64, 2e-3)
     assert not options.augments
+    assert not options.freezes
+    assert TrainOptions(freeze_batch_norm=True).freezes
     assert options.epochs == 6
     assert (options.schedule, options.control, options.attack) == (
         "batch",
@@ -86,14 +91,16 @@ def test_defaults_on_other_data():
 
 
 def test_defaults_with_pretrained_weights():
-    options = TrainOptions(dataset="stl10", weights="backbone.weights.h5")
+    options = TrainOptions(dataset="stl10", pretrained="backbone.weights.h5")
     assert options.rate == 3e-5
     assert options.augments
+    assert options.freezes
+    assert not TrainOptions(pretrained="imagenet", freeze_batch_norm=False).freezes
 
 
 def test_values_go_before_defaults():
     options = TrainOptions(
-        weights="backbone.weights.h5",
+        pretrained="backbone.weights.h5",
         image_size=112,
         batch_size=3,
         learning_rate=0.5,
@@ -133,10 +140,10 @@ def test_only_the_training_set_has_the_callers_size():
 def test_paths_become_strings():
     options = TrainOptions(
         dataset=pathlib.Path("data"),
-        weights=pathlib.Path("backbone.h5"),
+        pretrained=pathlib.Path("backbone.h5"),
         output=pathlib.Path("run"),
     )
-    assert (options.dataset, options.weights) == ("data", "backbone.h5")
+    assert (options.dataset, options.pretrained) == ("data", "backbone.h5")
     assert options.output == "run"
 
 

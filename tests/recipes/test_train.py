@@ -257,7 +257,7 @@ def test_run_from_pretrained_weights_begins_with_a_probe(
 
     monkeypatch.setattr(arms.Experiment, "start", remember)
     lines = []
-    metrics = train(picture_options(output=tmp_path, weights=weights), lines.append)
+    metrics = train(picture_options(output=tmp_path, pretrained=weights), lines.append)
     assert names(tmp_path) == [
         "heatmaps.png",
         "metrics.json",
@@ -362,7 +362,7 @@ def test_same_options_in_another_folder_name_are_continued(
 
 def test_damaged_remains_are_not_continued(picture_options, tmp_path, started):
     (tmp_path / "unfinished").mkdir()
-    (tmp_path / "unfinished" / "options.json").write_text('{"dataset": ')
+    (tmp_path / "unfinished" / "settings.json").write_text('{"dataset": ')
     train(picture_options(output=tmp_path), quiet)
     assert started == ["plain", "xcons"]
 
@@ -386,10 +386,10 @@ def test_data_that_will_not_do_is_refused_first(
     with pytest.raises(ValueError, match="no split beside 'train'"):
         train(options, quiet)
     with pytest.raises(FileNotFoundError, match="nowhere.h5"):
-        train(picture_options(weights="nowhere.h5", output=tmp_path / "run"), quiet)
+        train(picture_options(pretrained="nowhere.h5", output=tmp_path / "run"), quiet)
     (tmp_path / "text.h5").write_text("no weights")
     with pytest.raises(ValueError, match="text.h5 does not fit the model"):
-        options = picture_options(weights=tmp_path / "text.h5", output=tmp_path / "run")
+        options = picture_options(pretrained=tmp_path / "text.h5", output=tmp_path)
         train(options, quiet)
     assert not (tmp_path / "run").exists()
 

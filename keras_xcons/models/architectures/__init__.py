@@ -18,6 +18,7 @@ from keras_xcons.models.architectures.mobilenet import (
     mobilenet_v3_large,
     mobilenet_v3_small,
 )
+from keras_xcons.models.architectures.protopnet import protopnet
 from keras_xcons.models.architectures.resnet import (
     resnet18,
     resnet34,
@@ -37,6 +38,7 @@ _ARCHITECTURES = {
     "mobilenet_v2": mobilenet_v2,
     "mobilenet_v3_large": mobilenet_v3_large,
     "mobilenet_v3_small": mobilenet_v3_small,
+    "protopnet": protopnet,
     "resnet18": resnet18,
     "resnet34": resnet34,
     "resnet50": resnet50,
@@ -67,7 +69,8 @@ def create(architecture, num_classes, input_size, pretrained=None, **arguments):
     Every architecture is one flat model. Its last feature map is the output of the
     layer `"features"`; global average pooling and one `Dense` layer, `"logits"`,
     follow, so its Grad-CAM++ maps have a closed form. The logits are float32 under
-    every dtype policy.
+    every dtype policy. `"protopnet"` is built on any of the others: it compares the
+    features with prototypes instead of pooling them.
 
     Args:
         architecture: A name of `architectures()`.
@@ -79,10 +82,13 @@ def create(architecture, num_classes, input_size, pretrained=None, **arguments):
             files of `keras.applications`). A `.weights.h5` file of the whole
             classifier, of any number of classes, will do too. Defaults to `None`.
         **arguments: What the architecture takes beyond that: `dropout` (rate
-            before the logits, in [0, 1), defaults to 0) for all; `alpha` (width
-            multiplier, defaults to 1.0) for the MobileNets; `batch_norm` (defaults
-            to `True`) for `vgg16`; `width` (channels of the first block, defaults
-            to 16) for `small_cnn`.
+            before the logits, in [0, 1), defaults to 0) for all but `protopnet`;
+            `alpha` (width multiplier, defaults to 1.0) for the MobileNets;
+            `batch_norm` (defaults to `True`) for `vgg16`; `width` (channels of the
+            first block, defaults to 16) for `small_cnn`; `backbone` (defaults to
+            `"resnet18"`), `prototypes` (a class, or a list of one number a class,
+            defaults to 10), `channels` (of a prototype, defaults to 128) and
+            `backbone_arguments` for `protopnet`.
 
     Returns:
         A functional `keras.Model` that takes images `(B, height, width, 3)` in
@@ -100,25 +106,42 @@ def create(architecture, num_classes, input_size, pretrained=None, **arguments):
     >>> model.output_shape
     (None, 8)
     """
-    if architecture not in _ARCHITECTURES:
-        raise ValueError(checks.unknown("architecture", architecture, architectures()))
+    accepted = arguments_of(architecture)
     if isinstance(num_classes, bool) or not isinstance(num_classes, int):
         raise TypeError(f"`num_classes` must be an int. Received: {num_classes=}")
     if num_classes < 1:
         raise ValueError(f"`num_classes` must be at least 1. Received: {num_classes=}")
     input_size = checks.image_size(input_size)
-    builder = _ARCHITECTURES[architecture]
-    accepted = _extra_arguments(builder)
     for name in arguments:
         if name not in accepted:
             raise TypeError(checks.unknown("argument", name, accepted))
     if pretrained is not None and pretrained != IMAGENET:
         pretrained = _weights_path(pretrained)
-    return builder(num_classes, input_size, pretrained, **arguments)
+    return _ARCHITECTURES[architecture](
+        num_classes, input_size, pretrained, **arguments
+    )
 
 
-def _extra_arguments(builder):
-    parameters = inspect.signature(builder).parameters.values()
+def arguments_of(architecture):
+    """Returns the names of the further arguments that an architecture takes.
+
+    Args:
+        architecture: A name of `architectures()`.
+
+    Returns:
+        A list of strings.
+
+    Raises:
+        ValueError: Unknown architecture.
+
+    Example:
+
+    >>> arguments_of("mobilenet_v2")
+    ['dropout', 'alpha']
+    """
+    if architecture not in _ARCHITECTURES:
+        raise ValueError(checks.unknown("architecture", architecture, architectures()))
+    parameters = inspect.signature(_ARCHITECTURES[architecture]).parameters.values()
     return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
 
 

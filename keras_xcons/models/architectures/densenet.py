@@ -1,10 +1,8 @@
 """DenseNet classifiers."""
 
-import functools
-
 import keras
 
-from keras_xcons.models.architectures.transfer import classifier
+from keras_xcons.models.architectures.transfer import Application, classifier
 
 
 def densenet121(num_classes, input_size, pretrained=None, *, dropout=0.0):
@@ -19,7 +17,7 @@ def densenet121(num_classes, input_size, pretrained=None, *, dropout=0.0):
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    network = functools.partial(keras.applications.DenseNet121, include_top=False)
+    network = Application(keras.applications.DenseNet121)
     return classifier(
         network,
         "densenet121",

@@ -1,10 +1,8 @@
 """EfficientNet classifiers."""
 
-import functools
-
 import keras
 
-from keras_xcons.models.architectures.transfer import classifier
+from keras_xcons.models.architectures.transfer import Application, classifier
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STDDEV = (0.229, 0.224, 0.225)
@@ -22,7 +20,7 @@ def efficientnet_b0(num_classes, input_size, pretrained=None, *, dropout=0.0):
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    network = functools.partial(keras.applications.EfficientNetB0, include_top=False)
+    network = Application(keras.applications.EfficientNetB0)
     model = classifier(
         network,
         "efficientnet_b0",
@@ -49,7 +47,7 @@ def efficientnet_v2_b0(num_classes, input_size, pretrained=None, *, dropout=0.0)
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    network = functools.partial(keras.applications.EfficientNetV2B0, include_top=False)
+    network = Application(keras.applications.EfficientNetV2B0)
     return classifier(
         network,
         "efficientnet_v2_b0",
@@ -77,4 +75,5 @@ def _complete_normalization(model):
     difference = keras.ops.abs(keras.ops.reshape(mean, (3,)) - _IMAGENET_MEAN)
     if float(keras.ops.max(difference)) < 1e-3:
         variance.assign(variance * _IMAGENET_STDDEV)
-        layer.finalize_state()
+    # The layer computes with what it keeps beside its weights.
+    layer.finalize_state()

@@ -1,10 +1,8 @@
 """MobileNet classifiers."""
 
-import functools
-
 import keras
 
-from keras_xcons.models.architectures.transfer import classifier
+from keras_xcons.models.architectures.transfer import Application, classifier
 
 
 def mobilenet_v2(num_classes, input_size, pretrained=None, *, dropout=0.0, alpha=1.0):
@@ -24,9 +22,7 @@ def mobilenet_v2(num_classes, input_size, pretrained=None, *, dropout=0.0, alpha
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    network = functools.partial(
-        keras.applications.MobileNetV2, include_top=False, alpha=alpha
-    )
+    network = Application(keras.applications.MobileNetV2, alpha=alpha)
     return classifier(
         network,
         "mobilenet_v2",
@@ -53,9 +49,7 @@ def mobilenet_v3_small(
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    network = functools.partial(
-        keras.applications.MobileNetV3Small, include_top=False, alpha=alpha
-    )
+    network = Application(keras.applications.MobileNetV3Small, alpha=alpha)
     return classifier(
         network,
         "mobilenet_v3_small",
@@ -82,9 +76,7 @@ def mobilenet_v3_large(
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    network = functools.partial(
-        keras.applications.MobileNetV3Large, include_top=False, alpha=alpha
-    )
+    network = Application(keras.applications.MobileNetV3Large, alpha=alpha)
     return classifier(
         network,
         "mobilenet_v3_large",

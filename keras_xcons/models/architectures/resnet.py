@@ -4,7 +4,7 @@ import functools
 
 import keras
 
-from keras_xcons.models.architectures.transfer import classifier
+from keras_xcons.models.architectures.transfer import Application, classifier
 
 # Blocks of the four stages.
 _RESNET18 = (2, 2, 2, 2)
@@ -53,7 +53,7 @@ def resnet50(num_classes, input_size, pretrained=None, *, dropout=0.0):
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    network = functools.partial(keras.applications.ResNet50, include_top=False)
+    network = Application(keras.applications.ResNet50)
     return classifier(
         network,
         "resnet50",
@@ -77,7 +77,7 @@ def resnet50_v2(num_classes, input_size, pretrained=None, *, dropout=0.0):
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    network = functools.partial(keras.applications.ResNet50V2, include_top=False)
+    network = Application(keras.applications.ResNet50V2)
     return classifier(
         network,
         "resnet50_v2",
@@ -98,17 +98,15 @@ def _basic(name, blocks, num_classes, input_size, pretrained, dropout):
         pretrained,
         mode="torch",
         dropout=dropout,
-        has_imagenet=False,
     )
 
 
-def _basic_network(blocks, weights, input_tensor):
+def _basic_network(blocks, images):
     """The ResNets of two 3x3 convolutions a block, which Keras does not have.
 
     Named and padded as Keras' deeper ones are.
     """
-    del weights  # There are none to be had.
-    x = keras.layers.ZeroPadding2D(3, name="conv1_pad")(input_tensor)
+    x = keras.layers.ZeroPadding2D(3, name="conv1_pad")(images)
     x = _convolution(x, 64, 7, 2, "conv1", padding="valid")
     x = keras.layers.ReLU(name="conv1_relu")(x)
     x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
@@ -118,7 +116,7 @@ def _basic_network(blocks, weights, input_tensor):
             name = f"conv{stage + 2}_block{block + 1}"
             stride = 2 if stage > 0 and block == 0 else 1
             x = _basic_block(x, 64 * 2**stage, stride, name)
-    return keras.Model(keras.utils.get_source_inputs(input_tensor), x, name="resnet")
+    return x
 
 
 def _basic_block(x, filters, stride, name):

@@ -32,11 +32,6 @@ def small_cnn(num_classes, input_size, pretrained=None, *, width=16, dropout=0.0
     Raises:
         ValueError: The images are too small, or `width` is not a positive int.
     """
-    if min(input_size) < 8:
-        raise ValueError(
-            "`input_size` must be at least 8 x 8 for small_cnn. "
-            f"Received: input_size={input_size}"
-        )
     if not isinstance(width, int) or width < 1:
         raise ValueError(f"`width` must be a positive int. Received: width={width!r}")
     return classifier(
@@ -47,21 +42,18 @@ def small_cnn(num_classes, input_size, pretrained=None, *, width=16, dropout=0.0
         pretrained,
         mode="tf",
         dropout=dropout,
-        has_imagenet=False,
+        min_size=8,
     )
 
 
-def _network(width, weights, input_tensor):
-    del weights  # There are none to be had.
-    x = input_tensor
+def _network(width, x):
     for block in (1, 2, 3):
-        x = _block(x, block * width, f"block{block}", f"block{block}_relu")
+        x = _block(x, block * width, f"block{block}")
         x = keras.layers.MaxPooling2D(name=f"block{block}_pool")(x)
-    x = _block(x, 4 * width, "block4", "block4_relu")
-    return keras.Model(keras.utils.get_source_inputs(input_tensor), x, name="small_cnn")
+    return _block(x, 4 * width, "block4")
 
 
-def _block(x, filters, name, output_name):
+def _block(x, filters, name):
     # The bias would only shift what batch normalisation centres again.
     x = keras.layers.Conv2D(
         filters,
@@ -72,4 +64,4 @@ def _block(x, filters, name, output_name):
         name=f"{name}_conv",
     )(x)
     x = keras.layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_bn")(x)
-    return keras.layers.ReLU(name=output_name)(x)
+    return keras.layers.ReLU(name=f"{name}_relu")(x)

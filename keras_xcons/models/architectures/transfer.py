@@ -6,6 +6,45 @@ from keras_xcons.models.architectures import preprocessing
 from keras_xcons.models.weights import load_weights
 
 IMAGENET = "imagenet"
+# Its weights fit every image size, yet MobileNetV2 warns of others than its own.
+_IMAGENET_SIZE = (224, 224)
+
+
+class Application:
+    """A network of `keras.applications` without its top.
+
+    Args:
+        build: Function of `keras.applications`, such as
+            `keras.applications.MobileNetV2`.
+        **arguments: What it is given beside the weights and the input.
+
+    Call arguments:
+        images: Symbolic tensor `(B, H, W, 3)`, preprocessed.
+
+    Returns, when called:
+        Symbolic tensor, the last feature map of a network of random weights.
+
+    Example:
+
+    >>> network = Application(keras.applications.MobileNetV2, alpha=0.35)
+    >>> network(keras.Input((64, 64, 3))).shape
+    (None, 2, 2, 1280)
+    """
+
+    def __init__(self, build, **arguments):
+        self._build = build
+        self._arguments = {"include_top": False, **arguments}
+
+    def __call__(self, images):
+        return self._build(weights=None, input_tensor=images, **self._arguments).output
+
+    def imagenet_weights(self):
+        """The ImageNet weights, as `get_weights` has them; Keras downloads them."""
+        # Of another model than the classifier: with these weights some networks have
+        # more layers than without.
+        shape = (*_IMAGENET_SIZE, 3)
+        donor = self._build(weights=IMAGENET, input_shape=shape, **self._arguments)
+        return donor.get_weights()
 
 
 def classifier(
@@ -17,7 +56,7 @@ def classifier(
     *,
     mode,
     dropout=0.0,
-    has_imagenet=True,
+    min_size=32,
 ):
     """Builds one flat model: images, preprocessing, network, pooling, logits.
 
@@ -26,8 +65,9 @@ def classifier(
     some networks has no name that lasts.
 
     Args:
-        network: Function `(weights, input_tensor=None, input_shape=None)` that
-            builds the network without a top, as those of `keras.applications` are.
+        network: Function of the preprocessed images, a symbolic tensor, that returns
+            the last feature map, another one. ImageNet weights are those of an
+            `Application`.
         name: Name of the model.
         num_classes: Number of logits.
         input_size: `(height, width)` in pixels.
@@ -35,16 +75,21 @@ def classifier(
             network. Defaults to `None`.
         mode: Key of `preprocessing.MODES`: what the network expects of images.
         dropout: Rate before the logits, in [0, 1). Defaults to 0.
-        has_imagenet: Whether `network` knows ImageNet weights. Defaults to `True`.
+        min_size: Smallest height and width that it takes, in pixels. Defaults to 32.
 
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
 
     Raises:
-        ValueError: ImageNet weights are asked for and there are none, or a file
-            does not fit the network.
+        ValueError: The images are too small, ImageNet weights are asked for and
+            there are none, or a file does not fit the network.
     """
-    if pretrained == IMAGENET and not has_imagenet:
+    if min(input_size) < min_size:
+        raise ValueError(
+            f"`input_size` must be at least {min_size} x {min_size} for {name}. "
+            f"Received: input_size={input_size}"
+        )
+    if pretrained == IMAGENET and not isinstance(network, Application):
         raise ValueError(
             f"There are no ImageNet weights of {name} in keras.applications: "
             "`pretrained` must be None or the path of a weights file. "
@@ -52,14 +97,13 @@ def classifier(
         )
     images = keras.Input((*input_size, 3), name="images")
     x = preprocessing.preprocess(images, mode)
-    backbone = network(weights=None, input_tensor=x)
+    x = network(x)
+    backbone = keras.Model(images, x, name=name)
     if pretrained == IMAGENET:
-        # A network of its own: some change their graph when they know the weights.
-        donor = network(weights=IMAGENET, input_shape=(*input_size, 3))
-        backbone.set_weights(donor.get_weights())
+        backbone.set_weights(network.imagenet_weights())
     elif pretrained is not None:
         load_weights(backbone, pretrained)
-    features = keras.layers.Activation("linear", name="features")(backbone.output)
+    features = keras.layers.Activation("linear", name="features")(x)
     x = keras.layers.GlobalAveragePooling2D(name="pooling")(features)
     if dropout:
         x = keras.layers.Dropout(dropout, name="dropout")(x)

@@ -1,10 +1,8 @@
 """VGG classifiers."""
 
-import functools
-
 import keras
 
-from keras_xcons.models.architectures.transfer import classifier
+from keras_xcons.models.architectures.transfer import Application, classifier
 
 # Convolutions of each block, and their channels.
 _VGG16 = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
@@ -28,22 +26,18 @@ def vgg16(num_classes, input_size, pretrained=None, *, dropout=0.0, batch_norm=T
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    plain = functools.partial(keras.applications.VGG16, include_top=False)
     return classifier(
-        _vgg16_bn if batch_norm else plain,
+        _vgg16_bn if batch_norm else Application(keras.applications.VGG16),
         "vgg16",
         num_classes,
         input_size,
         pretrained,
         mode="torch" if batch_norm else "caffe",
         dropout=dropout,
-        has_imagenet=not batch_norm,
     )
 
 
-def _vgg16_bn(weights, input_tensor):
-    del weights  # There are none to be had.
-    x = input_tensor
+def _vgg16_bn(x):
     for block, (count, filters) in enumerate(_VGG16, start=1):
         for number in range(1, count + 1):
             name = f"block{block}_conv{number}"
@@ -59,4 +53,4 @@ def _vgg16_bn(weights, input_tensor):
             x = keras.layers.BatchNormalization(name=f"{name}_bn")(x)
             x = keras.layers.ReLU(name=f"{name}_relu")(x)
         x = keras.layers.MaxPooling2D(name=f"block{block}_pool")(x)
-    return keras.Model(keras.utils.get_source_inputs(input_tensor), x, name="vgg16")
+    return x

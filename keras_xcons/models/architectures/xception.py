@@ -1,10 +1,8 @@
 """Xception classifiers."""
 
-import functools
-
 import keras
 
-from keras_xcons.models.architectures.transfer import classifier
+from keras_xcons.models.architectures.transfer import Application, classifier
 
 
 def xception(num_classes, input_size, pretrained=None, *, dropout=0.0):
@@ -19,7 +17,7 @@ def xception(num_classes, input_size, pretrained=None, *, dropout=0.0):
     Returns:
         A functional `keras.Model`, images in 0..255 to float32 logits.
     """
-    network = functools.partial(keras.applications.Xception, include_top=False)
+    network = Application(keras.applications.Xception)
     return classifier(
         network,
         "xception",
@@ -28,4 +26,5 @@ def xception(num_classes, input_size, pretrained=None, *, dropout=0.0):
         pretrained,
         mode="tf",
         dropout=dropout,
+        min_size=71,
     )

@@ -1,0 +1,97 @@
+"""The parts of a classifier that compares images with prototypes."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
+from keras_xcons.models.view import ClassifierView, TrainsClassifier
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PrototypeView:
+    """The parts of a ProtoPNet. Made by `prototype_view`.
+
+    Attributes:
+        model: The classifier as a `keras.Model`, untouched.
+        space: Functional model, images to the features that are compared with
+            prototypes, `(B, locations, D)`.
+        grid: `(h, w)`, the rows and columns that the locations form.
+        layer: The `keras_xcons.layers.prototypes.Prototypes` of the classifier.
+        similarity: Its `keras_xcons.layers.prototypes.PrototypeSimilarity`.
+        dense: Its last layer, which weighs the prototypes.
+    """
+
+    model: keras.Model
+    space: keras.Model
+    grid: tuple
+    layer: Prototypes
+    similarity: PrototypeSimilarity
+    dense: keras.layers.Dense
+
+    @property
+    def add_on(self):
+        """The layers between the backbone and the prototypes that have weights."""
+        place = self.model.layers.index(self.model.get_layer("features"))
+        end = self.model.layers.index(self.layer)
+        return [layer for layer in self.model.layers[place:end] if layer.weights]
+
+    @property
+    def classes(self):
+        """Int32 NumPy array `(m,)`, the class of each prototype."""
+        counts = self.layer.prototypes_per_class
+        return np.repeat(np.arange(len(counts)), counts).astype("int32")
+
+
+def prototype_view(model):
+    """Finds the parts of a ProtoPNet.
+
+    Args:
+        model: A classifier made by `create("protopnet", ...)`, or pruned or loaded;
+            or a training model, `ClassifierView` or `PrototypeView` of one.
+
+    Returns:
+        A `PrototypeView`.
+
+    Raises:
+        TypeError: `model` is no `keras.Model`.
+        ValueError: It is no ProtoPNet.
+
+    Example:
+
+    >>> model = keras_xcons.models.create("protopnet", 5, 64, backbone="small_cnn")
+    >>> prototype_view(model).classes[:12]
+    array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1], dtype=int32)
+    """
+    if isinstance(model, PrototypeView):
+        return model
+    if isinstance(model, TrainsClassifier):
+        model = model.classifier
+    if isinstance(model, ClassifierView):
+        model = model.model
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            "A ProtoPNet must be a `keras.Model`. Received: model of type "
+            f"{type(model).__name__}"
+        )
+    layers = {layer.name: layer for layer in model.layers}
+    names = ("features", "prototypes", "similarity", "logits")
+    kinds = (keras.Layer, Prototypes, PrototypeSimilarity, keras.layers.Dense)
+    found = [layers.get(name) for name in names]
+    fits = zip(found, kinds, strict=True)
+    if not all(isinstance(layer, kind) for layer, kind in fits):
+        raise ValueError(
+            "The model is no ProtoPNet: it must be one flat model with the layers "
+            f"{', '.join(names)}, as `create('protopnet', ...)` makes it. Received: "
+            f"model={model.name!r}"
+        )
+    features, layer, similarity, dense = found
+    return PrototypeView(
+        model=model,
+        space=keras.Model(model.input, layer.input, name="prototype_space"),
+        grid=tuple(features.output.shape[1:3]),
+        layer=layer,
+        similarity=similarity,
+        dense=dense,
+    )

@@ -1,0 +1,147 @@
+"""A model of the zoo, from its recipe to figures that can be published."""
+
+import pathlib
+
+from keras_xcons import data, evaluation, models, zoo
+from keras_xcons.recipes import files
+from keras_xcons.recipes.arms import Experiment
+from keras_xcons.recipes.pretraining import pretrain
+from keras_xcons.recipes.progress import Progress
+
+# What a card names as the source of the method.
+PAPERS = {
+    "xcons": "Wu et al. 2024, arXiv 2408.04600",
+}
+
+
+def train_by(recipe, output, report=print, **replaced):
+    """Trains the model of a recipe.
+
+    A run that was stopped goes on where it was when it is called again with the same
+    recipe and folder.
+
+    Args:
+        recipe: `Recipe`.
+        output: Folder for the run: models, checkpoints.
+        report: Function that is told each line for the user. Defaults to `print`.
+        **replaced: Options in the place of the recipe's: `dataset` for where it lies
+            on this machine, or for another one; `pretrained` for a local file.
+
+    Returns:
+        The trained `keras.Model`.
+
+    Raises:
+        ValueError, TypeError, OSError: The data, the weights or the folder will not
+            do; found out before any training.
+
+    Example:
+
+    >>> recipe = recipes.read_recipe("zoo/shapes_cnn/recipe.json")
+    >>> model = train_by(recipe, "runs/shapes_cnn")
+    """
+    if recipe.method == "pretraining":
+        return pretrain(recipe.make_options(**replaced), output, report)
+    options = recipe.make_options(**replaced, output=str(output))
+    experiment = Experiment(options, recipe.architecture, recipe.stages)
+    folder = files.writable_folder(output)
+    # What is measured afterwards, and what is said of it, may change meanwhile.
+    settings = {
+        "method": recipe.method,
+        "options": recipe.to_dict()["options"],
+        "architecture": recipe.architecture,
+        "stages": recipe.stages,
+        "replaced": {name: str(value) for name, value in replaced.items()},
+    }
+    progress = Progress(folder, settings)
+    if progress.found:
+        report(f"Continuing the run in {folder}")
+    if experiment.has_probe:
+        report("The last layer alone, on frozen features")
+        experiment.start_from(progress.resume("probe", experiment.probe))
+    report(f"Training: {recipe.method}")
+    return progress.resume(recipe.method, getattr(experiment, recipe.method))
+
+
+def measure_by(recipe, model, dataset=None):
+    """Measures a trained model with the metrics of its recipe.
+
+    Args:
+        recipe: `Recipe`.
+        model: The trained `keras.Model`.
+        dataset: Name or folder in the place of the recipe's data set.
+
+    Returns:
+        Dict of plain values, the content of metrics.json: `figures` (each with
+        `value`, `low`, `high`, `n` and `skipped`), `baselines`, `notes`, `left_out`,
+        and what they were measured on and by.
+    """
+    dataset = dataset or recipe.options["dataset"]
+    found = evaluation.evaluate(
+        {"model": model},
+        dataset,
+        list(recipe.metrics),
+        split=data.info(dataset).test_split,
+        gallery=0,
+    ).to_dict()
+    return {
+        "figures": found["figures"]["model"],
+        "baselines": found["baselines"],
+        "notes": found["notes"],
+        "left_out": found["left_out"],
+        **found["provenance"],
+    }
+
+
+def publish_by(recipe, model, name, folder, metrics, **replaced):
+    """Publishes the trained model of a recipe, in the place of an older one.
+
+    Args:
+        recipe: `Recipe`.
+        model: The trained `keras.Model`.
+        name: Name to publish it under.
+        folder: Folder of the zoo.
+        metrics: Dict as `measure_by` returns it.
+        **replaced: As for `train_by`. A file of weights is named in the card.
+
+    Returns:
+        `pathlib.Path` of the published folder.
+
+    Raises:
+        ValueError: What `keras_xcons.zoo.publish` raises.
+    """
+    options = recipe.make_options(**replaced)
+    return zoo.publish(
+        model,
+        name,
+        folder,
+        architecture=options.model,
+        arguments=_arguments(recipe, model),
+        class_names=data.info(options.dataset).class_names,
+        method=recipe.method,
+        recipe=recipe.to_dict(),
+        metrics=metrics,
+        dataset=recipe.options["dataset"],
+        data=recipe.data,
+        pretraining=_pretraining(recipe, replaced.get("pretrained")),
+        data_license=recipe.data_license,
+        weights_license=recipe.weights_license,
+        paper=PAPERS.get(recipe.method),
+        overwrite=True,
+    )
+
+
+def _arguments(recipe, model):
+    """The arguments that build the model as it is now."""
+    if recipe.options["model"] != "protopnet":
+        return recipe.architecture
+    # Pruning has left some classes with fewer prototypes.
+    counts = models.prototype_view(model).layer.prototypes_per_class
+    return {**recipe.architecture, "prototypes": list(counts)}
+
+
+def _pretraining(recipe, path):
+    """What the weights were before, and the very file where there is one."""
+    if path is None or not pathlib.Path(path).is_file():
+        return recipe.pretraining
+    name, digest = pathlib.Path(path).name, zoo.sha256(path)
+    return f"{recipe.pretraining} ({name}, sha256 {digest[:12]}...)"

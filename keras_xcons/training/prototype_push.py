@@ -1,0 +1,158 @@
+"""Prototypes become patches of training images: at first, and in a push."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from keras_xcons.data import split_sample_ids
+from keras_xcons.explainers.prototypes import activated_boxes
+from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.training.measuring import find_targets
+
+
+def push_prototypes(classifier, dataset):
+    """Makes each prototype the nearest patch of its own class, in place.
+
+    The patches are those of the classifier in inference mode. What is kept while the
+    data go by is one patch a prototype, whatever the number of images. Of patches
+    at the same distance the first one is taken.
+
+    Args:
+        classifier: A ProtoPNet, or its training model; its prototypes and their
+            sources are replaced.
+        dataset: `tf.data.Dataset` of batches `(images, labels)`, not augmented. The
+            source image is the place of an image in it, or its sample id where it
+            has one. Labels are integers `(B,)` or one-hot `(B, C)`.
+
+    Returns:
+        Float32 NumPy array `(m,)`, the squared distance between each prototype and
+        the patch that it has become.
+
+    Raises:
+        TypeError, ValueError: `classifier` is no ProtoPNet, or the data hold no
+            image of a class; then nothing is changed.
+
+    Example:
+
+    >>> train = keras_xcons.data.load("shapes", image_size=64, batch_size=50)
+    >>> push_prototypes(classifier, train)
+
+    Reference:
+        [Chen et al., 2019](https://arxiv.org/abs/1806.10574), section 2.2
+    """
+    view = prototype_view(classifier)
+    found = _first_patches(view, dataset, view.layer.distances)
+    distances = found["value"].numpy()
+    height, width = view.model.input_shape[1:3]
+    maps = view.similarity(found["map"])
+    maps = tf.image.resize(tf.reshape(maps, (-1, *view.grid, 1)), (height, width))[
+        ..., 0
+    ]
+    layer = view.layer
+    layer.prototypes.assign(found["patch"])
+    layer.source_image.assign(found["image"])
+    place = found["place"].numpy()
+    layer.source_cell.assign(np.stack(np.divmod(place, view.grid[1]), axis=-1))
+    layer.source_box.assign(activated_boxes(maps.numpy()))
+    return distances
+
+
+def draw_prototypes(classifier, dataset, seed=0):
+    """Makes each prototype a patch of its own class, drawn at random, in place.
+
+    A start for the training, our choice: random vectors are far from every patch, and
+    while the cluster loss draws them nearer all patches grow alike. Their sources
+    stay unknown, as training moves them on. Call it before `fit`.
+
+    Args:
+        classifier: A ProtoPNet, or its training model.
+        dataset: As in `push_prototypes`.
+        seed: Int. Defaults to 0.
+
+    Raises:
+        TypeError, ValueError: As in `push_prototypes`.
+
+    Example:
+
+    >>> draw_prototypes(trainer, images_in_order)
+    >>> trainer.fit(train, epochs=30, callbacks=[PrototypeStages(images_in_order)])
+    """
+    view = prototype_view(classifier)
+    seeds = keras.random.SeedGenerator(seed)
+
+    def noise(patches):
+        shape = (ops.shape(patches)[0], patches.shape[1], view.layer.count)
+        return keras.random.uniform(shape, seed=seeds)
+
+    view.layer.prototypes.assign(_first_patches(view, dataset, noise)["patch"])
+
+
+def _first_patches(view, dataset, value_of):
+    """Of each prototype's class the patch of the smallest value.
+
+    Args:
+        view: `PrototypeView`.
+        dataset: `tf.data.Dataset` of batches `(images, labels)`.
+        value_of: Function from patches `(B, locations, D)` to the value of each for
+            each prototype, `(B, locations, m)`.
+
+    Returns:
+        Dict of tensors with one row a prototype: `value`, `image`, `place` among the
+        locations, `patch`, and `map`, the values of the image's locations.
+    """
+    classes, count = tf.constant(view.classes), view.layer.count
+    depth = view.layer.prototypes.shape[-1]
+    locations = view.grid[0] * view.grid[1]
+    best = {
+        "value": tf.fill((count,), np.float32(np.inf)),
+        "image": tf.fill((count,), -1),
+        "place": tf.fill((count,), -1),
+        "patch": tf.zeros((count, depth)),
+        "map": tf.zeros((count, locations)),
+    }
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def look(best, images, ids, labels):
+        patches = ops.cast(view.space(images, training=False), "float32")
+        values = value_of(patches)
+        own = find_targets(labels, view.dense.units).classes == classes
+        values = tf.where(own[:, None, :], values, np.inf)
+        # One row a prototype: images and locations behind each other.
+        rows = tf.reshape(tf.transpose(values, (2, 0, 1)), (count, -1))
+        place = tf.argmin(rows, axis=-1, output_type=tf.int32)
+        image, place = place // locations, place % locations
+        new = {
+            "value": tf.reduce_min(rows, axis=-1),
+            "image": tf.gather(ids, image),
+            "place": place,
+            "patch": tf.gather_nd(patches, tf.stack([image, place], axis=-1)),
+            "map": tf.gather_nd(
+                tf.transpose(values, (0, 2, 1)),
+                tf.stack([image, tf.range(count)], axis=-1),
+            ),
+        }
+        smaller = new["value"] < best["value"]
+        return {
+            name: tf.where(
+                tf.reshape(smaller, (-1,) + (1,) * (old.shape.rank - 1)), new[name], old
+            )
+            for name, old in best.items()
+        }
+
+    seen = 0
+    for x, labels, *_ in dataset:
+        images, ids = split_sample_ids(x)
+        if ids is None:
+            ids = tf.range(seen, seen + len(images))
+            seen += len(images)
+        images = tf.cast(images, tf.float32)
+        best = look(best, images, tf.cast(ids, tf.int32), labels)
+    missing = set(view.classes[~np.isfinite(best["value"].numpy())].tolist())
+    if missing:
+        raise ValueError(
+            "The data to take prototypes from must have images of every class. "
+            "Received: a dataset without any image of the classes "
+            f"{sorted(missing)}"
+        )
+    return best

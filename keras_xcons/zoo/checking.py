@@ -1,0 +1,85 @@
+"""What a published model must answer on a fixed image."""
+
+import contextlib
+
+import keras
+import numpy as np
+
+from keras_xcons import checks
+from keras_xcons.models.weights import load_weights
+from keras_xcons.zoo.building import build
+
+_DIGITS = 6  # of float32's seven
+
+
+def check_image(input_size):
+    """Returns the fixed image on which the logits of published models are compared.
+
+    Whole numbers alone make it, so that it is the same everywhere and for good: rings
+    around the upper left corner, finer the farther they are from it, in each channel
+    of another width, over slanted stripes. Our choice; it shows nothing.
+
+    Args:
+        input_size: Image size in pixels, an int or a pair `(height, width)`.
+
+    Returns:
+        uint8 NumPy array `(height, width, 3)`.
+
+    Raises:
+        ValueError: `input_size` is not one or two positive ints.
+
+    Example:
+
+    >>> check_image((2, 3))[..., 0]
+    array([[  0,   3,   6],
+           [  7,  10,  13]], dtype=uint8)
+    """
+    height, width = checks.image_size(input_size)
+    y, x, channel = np.ogrid[:height, :width, :3]
+    rings = (y * y + x * x) * (channel + 1) // 16
+    stripes = 3 * x + 7 * y + 85 * channel
+    return ((rings + stripes) % 256).astype("uint8")
+
+
+def check_logits(card, path):
+    """Returns the logits of a published model on the check image, in float32.
+
+    Args:
+        card: Its card.
+        path: `pathlib.Path` of its weights file, already checked.
+
+    Returns:
+        List of floats, one a class, rounded to six significant digits.
+    """
+    with _float32():
+        model = build(card)
+        load_weights(model, path)
+        image = check_image(tuple(card["input_size"]))
+        logits = keras.ops.convert_to_numpy(model(image[None], training=False))[0]
+    return [float(f"{logit:.{_DIGITS}g}") for logit in logits]
+
+
+def difference(expected, received):
+    """Returns how far logits lie apart, as a share of the largest that is expected.
+
+    Args:
+        expected: Sequence of numbers.
+        received: Sequence of numbers of the same length.
+
+    Returns:
+        Float, NaN where one of the numbers is.
+    """
+    expected, received = np.asarray(expected, float), np.asarray(received, float)
+    largest = max(float(np.max(np.abs(expected))), np.finfo("float32").tiny)
+    return float(np.max(np.abs(received - expected))) / largest
+
+
+@contextlib.contextmanager
+def _float32():
+    """Layers made inside are of float32, whatever the policy is."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)

@@ -1,0 +1,119 @@
+"""Models on the Hugging Face Hub, read through `huggingface_hub`."""
+
+import pathlib
+import re
+
+from keras_xcons.zoo import fetch
+from keras_xcons.zoo.places import Remote, check_file
+from keras_xcons.zoo.plain import LARGEST
+
+_ADDRESS = re.compile(r"hf://([\w-][\w.-]*/[\w-][\w.-]*)((?:/[\w-][\w.-]*)*)/?")
+
+
+class Hub(Remote):
+    """`hf://owner/repository[/subfolder]`.
+
+    Files lie in the Hub's own cache, which `HF_HOME` moves. With
+    `KERAS_XCONS_OFFLINE=1` nothing but that cache is asked.
+
+    Args:
+        address: The address.
+
+    Raises:
+        ValueError: The address has another form.
+        ImportError: `huggingface_hub` is not installed.
+    """
+
+    def __init__(self, address):
+        match = _ADDRESS.fullmatch(address)
+        if match is None:
+            raise ValueError(
+                "A model on the Hugging Face Hub is named "
+                f"hf://owner/repository[/subfolder]. Received: {address!r}"
+            )
+        super().__init__(address)
+        self.repository, subfolder = match.groups()
+        self.subfolder = subfolder.lstrip("/") or None
+        _library()
+
+    def read(self, file):
+        """Returns the bytes of a small file, `None` where there is none."""
+        path = self._file(file)
+        if path is None:
+            return None
+        if path.stat().st_size > LARGEST:
+            raise ConnectionError(f"{self}/{file} is larger than {LARGEST} bytes")
+        return path.read_bytes()
+
+    def weights(self, card):
+        """Returns the path of the weights file, checked, `None` where there is none."""
+        path = self._file(card["weights"])
+        if path is None:
+            return None
+        try:
+            check_file(path, card)
+        except ValueError:
+            if fetch.is_offline():
+                raise
+            # What lies in the Hub's cache may have been damaged there.
+            path = self._file(card["weights"], force_download=True)
+            check_file(path, card)
+        return path
+
+    def urls(self, card):
+        """Returns `()`: `weights` has downloaded what there is."""
+        del card
+        return ()
+
+    def _file(self, file, **options):
+        """Path of a file in the Hub's cache, downloaded if need be."""
+        library = _library()
+        offline = fetch.is_offline()
+        try:
+            found = library.hf_hub_download(
+                self.repository,
+                file,
+                subfolder=self.subfolder,
+                local_files_only=offline,
+                **options,
+            )
+        # A subclass of the next one.
+        except library.errors.LocalEntryNotFoundError as error:
+            if offline:
+                return None
+            raise ConnectionError(
+                f"Cannot read {self}/{file}: {_why(error)}"
+            ) from error
+        except library.errors.EntryNotFoundError:
+            return None
+        except library.errors.RepositoryNotFoundError as error:
+            raise FileNotFoundError(
+                "There is no such repository on the Hugging Face Hub, or it is private "
+                f"and there is no token for it. Received: {self.address!r}"
+            ) from error
+        except (
+            library.errors.HfHubHTTPError,
+            library.errors.FileMetadataError,
+        ) as error:
+            raise ConnectionError(
+                f"Cannot read {self}/{file}: {_why(error)}"
+            ) from error
+        return pathlib.Path(found)
+
+
+def _library():
+    try:
+        import huggingface_hub
+        import huggingface_hub.errors
+    except ImportError as error:
+        raise ImportError(
+            "hf:// addresses need huggingface_hub: pip install 'keras-xcons[hub]'"
+        ) from error
+    return huggingface_hub
+
+
+def _why(error):
+    """The innermost reason, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

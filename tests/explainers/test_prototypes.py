@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_xcons.explainers.prototypes import (
+    activated_boxes,
+    prototype_maps,
+    prototype_similarities,
+)
+from keras_xcons.models import create
+from keras_xcons.models.prototypes import prototype_view
+
+
+@pytest.fixture(scope="module")
+def model():
+    return create(
+        "protopnet",
+        3,
+        32,
+        backbone="small_cnn",
+        prototypes=2,
+        channels=8,
+        backbone_arguments={"width": 4},
+    )
+
+
+@pytest.fixture(scope="module")
+def images():
+    random = np.random.default_rng(0)
+    return random.integers(0, 256, (5, 32, 32, 3)).astype("uint8")
+
+
+def test_maps_are_the_scaled_similarities_of_each_location(model, images):
+    view = prototype_view(model)
+    patches = view.space(images).numpy()
+    wanted = [0, 5, 2, 2, 1]
+    prototypes = view.layer.prototypes.numpy()[wanted]
+    distances = ((patches - prototypes[:, None]) ** 2).sum(-1).reshape(5, 4, 4)
+    expected = np.log((distances + 1) / (distances + 1e-4))
+    expected -= expected.min((1, 2), keepdims=True)
+    expected /= expected.max((1, 2), keepdims=True)
+    cells = prototype_maps(model, images, wanted, batch_size=2, resize=False)
+    np.testing.assert_allclose(cells, expected, atol=1e-3)
+    maps = prototype_maps(model, images, wanted)
+    assert maps.shape == (5, 32, 32)
+    assert maps.dtype == np.float32
+    resized = tf.image.resize(cells[..., None], (32, 32)).numpy()[..., 0]
+    np.testing.assert_allclose(maps, resized, atol=1e-5)
+
+
+def test_one_prototype_for_all_images(model, images):
+    np.testing.assert_array_equal(
+        prototype_maps(model, images, 3), prototype_maps(model, images, [3] * 5)
+    )
+
+
+def test_a_flat_map_is_all_zeros(model, images):
+    assert prototype_maps(model, np.zeros((1, 32, 32, 3)), 0).shape == (1, 32, 32)
+    view = prototype_view(model)
+    kernel = view.add_on[0].kernel.numpy()
+    view.add_on[0].kernel.assign(np.zeros_like(kernel))
+    try:
+        maps = prototype_maps(model, images, 0)
+    finally:
+        view.add_on[0].kernel.assign(kernel)
+    assert np.all(maps == 0.0)
+
+
+def test_similarities_make_the_logits(model, images):
+    similarities = prototype_similarities(model, images, batch_size=2)
+    assert similarities.shape == (5, 6)
+    logits = similarities @ model.get_layer("logits").kernel.numpy()
+    np.testing.assert_allclose(logits, model(images), rtol=1e-5, atol=1e-5)
+
+
+def test_boxes_are_around_all_pixels_above_the_percentile():
+    heatmaps = np.zeros((2, 4, 10))
+    heatmaps[0, 1, 2] = heatmaps[0, 2, 6] = 1.0
+    heatmaps[1, 3, 9] = 2.0
+    heatmaps[1, 0, 0] = 1.0
+    # 95 % of 40 pixels are 38: two are above.
+    np.testing.assert_allclose(
+        activated_boxes(heatmaps, 96), [[0.25, 0.2, 0.75, 0.7], [0, 0, 1, 1]]
+    )
+    np.testing.assert_allclose(activated_boxes(heatmaps[1:], 100), [[0.75, 0.9, 1, 1]])
+    assert activated_boxes(heatmaps, 0).tolist() == [[0, 0, 1, 1]] * 2
+
+
+@pytest.mark.parametrize("prototypes", [6, -1, [0, 1], 0.5])
+def test_unknown_prototypes_are_refused(model, images, prototypes):
+    with pytest.raises(ValueError, match="`prototypes` must be"):
+        prototype_maps(model, images, prototypes)
+
+
+def test_other_bad_input_is_refused(model, images):
+    with pytest.raises(ValueError, match="as the model takes them"):
+        prototype_maps(model, images[:, :16], 0)
+    with pytest.raises(ValueError, match="`batch_size` must be within"):
+        prototype_similarities(model, images, batch_size=0)
+    with pytest.raises(ValueError, match=r"heatmaps of shape \(4, 4\)"):
+        activated_boxes(np.zeros((4, 4)))
+    with pytest.raises(ValueError, match="`percentile` must be within"):
+        activated_boxes(np.zeros((1, 4, 4)), 101)

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from keras_xcons import plotting
+from keras_xcons.explainers.prototypes import prototype_similarities, source_images
+from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.training.prototype_push import push_prototypes
+from tests.training.protopnets import arrays, classifier, dataset
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = classifier(4)
+    push_prototypes(model, dataset())
+    return model
+
+
+@pytest.fixture(scope="module")
+def sources(model):
+    return source_images(model, dataset())
+
+
+def test_the_prototypes_that_contribute_most_are_drawn(model, sources):
+    image = arrays()[0][4]
+    figure = plotting.this_looks_like_that(
+        model, image, sources, label=1, class_names=["wren", "crow", "gull"], top=2
+    )
+    view = prototype_view(model)
+    similarities = prototype_similarities(model, image[None])[0]
+    kernel = view.dense.kernel.numpy()
+    contributions = similarities * kernel[:, 1]
+    members = np.flatnonzero(view.classes == 1)
+    order = members[np.argsort(-contributions[members])][:2]
+    axes = np.reshape(figure.axes, (2, 4))
+    for row, prototype in zip(axes, order, strict=True):
+        text = row[3].texts[0].get_text()
+        assert f"prototype {prototype}\n" in text
+        assert f"similarity  {similarities[prototype]:.2f}" in text
+        assert f"contribution  {contributions[prototype]:.2f}" in text
+        source = sources[int(view.layer.source_image.numpy()[prototype])]
+        drawn = [axis.images[0].get_array() for axis in row[:3]]
+        np.testing.assert_array_equal(drawn[0], image.astype("uint8"))
+        np.testing.assert_array_equal(drawn[2], source.astype("uint8"))
+        top, left, bottom, right = view.layer.source_box.numpy()[prototype] * 32
+        (box,) = row[2].patches
+        assert box.get_xy() == pytest.approx((left - 0.5, top - 0.5))
+        assert box.get_width() == pytest.approx(right - left)
+        assert box.get_height() == pytest.approx(bottom - top)
+        assert [len(axis.patches) for axis in row] == [1, 1, 1, 0]
+    logit = (similarities @ kernel)[1]
+    head = figure.get_suptitle()
+    assert head.startswith("crow (")
+    assert f"logit {logit:.2f} = {contributions[members].sum():.2f} of its 4" in head
+
+
+def test_the_predicted_class_is_the_default_and_all_may_be_drawn(model, sources):
+    image = arrays()[0][0]
+    figure = plotting.this_looks_like_that(model, image, sources, top=9)
+    assert len(figure.axes) == 4 * 4
+    predicted = int(np.argmax(model(image[None])))
+    assert figure.get_suptitle().startswith(f"class {predicted} (predicted)")
+
+
+def test_a_training_set_may_be_one_array(model, tmp_path):
+    figure = plotting.this_looks_like_that(model, arrays()[0][0], arrays()[0])
+    plotting.save(figure, tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
+
+
+def test_bad_input_is_refused(model, sources):
+    image = arrays()[0][0]
+    draw = plotting.this_looks_like_that
+    with pytest.raises(ValueError, match="only after a push"):
+        draw(classifier(), image, sources)
+    with pytest.raises(KeyError, match="without the image"):
+        draw(model, image, {})
+    with pytest.raises(KeyError, match="without the image"):
+        draw(model, image, arrays()[0][:0])
+    with pytest.raises(ValueError, match="`label` must be within 0..2"):
+        draw(model, image, sources, label=3)
+    with pytest.raises(ValueError, match="`class_names` must be 3 strings"):
+        draw(model, image, sources, class_names=["wren"])
+    with pytest.raises(ValueError, match="`top` must be within"):
+        draw(model, image, sources, top=0)
+    with pytest.raises(ValueError, match="as the model takes them"):
+        draw(model, image[:16], sources)

@@ -1,0 +1,128 @@
+"""The recipe of a published model, as data."""
+
+import json
+
+import pytest
+
+from keras_xcons.recipes import Recipe, TrainOptions, read_recipe
+from keras_xcons.recipes.pretraining import PretrainOptions
+
+CONTENT = {
+    "format": 1,
+    "method": "xcons",
+    "options": {"dataset": "shapes", "model": "small_cnn", "epochs": 2},
+    "data": "the generated shapes set",
+    "pretraining": "none, random weights",
+    "data_license": "none, the images are generated",
+    "weights_license": "Apache-2.0",
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content):
+        path = tmp_path / "recipe.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    return write
+
+
+def test_a_recipe_gives_the_options_of_a_run(write):
+    recipe = read_recipe(write(CONTENT))
+    options = recipe.make_options(output="here", epochs=3)
+    assert options == TrainOptions(
+        dataset="shapes", model="small_cnn", epochs=3, output="here"
+    )
+    assert recipe.make_options().epochs == 2
+
+
+def test_pretraining_has_options_of_its_own(write):
+    content = {
+        **CONTENT,
+        "method": "pretraining",
+        "options": {
+            "dataset": "shapes",
+            "model": "resnet18",
+            "phases": [[32, 2], [64, 1]],
+        },
+    }
+    options = read_recipe(write(content)).make_options()
+    assert isinstance(options, PretrainOptions)
+    assert options.phases == ((32, 2), (64, 1))
+
+
+def test_what_is_written_is_complete_and_reads_back_as_the_same(write):
+    recipe = read_recipe(write(CONTENT))
+    written = recipe.to_dict()
+    # Defaults too: those of a later version may be others.
+    assert written["options"]["learning_rate"] is None
+    assert written["options"]["epsilon"] == 4.0
+    assert "output" not in written["options"]
+    again = read_recipe(write(written))
+    assert again.make_options() == recipe.make_options()
+    assert again.to_dict() == written
+
+
+def test_a_recipe_for_another_data_set_says_so(write, pictures):
+    recipe = read_recipe(write(CONTENT)).on_dataset(pictures)
+    assert recipe.data == f"{pictures.name}: 24 training images of 2 classes"
+    assert recipe.data_license == f"that of {pictures.name}"
+    assert recipe.options["dataset"] == pictures.name
+    assert recipe.options["epochs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epoch": 2}, "Unknown field.*Received: field='epoch'"),
+        ({"method": "xcon"}, "Unknown method.*Received: method='xcon'"),
+        ({"format": 2}, r"reads recipes of format 1. Received: format=2"),
+        ({"format": "1"}, "Received: format='1'"),
+        ({"data": " "}, "`data` of a recipe must be a non-empty string"),
+        ({"weights_license": None}, "Received: weights_license=None"),
+        ({"options": [1]}, "`options` of a recipe must be an object"),
+        (
+            {"options": {**CONTENT["options"], "epoch": 2}},
+            "Unknown option.*'epochs'.*Received: option='epoch'",
+        ),
+        (
+            {"options": {**CONTENT["options"], "output": "x"}},
+            "Received: option='output'",
+        ),
+        ({"options": {"dataset": "shapes"}}, "must name the model"),
+        ({"options": {"model": "small_cnn"}}, "must name the dataset"),
+        (
+            {"options": {**CONTENT["options"], "model": "small_cn"}},
+            "Received: model='small_cn'",
+        ),
+        ({"options": {**CONTENT["options"], "epochs": 0}}, "epochs=0"),
+        ({"architecture": {"weight": 3}}, "Received: argument='weight'"),
+        ({"metrics": ["acuracy"]}, "Received: metric='acuracy'"),
+    ],
+)
+def test_a_wrong_recipe_is_refused(write, change, message):
+    path = write({**CONTENT, **change})
+    with pytest.raises(ValueError, match=message) as refused:
+        read_recipe(path)
+    assert str(path) in str(refused.value)
+
+
+def test_a_recipe_lacks_nothing(write):
+    for name in CONTENT:
+        content = {key: value for key, value in CONTENT.items() if key != name}
+        with pytest.raises(ValueError, match=rf"lacks the fields \['{name}'\]"):
+            read_recipe(write(content))
+
+
+def test_a_recipe_is_a_json_object(write, tmp_path):
+    for text in ("{", "[1]"):
+        with pytest.raises(ValueError, match="cannot be used"):
+            read_recipe(write(text))
+    with pytest.raises(FileNotFoundError, match="no such recipe"):
+        read_recipe(tmp_path / "none.json")
+
+
+def test_a_recipe_is_checked_however_it_is_made():
+    with pytest.raises(ValueError, match="Unknown method"):
+        Recipe(**{**CONTENT, "method": "magic"})

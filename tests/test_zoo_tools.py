@@ -1,0 +1,110 @@
+"""The tools of the zoo: where recipes start from, and the table of results."""
+
+import csv
+import json
+import pathlib
+
+import pytest
+
+from keras_xcons import zoo
+from tests.test_tools import tool
+
+CHECKOUT = pathlib.Path(__file__).parents[1]
+
+
+def figure(value):
+    return {"value": value, "low": value - 0.01, "high": value + 0.01, "n": 1000}
+
+
+@pytest.fixture
+def small_zoo(tmp_path):
+    """Cards and figures of two models, as far as the table reads them."""
+    for name, method, accuracy in (("b_net", "xcons", 0.5), ("a_net", "plain", 0.25)):
+        folder = tmp_path / "zoo" / name
+        folder.mkdir(parents=True)
+        card = {
+            **{"name": name, "architecture": "net", "method": method, "dataset": "d"},
+            **{"pretraining": "none", "input_size": [64, 64], "parameters": 12345},
+            "bytes": 2_340_000,
+        }
+        figures = {"accuracy": figure(accuracy), "explanation_consistency": figure(0.9)}
+        metrics = {"figures": figures, "split": "test", "seed": 0, "commit": "c0ffee"}
+        (folder / "card.json").write_text(json.dumps(card))
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+    (tmp_path / "zoo" / "unpublished").mkdir()
+    return tmp_path / "zoo"
+
+
+def test_the_table_has_every_published_model(small_zoo):
+    results = tool("zoo_results")
+    lines = results.table(results.rows(small_zoo))
+    assert lines[0].startswith("| model | method | px | parameters | MB | top-1 |")
+    assert lines[1].count("|") == lines[0].count("|") == lines[2].count("|")
+    assert lines[2:] == [
+        "| [`a_net`](zoo/a_net/README.md) | plain | 64 | 12,345 | 2.3 "
+        "| 25.0 [24.0, 26.0] | – | – | – | 0.900 [0.890, 0.910] | 1,000 |",
+        "| [`b_net`](zoo/b_net/README.md) | xcons | 64 | 12,345 | 2.3 "
+        "| 50.0 [49.0, 51.0] | – | – | – | 0.900 [0.890, 0.910] | 1,000 |",
+    ]
+
+
+def test_only_what_stands_between_the_marks_is_replaced():
+    results = tool("zoo_results")
+    page = f"before\n{results.START}\nold\n{results.END}\nafter\n"
+    new = results.replaced(page, ["| new |"])
+    assert new == f"before\n{results.START}\n\n| new |\n\n{results.END}\nafter\n"
+    assert results.replaced(new, ["| new |"]) == new
+    with pytest.raises(ValueError, match="must hold the marks"):
+        results.replaced("no marks", [])
+
+
+def test_results_of_this_zoo_are_those_of_its_metrics():
+    results = tool("zoo_results")
+    found = results.rows(CHECKOUT / "zoo")
+    assert {row["model"] for row in found} == {
+        path.parent.name for path in (CHECKOUT / "zoo").glob("*/card.json")
+    }
+    with (CHECKOUT / "zoo" / "results.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert written == [{k: str(v) for k, v in row.items()} for row in found]
+    page = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    assert results.replaced(page, results.table(found)) == page
+
+
+def test_a_recipe_starts_from_a_run_a_published_model_or_a_file(tmp_path, monkeypatch):
+    train_zoo = tool("train_zoo")
+    find = train_zoo.find_pretrained
+    assert find(None, tmp_path) is None
+    assert find("imagenet", tmp_path) == "imagenet"
+    assert find("some/file.weights.h5", tmp_path) == "some/file.weights.h5"
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    name = zoo.list_models()[0]
+    assert find(name, tmp_path) == str(zoo.download(name))
+    run = tmp_path / name / "model.weights.h5"
+    run.parent.mkdir()
+    run.touch()
+    assert find(name, tmp_path) == str(run)
+    with pytest.raises(FileNotFoundError, match="train_zoo.py no_such_model"):
+        find("no_such_model", tmp_path)
+
+
+def test_data_lies_in_the_folder_of_data_sets_or_has_a_name(tmp_path):
+    train_zoo = tool("train_zoo")
+    (tmp_path / "birds").mkdir()
+    assert train_zoo.find_dataset("birds", tmp_path) == str(tmp_path / "birds")
+    assert train_zoo.find_dataset("shapes", tmp_path) == "shapes"
+    assert train_zoo.find_dataset("shapes", None) == "shapes"
+
+
+def test_every_recipe_of_the_zoo_can_be_used():
+    from keras_xcons.recipes import read_recipe
+
+    recipes = {
+        path.parent.name: read_recipe(path)
+        for path in (CHECKOUT / "zoo").glob("*/recipe.json")
+    }
+    assert recipes
+    for name, recipe in recipes.items():
+        start = recipe.options.get("pretrained")
+        # What it starts from can be had.
+        assert start in (None, "imagenet") or start in recipes, name

@@ -1,0 +1,211 @@
+import json
+import os
+
+import h5py
+import keras
+import pytest
+
+from keras_xcons import zoo
+from keras_xcons.zoo import fetch, store
+from tests.zoo.published import (
+    ABOUT,
+    CLASSES,
+    NAME,
+    card_of,
+    change_card,
+    contents,
+    trained,
+    write_card,
+)
+
+
+@pytest.fixture
+def nothing_is_opened(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("the file was opened")
+
+    monkeypatch.setattr(keras.Model, "load_weights", refuse)
+    monkeypatch.setattr(h5py, "File", refuse)
+
+
+def truncate(content):
+    return content[: len(content) // 2]
+
+
+def alter(content):
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+def empty(content):
+    return b""
+
+
+@pytest.mark.parametrize(
+    "damage, kind", [(truncate, "bytes"), (empty, "bytes"), (alter, "sha256")]
+)
+def test_damaged_file_is_never_opened(damage, kind, folder, nothing_is_opened):
+    path = folder / "model.weights.h5"
+    path.write_bytes(damage(path.read_bytes()))
+    expected = card_of(folder)[kind]
+    received = fetch.sha256(path) if kind == "sha256" else path.stat().st_size
+    message = f"{path}.*not opened.*{kind}={expected}. Received: {kind}={received}"
+    for function in (zoo.load, zoo.download, zoo.verify):
+        with pytest.raises(ValueError, match=message):
+            function(NAME)
+
+
+def test_swapped_files_are_never_opened(folder, zoo_folder, places, request):
+    model = trained()
+    model.get_layer("logits").bias.assign([1.0, 2.0, 3.0])
+    other = zoo.publish(model, "small_cnn_other", zoo_folder, **ABOUT)
+    first, second = folder / "model.weights.h5", other / "model.weights.h5"
+    assert first.stat().st_size == second.stat().st_size
+    first.rename(places / "kept")
+    second.rename(first)
+    (places / "kept").rename(second)
+    request.getfixturevalue("nothing_is_opened")
+    for name in (NAME, "small_cnn_other"):
+        with pytest.raises(ValueError, match="of another model, and was not opened"):
+            zoo.load(name)
+
+
+def test_link_is_followed_to_the_right_file_alone(folder, places, nothing_is_opened):
+    path = folder / "model.weights.h5"
+    elsewhere = places / "blob"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    assert zoo.download(NAME) == path
+    secret = places / "secret"
+    secret.write_text("of another user")
+    path.unlink()
+    path.symlink_to(secret)
+    with pytest.raises(ValueError, match="was not opened. Expected: bytes="):
+        zoo.load(NAME)
+    # A device without end is no file.
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(FileNotFoundError, match="are not on this machine"):
+        zoo.load(NAME)
+
+
+LOGITS = [0.5, 1.0, -2.0]
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"sha256": None}, "lacks the fields .'sha256'."),
+        ({"logits_check": None}, "lacks the fields .'logits_check'."),
+        ({"pickle": "x", "trained_on": "x"}, "unknown fields .'pickle', 'trained_on'."),
+        ({"weights": "../model.weights.h5"}, "'weights' must be a plain file name"),
+        ({"weights": "/tmp/model.weights.h5"}, "'weights' must be a plain file name"),
+        ({"weights": "a/model.weights.h5"}, "'weights' must be a plain file name"),
+        ({"weights": "..\\model.weights.h5"}, "'weights' must be a plain file name"),
+        ({"weights": "x\x00.weights.h5"}, "'weights' must be a plain file name"),
+        ({"weights": "model.pkl"}, "'weights' must be a plain file name"),
+        ({"weights": ["model.weights.h5"]}, "'weights' must be a plain file name"),
+        ({"recipe": "../recipe.json"}, "'recipe' must be a plain file name"),
+        ({"recipe": "/etc/passwd"}, "'recipe' must be a plain file name"),
+        ({"name": "../x"}, "'name' must be a model name"),
+        ({"sha256": "ABC"}, "'sha256' must be 64 lower-case hexadecimal digits"),
+        ({"bytes": True}, "'bytes' must be a positive int"),
+        ({"bytes": 12.0}, "'bytes' must be a positive int"),
+        ({"bytes": -1}, "'bytes' must be a positive int"),
+        ({"bytes": 1 << 60}, "'bytes' must be a positive int of at most 4294967296"),
+        ({"input_size": [16]}, "'input_size' must be .height, width."),
+        ({"input_size": [16, "16"]}, "'input_size' must be .height, width."),
+        ({"class_names": []}, "'class_names' must be a non-empty list"),
+        ({"class_names": "abc"}, "'class_names' must be a non-empty list"),
+        ({"class_names": CLASSES[:2]}, "for each of the 3 logits. Received: 2 names"),
+        ({"class_names": [*CLASSES, "x"]}, "of the 3 logits. Received: 4 names"),
+        (
+            {"class_names": CLASSES[:2], "logits_check": {"logits": LOGITS[:2]}},
+            "does not fit its architecture.* for 2 classes",
+        ),
+        ({"logits_check": LOGITS}, "'logits_check' must be an object"),
+        ({"logits_check": {"logits": "abc"}}, "'logits_check' must be an object"),
+        ({"logits_check": {"logits": [1, "2", 3]}}, "'logits_check' must be"),
+        ({"logits_check": {"logits": LOGITS, "x": 1}}, "'logits_check' must be"),
+        ({"url": "file:///etc/passwd"}, "'url' must be null or an http"),
+        ({"arguments": [1]}, "'arguments' must be an object"),
+        ({"format": 2}, "later version of keras-xcons.*Received: format=2"),
+        ({"format": 0}, "'format' must be 1"),
+        ({"format": True}, "'format' must be 1"),
+        ({"format": "1"}, "'format' must be 1"),
+        ({"name": "small_cnn_pets"}, "that of another model.*name='small_cnn_pets'"),
+        ({"parameters": 7}, "does not fit its architecture.*parameters=7"),
+        ({"architecture": "small_cmn"}, "later version may.*Did you mean 'small_cnn'"),
+        ({"architecture": "x"}, "cannot build.*Accepted: .*'mobilenet_v2', .*'vgg16'"),
+        ({"arguments": {"width": 4, "wide": 1}}, "later version.*Did you mean 'width'"),
+        ({"arguments": {"width": "4"}}, "The card of 'small_cnn_shapes' describes"),
+        ({"arguments": {"pretrained": "imagenet"}}, "must not set .'pretrained'."),
+        ({"arguments": {"num_classes": 2}}, "must not set .'num_classes'."),
+    ],
+)
+def test_wrong_card_is_refused(changes, message, folder, nothing_is_opened):
+    card = {**card_of(folder), **changes}
+    absent = [name for name in ("sha256", "logits_check") if card[name] is None]
+    write_card(folder, {k: v for k, v in card.items() if k not in absent})
+    with pytest.raises(ValueError, match=message):
+        zoo.load(NAME)
+
+
+def repeated(text):
+    return text.replace('"method":', '"method": "plain", "method":')
+
+
+def not_a_number(text):
+    return text.replace('"bytes":', '"bytes": NaN, "x":')
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda text: text[:-30], "card.json is not JSON"),
+        (lambda text: "", "card.json is not JSON"),
+        (lambda text: "[]", "must be a JSON object. Received: list"),
+        (repeated, r"is not JSON: the keys \['method'\] appear more than once"),
+        (not_a_number, "is not JSON: NaN is no JSON value"),
+        (lambda text: '{"bytes": 1e999}', "is not JSON: the number 1e999 is too large"),
+        (lambda text: '{"a":' * 100_000, "is not JSON: it is nested too deeply"),
+        (lambda text: '{"bytes": ' + "1" * 5000 + "}", "is not JSON"),
+        (lambda text: "\udcff", "is not JSON"),
+        (lambda text: " " * (17 << 20), "card.json is larger than 16777216 bytes"),
+    ],
+    ids=str,
+)
+def test_card_that_is_no_plain_json_is_refused(spoil, message, folder):
+    card = folder / "card.json"
+    changed = spoil(card.read_text("utf-8"))
+    card.write_bytes(changed.encode("utf-8", "surrogateescape"))
+    for function in (zoo.info, zoo.load, zoo.download):
+        with pytest.raises(ValueError, match=message):
+            function(NAME)
+
+
+def test_what_cannot_be_built_is_not_downloaded(by_card, zoo_folder):
+    change_card(zoo_folder / NAME, architecture="vision_transformer")
+    with pytest.raises(ValueError, match="architecture='vision_transformer'"):
+        zoo.load(NAME)
+    assert by_card.asked == []
+    assert not store.cache().exists()
+
+
+def test_long_value_does_not_drown_the_message(folder):
+    change_card(folder, class_names=["x" * 10_000, ""])
+    with pytest.raises(ValueError) as error:
+        zoo.info(NAME)
+    assert len(str(error.value)) < 600
+
+
+def test_card_from_the_web_is_checked_likewise(by_url):
+    card = by_url.folder / NAME / "card.json"
+    content = json.loads(card.read_text())
+    card.write_text(json.dumps({**content, "weights": "../../etc/x.weights.h5"}))
+    with pytest.raises(ValueError, match="'weights' must be a plain file name"):
+        zoo.download(NAME)
+    card.write_text(json.dumps({**content, "name": "other"}))
+    with pytest.raises(ValueError, match="is that of another model"):
+        zoo.download(NAME)
+    assert not store.cache().exists()
+    assert contents(by_url.folder / NAME) == sorted(os.listdir(by_url.folder / NAME))

@@ -1,0 +1,151 @@
+"""Gathers the figures of the published models into one table.
+
+    python tools/zoo_results.py
+
+It reads the card and the metrics file of every model of the zoo, writes
+zoo/results.csv, and puts the same figures into the table of README.md.
+"""
+
+import csv
+import json
+import pathlib
+
+from absl import app, flags
+
+_CHECKOUT = pathlib.Path(__file__).parents[1]
+
+_ZOO = flags.DEFINE_string("zoo", str(_CHECKOUT / "zoo"), "Folder of the zoo.")
+_README = flags.DEFINE_string(
+    "readme", str(_CHECKOUT / "README.md"), "Page whose table is replaced."
+)
+
+# Of each figure the table has value, low and high; percent in the README.
+FIGURES = {
+    "accuracy": "top-1",
+    "pointing_game": "pointing game",
+    "energy_pointing_game": "energy inside",
+    "max_box_acc_v2": "MaxBoxAccV2",
+    "explanation_consistency": "E",
+}
+START, END = "<!-- zoo table: tools/zoo_results.py -->", "<!-- end of zoo table -->"
+
+
+def rows(zoo):
+    """One row of plain values for each published model, by data set and name.
+
+    Args:
+        zoo: `pathlib.Path` of the folder of the zoo.
+
+    Returns:
+        List of dicts of the same keys.
+    """
+    found = []
+    for path in zoo.glob("[!.]*/card.json"):
+        card = json.loads(path.read_text(encoding="utf-8"))
+        metrics = json.loads((path.parent / "metrics.json").read_text(encoding="utf-8"))
+        row = {
+            "model": card["name"],
+            "architecture": card["architecture"],
+            "method": card["method"],
+            "dataset": card["dataset"],
+            "pretraining": card["pretraining"],
+            "input_size": "x".join(map(str, card["input_size"])),
+            "parameters": card["parameters"],
+            "megabytes": round(card["bytes"] / 1e6, 1),
+            "split": metrics["split"],
+        }
+        for name in FIGURES:
+            figure = metrics["figures"].get(name, {})
+            row["n"] = max(row.get("n", 0), figure.get("n", 0))
+            for part in ("value", "low", "high"):
+                row[f"{name}_{part}"] = _rounded(figure.get(part))
+        row["seed"] = metrics["seed"]
+        row["commit"] = metrics["commit"]
+        found.append(row)
+    return sorted(found, key=lambda row: (row["dataset"], row["model"]))
+
+
+def _rounded(value):
+    return "" if value is None else round(value, 5)
+
+
+def table(found):
+    """The rows as lines of a Markdown table.
+
+    Args:
+        found: List as `rows` returns it.
+
+    Returns:
+        List of strings.
+    """
+    heads = ["model", "method", "px", "parameters", "MB", *FIGURES.values(), "n"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for row in found:
+        cells = [
+            f"[`{row['model']}`](zoo/{row['model']}/README.md)",
+            row["method"],
+            row["input_size"].partition("x")[0],
+            f"{row['parameters']:,}",
+            f"{row['megabytes']:.1f}",
+            *(_cell(row, name) for name in FIGURES),
+            f"{row['n']:,}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _cell(row, name):
+    """Percent with the interval; E, which is no share of images, as it is."""
+    values = [row[f"{name}_{part}"] for part in ("value", "low", "high")]
+    if "" in values:
+        return "–"
+    scale, digits = (1, 3) if name == "explanation_consistency" else (100, 1)
+    value, low, high = (f"{scale * each:.{digits}f}" for each in values)
+    return f"{value} [{low}, {high}]"
+
+
+def replaced(page, lines):
+    """The page with the lines in the place of those between its two marks.
+
+    Args:
+        page: Text that holds `START` and `END`, once each.
+        lines: List of strings.
+
+    Returns:
+        The new text.
+
+    Raises:
+        ValueError: The marks are not there.
+    """
+    if page.count(START) != 1 or page.count(END) != 1:
+        raise ValueError(
+            f"The page must hold the marks {START!r} and {END!r}, once each"
+        )
+    before, _, rest = page.partition(START)
+    _, _, after = rest.partition(END)
+    return "\n".join([f"{before}{START}", "", *lines, "", f"{END}{after}"])
+
+
+def main(argv):
+    """Writes results.csv and the README's table."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+    from keras_xcons.writing import whole_file
+
+    zoo, readme = pathlib.Path(_ZOO.value), pathlib.Path(_README.value)
+    found = rows(zoo)
+    page = replaced(readme.read_text(encoding="utf-8"), table(found))
+    with (
+        whole_file(zoo / "results.csv") as unfinished,
+        open(unfinished, "w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, found[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(found)
+    with whole_file(readme) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
+    print(f"{len(found)} models in {zoo / 'results.csv'} and {readme}")
+
+
+if __name__ == "__main__":
+    app.run(main)
