@@ -36,13 +36,15 @@ from keras_xcons.explainers import explain
 from keras_xcons.models import split
 from keras_xcons.plotting import plot
 from keras_xcons.report import Report
-from keras_xcons.training import XConsModel
+from keras_xcons.training import ProtoPNetModel, XConsModel, XConsProtoPNetModel
 from keras_xcons.version import __version__
 from keras_xcons.zoo import download, info, list_models, load
 
 __all__ = [
+    "ProtoPNetModel",
     "Report",
     "XConsModel",
+    "XConsProtoPNetModel",
     "__version__",
     "attacks",
     "callbacks",

@@ -11,7 +11,7 @@ README = pathlib.Path(__file__).parents[1] / "README.md"
 @pytest.mark.slow
 def test_examples_run(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in blocks:
@@ -20,6 +20,7 @@ def test_examples_run(tmp_path, monkeypatch):
     assert names["heatmaps"].min() >= 0.0 and names["heatmaps"].max() <= 1.0
     assert (tmp_path / "heatmaps.png").exists()
     assert (tmp_path / "classifier.keras").exists()
+    assert (tmp_path / "this_looks_like_that.png").exists()
     assert names["report"].to_dict()["provenance"]["images"] == 1000
     assert (tmp_path / "report.html").exists()
     header = (tmp_path / "figures.csv").read_text("utf-8").splitlines()[0]

@@ -10,6 +10,12 @@ from keras_xcons.explainers.gradcam import (
     class_gradients,
     explained_pass,
 )
+from keras_xcons.explainers.prototypes import (
+    activated_boxes,
+    prototype_maps,
+    prototype_similarities,
+    source_images,
+)
 from keras_xcons.explainers.vis import (
     GradCAM,
     LayerCAM,
@@ -37,10 +43,14 @@ __all__ = [
     "Saliency",
     "ScoreCAM",
     "SmoothGrad",
+    "activated_boxes",
     "class_gradients",
     "explain",
     "explained_pass",
     "methods",
+    "prototype_maps",
+    "prototype_similarities",
+    "source_images",
 ]
 
 

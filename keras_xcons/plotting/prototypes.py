@@ -13,7 +13,7 @@ from keras_xcons.plotting.heatmaps import overlay
 
 _CELL = 2.1  # inches of an image's longer side
 _TEXT = 1.7  # inches of the column of numbers
-_HEAD, _TITLE = 0.36, 0.25  # inches of the head line and of the columns' titles
+_HEAD, _TITLE = 0.5, 0.25  # inches of the head line and of the columns' titles
 _BOX = "#ffe14a"  # bright on birds and leaves
 _COLUMNS = ("this image", "similarity", "looks like that")
 
@@ -118,8 +118,8 @@ def _headline(label, predicted, names, logits, contributions):
     verb = "predicted" if label == predicted else "not predicted"
     own = contributions.sum()
     return (
-        f"{names[label]} ({verb}): logit {logits[label]:.2f} = {own:.2f} of its "
-        f"{len(contributions)} prototypes {logits[label] - own:+.2f} of others"
+        f"{names[label]} ({verb})\nlogit {logits[label]:.2f}: {own:+.2f} from its "
+        f"{len(contributions)} prototypes, {logits[label] - own:+.2f} from the others"
     )
 
 

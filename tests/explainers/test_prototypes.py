@@ -73,17 +73,22 @@ def test_similarities_make_the_logits(model, images):
     np.testing.assert_allclose(logits, model(images), rtol=1e-5, atol=1e-5)
 
 
-def test_boxes_are_around_all_pixels_above_the_percentile():
-    heatmaps = np.zeros((2, 4, 10))
-    heatmaps[0, 1, 2] = heatmaps[0, 2, 6] = 1.0
-    heatmaps[1, 3, 9] = 2.0
-    heatmaps[1, 0, 0] = 1.0
-    # 95 % of 40 pixels are 38: two are above.
+def test_boxes_are_around_the_region_of_the_maximum():
+    heatmaps = np.zeros((3, 4, 10))
+    # Two pixels that touch by a corner, and a lower one far from them.
+    heatmaps[0, 1, 2] = heatmaps[0, 2, 3] = 2.0
+    heatmaps[0, 0, 9] = 1.0
+    # The same place of the next map, which is another map.
+    heatmaps[1, 0, 8] = 3.0
+    heatmaps[2, 3, 0] = heatmaps[2, 3, 1] = heatmaps[2, 3, 2] = 1.0
+    # 92.5 % of 40 pixels are 37: three are above.
+    expected = [[0.25, 0.2, 0.75, 0.4], [0, 0.8, 0.25, 0.9], [0.75, 0, 1, 0.3]]
+    boxes = activated_boxes(heatmaps + np.eye(4, 10) * 1e-3, 97)
+    np.testing.assert_allclose(boxes[:2], expected[:2])
     np.testing.assert_allclose(
-        activated_boxes(heatmaps, 96), [[0.25, 0.2, 0.75, 0.7], [0, 0, 1, 1]]
+        activated_boxes(heatmaps, 94), [*expected[:1]] + [[0, 0, 1, 1], expected[2]]
     )
-    np.testing.assert_allclose(activated_boxes(heatmaps[1:], 100), [[0.75, 0.9, 1, 1]])
-    assert activated_boxes(heatmaps, 0).tolist() == [[0, 0, 1, 1]] * 2
+    assert activated_boxes(heatmaps, 0).tolist() == [[0, 0, 1, 1]] * 3
 
 
 @pytest.mark.parametrize("prototypes", [6, -1, [0, 1], 0.5])

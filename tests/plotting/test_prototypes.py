@@ -50,7 +50,7 @@ def test_the_prototypes_that_contribute_most_are_drawn(model, sources):
     logit = (similarities @ kernel)[1]
     head = figure.get_suptitle()
     assert head.startswith("crow (")
-    assert f"logit {logit:.2f} = {contributions[members].sum():.2f} of its 4" in head
+    assert f"logit {logit:.2f}: {contributions[members].sum():+.2f} from its 4" in head
 
 
 def test_the_predicted_class_is_the_default_and_all_may_be_drawn(model, sources):
