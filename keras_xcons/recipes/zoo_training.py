@@ -7,6 +7,7 @@ from keras_xcons.recipes import files
 from keras_xcons.recipes.arms import Experiment
 from keras_xcons.recipes.pretraining import pretrain
 from keras_xcons.recipes.progress import Progress
+from keras_xcons.zoo.fetch import sha256
 
 # What a card names as the source of the method.
 PAPERS = {
@@ -143,5 +144,5 @@ def _pretraining(recipe, path):
     """What the weights were before, and the very file where there is one."""
     if path is None or not pathlib.Path(path).is_file():
         return recipe.pretraining
-    name, digest = pathlib.Path(path).name, zoo.sha256(path)
+    name, digest = pathlib.Path(path).name, sha256(path)
     return f"{recipe.pretraining} ({name}, sha256 {digest[:12]}...)"

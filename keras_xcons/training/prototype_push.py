@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from keras_xcons import checks
 from keras_xcons.data import split_sample_ids
 from keras_xcons.explainers.prototypes import activated_boxes
 from keras_xcons.models.prototypes import prototype_view
@@ -42,7 +43,9 @@ def push_prototypes(classifier, dataset):
         [Chen et al., 2019](https://arxiv.org/abs/1806.10574), section 2.2
     """
     view = prototype_view(classifier)
-    found = _first_patches(view, dataset, view.layer.distances)
+    found = _first_patches(
+        view, dataset, lambda patches, features: view.layer.distances(patches)
+    )
     distances = found["value"].numpy()
     height, width = view.model.input_shape[1:3]
     maps = view.similarity(found["map"])
@@ -58,20 +61,24 @@ def push_prototypes(classifier, dataset):
     return distances
 
 
-def draw_prototypes(classifier, dataset, seed=0):
+def draw_prototypes(classifier, dataset, power=2.0, seed=0):
     """Makes each prototype a patch of its own class, drawn at random, in place.
 
     A start for the training, our choice: random vectors are far from every patch, and
-    while the cluster loss draws them nearer all patches grow alike. Their sources
-    stay unknown, as training moves them on. Call it before `fit`.
+    while the cluster loss draws them nearer all patches grow alike. A patch is drawn
+    with a chance in proportion to a power of the energy of the backbone's features
+    there, their sum of squares, which is larger on objects than on what is around
+    them. Their sources stay unknown, as training moves them on. Call it before `fit`.
 
     Args:
         classifier: A ProtoPNet, or its training model.
         dataset: As in `push_prototypes`.
+        power: The power of the energy, at least 0; with 0 all patches have the same
+            chance. Defaults to 2.
         seed: Int. Defaults to 0.
 
     Raises:
-        TypeError, ValueError: As in `push_prototypes`.
+        TypeError, ValueError: As in `push_prototypes`, or `power` is out of range.
 
     Example:
 
@@ -79,13 +86,19 @@ def draw_prototypes(classifier, dataset, seed=0):
     >>> trainer.fit(train, epochs=30, callbacks=[PrototypeStages(images_in_order)])
     """
     view = prototype_view(classifier)
+    checks.within("power", power, 0.0, None)
     seeds = keras.random.SeedGenerator(seed)
 
-    def noise(patches):
+    def race(patches, features):
+        # The smallest of exponential variables is each one with a chance in
+        # proportion to its rate (Efraimidis and Spirakis 2006); here as logarithms.
         shape = (ops.shape(patches)[0], patches.shape[1], view.layer.count)
-        return keras.random.uniform(shape, seed=seeds)
+        noise = keras.random.uniform(shape, 1e-7, 1.0, seed=seeds)
+        energy = ops.sum(ops.square(ops.cast(features, "float32")), axis=-1)
+        rates = power * ops.log(ops.reshape(energy, shape[:2]) + 1e-7)
+        return ops.log(-ops.log(noise)) - rates[..., None]
 
-    view.layer.prototypes.assign(_first_patches(view, dataset, noise)["patch"])
+    view.layer.prototypes.assign(_first_patches(view, dataset, race)["patch"])
 
 
 def _first_patches(view, dataset, value_of):
@@ -94,8 +107,8 @@ def _first_patches(view, dataset, value_of):
     Args:
         view: `PrototypeView`.
         dataset: `tf.data.Dataset` of batches `(images, labels)`.
-        value_of: Function from patches `(B, locations, D)` to the value of each for
-            each prototype, `(B, locations, m)`.
+        value_of: Function from patches `(B, locations, D)` and the backbone's
+            features `(B, h, w, K)` to values `(B, locations, m)`.
 
     Returns:
         Dict of tensors with one row a prototype: `value`, `image`, `place` among the
@@ -104,6 +117,8 @@ def _first_patches(view, dataset, value_of):
     classes, count = tf.constant(view.classes), view.layer.count
     depth = view.layer.prototypes.shape[-1]
     locations = view.grid[0] * view.grid[1]
+    features = view.model.get_layer("features").output
+    both = keras.Model(view.model.input, [view.layer.input, features])
     best = {
         "value": tf.fill((count,), np.float32(np.inf)),
         "image": tf.fill((count,), -1),
@@ -114,8 +129,9 @@ def _first_patches(view, dataset, value_of):
 
     @tf.function(reduce_retracing=True, autograph=False)
     def look(best, images, ids, labels):
-        patches = ops.cast(view.space(images, training=False), "float32")
-        values = value_of(patches)
+        patches, features = both(images, training=False)
+        patches = ops.cast(patches, "float32")
+        values = value_of(patches, features)
         own = find_targets(labels, view.dense.units).classes == classes
         values = tf.where(own[:, None, :], values, np.inf)
         # One row a prototype: images and locations behind each other.

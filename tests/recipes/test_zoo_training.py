@@ -14,6 +14,7 @@ import pytest
 
 from keras_xcons import zoo
 from keras_xcons.recipes import measure_by, publish_by, read_recipe, train_by
+from keras_xcons.zoo.fetch import sha256
 
 CHECKOUT = pathlib.Path(__file__).parents[2]
 CONTENT = {
@@ -138,7 +139,7 @@ def test_pretrained_weights_are_named_in_the_card(published, tmp_path, weights):
         *(recipe, model, "tiny", tmp_path / "other", metrics), pretrained=weights
     )
     card = json.loads((folder / "card.json").read_text())
-    digest = zoo.sha256(weights)
+    digest = sha256(weights)
     assert card["pretraining"] == (
         f"a picture of noise (small_cnn.weights.h5, sha256 {digest[:12]}...)"
     )

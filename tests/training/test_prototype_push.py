@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -113,7 +114,7 @@ def test_prototypes_are_drawn_from_the_patches_of_their_class():
     for prototype, label in zip(drawn, view.classes, strict=True):
         own = patches[labels == label].reshape(-1, patches.shape[-1])
         assert np.abs(own - prototype).max(-1).min() < 1e-5
-    assert len(np.unique(drawn.round(5), axis=0)) == 12
+    assert len(np.unique(drawn.round(5), axis=0)) > 6
     assert not view.layer.pushed
     same, other = classifier(4), classifier(4)
     draw_prototypes(same, dataset())
@@ -121,6 +122,25 @@ def test_prototypes_are_drawn_from_the_patches_of_their_class():
     for one, equal in ((same, True), (other, False)):
         prototypes = one.get_layer("prototypes").prototypes.numpy()
         assert np.allclose(prototypes, drawn, atol=1e-5) == equal
+
+
+def test_a_high_power_draws_the_patch_of_the_highest_energy():
+    model = classifier(2)
+    draw_prototypes(model, dataset(), power=1e4)
+    view = prototype_view(model)
+    images, labels = arrays()
+    features = model.get_layer("features").output
+    energy = keras.Model(model.input, features).predict(images, verbose=0)
+    energy = (energy**2).sum(-1).reshape(len(images), -1)
+    patches = view.space.predict(images, verbose=0)
+    for prototype, label in zip(
+        view.layer.prototypes.numpy(), view.classes, strict=True
+    ):
+        own = np.where(labels[:, None] == label, energy, 0.0)
+        highest = np.unravel_index(own.argmax(), own.shape)
+        np.testing.assert_allclose(prototype, patches[highest], atol=1e-5)
+    with pytest.raises(ValueError, match="`power` must be within"):
+        draw_prototypes(model, dataset(), power=-1.0)
 
 
 def test_bad_input_is_refused_and_nothing_is_changed():
