@@ -1,7 +1,7 @@
 """keras-xcons: image classifiers whose explanations can be trusted.
 
 >>> import keras_xcons as kx
->>> model = kx.load("small_cnn_shapes")
+>>> model = kx.load("shapes_cnn")
 >>> heatmaps = kx.explain(model, images)
 >>> report = kx.evaluate(model, dataset)
 >>> trainer = kx.XConsModel(classifier)

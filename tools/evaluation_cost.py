@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from absl import app, flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", "small_cnn_shapes", "Model, as for keras-xcons evaluate.")
+flags.DEFINE_string("model", "shapes_cnn", "Model, as for keras-xcons evaluate.")
 flags.DEFINE_string("dataset", "shapes", "Data set, as for keras-xcons evaluate.")
 flags.DEFINE_string("split", "original", "Split of the data set.")
 flags.DEFINE_list("counts", ["500", "1000"], "Numbers of images, smallest first.")

@@ -82,9 +82,9 @@ def evaluate(
 
     Example:
 
-    >>> model = keras_xcons.load("small_cnn_shapes")
+    >>> model = keras_xcons.load("shapes_cnn")
     >>> report = keras_xcons.evaluate(model, "shapes", ["accuracy", "localisation"])
-    >>> report.to_dict()["figures"]["small_cnn_shapes"]["pointing_game"]["n"]
+    >>> report.to_dict()["figures"]["shapes_cnn"]["pointing_game"]["n"]
     1000
     >>> report.to_html("report.html")
     """

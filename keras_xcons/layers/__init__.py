@@ -1,4 +1,4 @@
-"""Keras layers: Grad-CAM++ heatmaps and the reading of logits."""
+"""Keras layers: Grad-CAM++ heatmaps, the reading of logits, and prototypes."""
 
 from keras_xcons.layers.gradcam import (
     GradCAMPlusPlus,
@@ -6,5 +6,13 @@ from keras_xcons.layers.gradcam import (
     scale_to_one,
 )
 from keras_xcons.layers.logits import Logits
+from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
 
-__all__ = ["GradCAMPlusPlus", "Logits", "grad_cam_plus_plus", "scale_to_one"]
+__all__ = [
+    "GradCAMPlusPlus",
+    "Logits",
+    "PrototypeSimilarity",
+    "Prototypes",
+    "grad_cam_plus_plus",
+    "scale_to_one",
+]

@@ -3,15 +3,18 @@
 from keras_xcons.models.architectures import architectures, arguments_of, create
 from keras_xcons.models.batch_norm import freeze_batch_norm
 from keras_xcons.models.flatten import flatten
+from keras_xcons.models.prototypes import PrototypeView, prototype_view
 from keras_xcons.models.view import ClassifierView, TrainsClassifier, split
 
 __all__ = [
     "ClassifierView",
+    "PrototypeView",
     "TrainsClassifier",
     "architectures",
     "arguments_of",
     "create",
     "flatten",
     "freeze_batch_norm",
+    "prototype_view",
     "split",
 ]

@@ -6,15 +6,15 @@ import keras
 import tensorflow as tf
 
 from keras_xcons import data, models
-from keras_xcons.callbacks import EpochReweighting
+from keras_xcons.callbacks import EpochReweighting, PrototypeStages
 from keras_xcons.recipes.policy import dtype_policy
 from keras_xcons.recipes.resuming import Forward
 from keras_xcons.training import (
     ProtoPNetModel,
-    PrototypeStages,
     StageSchedule,
     XConsModel,
     XConsProtoPNetModel,
+    draw_prototypes,
 )
 
 # The probe sees features of fixed size, so that its settings need no tuning.
@@ -53,16 +53,14 @@ class Experiment:
         if options.freezes:
             # Fine-tuning a few epochs, the moving statistics would lag behind.
             models.freeze_batch_norm(self._start)
-
-    @property
-    def has_prototypes(self):
-        """Whether the classifier is a ProtoPNet, which is trained in stages."""
-        return self.options.model == "protopnet"
+        if self.options.has_prototypes:
+            # Random vectors are far from every patch of an image.
+            draw_prototypes(self._start, options.load("train"), seed=options.seed)
 
     @property
     def has_probe(self):
         """Whether the last layer is trained first, on what the others know."""
-        return self.options.pretrained is not None and not self.has_prototypes
+        return self.options.pretrained is not None and not self.options.has_prototypes
 
     @property
     def test_splits(self):
@@ -137,7 +135,7 @@ class Experiment:
         Returns:
             The classifier, and the history of the fit, a dict of lists.
         """
-        if self.has_prototypes:
+        if self.options.has_prototypes:
             trainer = ProtoPNetModel(self.start())
             history = self._fit(trainer, self.train_data(), callbacks)
             return trainer.classifier, history
@@ -159,7 +157,7 @@ class Experiment:
         """
         count = self.options.num_samples or self.info.splits["train"]
         arguments = self.options.method(count, self.info.multi_label)
-        make = XConsProtoPNetModel if self.has_prototypes else XConsModel
+        make = XConsProtoPNetModel if self.options.has_prototypes else XConsModel
         trainer = make(self.start(), **{**arguments, **overrides})
         ids = trainer.options.uses_table
         if trainer.options.schedule == "epoch":
@@ -173,7 +171,7 @@ class Experiment:
         return trainer.classifier, history
 
     def _fit(self, model, dataset, callbacks):
-        if self.has_prototypes:
+        if self.options.has_prototypes:
             stages = PrototypeStages(self.options.load("train"), self._stages)
             # Before a backup, which then holds the push that ends an epoch.
             callbacks = [stages, *callbacks]
@@ -193,7 +191,7 @@ class Experiment:
         return fit.history
 
     def _optimizer(self, steps_per_epoch):
-        if self.has_prototypes:
+        if self.options.has_prototypes:
             # As the paper has it; the stages lower the rate.
             return keras.optimizers.Adam(self.options.rate)
         steps = self.options.epochs * steps_per_epoch

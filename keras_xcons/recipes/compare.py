@@ -48,12 +48,12 @@ def train(options, report=print):
     >>> metrics = train(TrainOptions(epochs=2, output="/tmp/run"))
     >>> metrics["runs"]["xcons"]["original"]["accuracy"]["value"]
     """
-    experiment = Experiment(options)
-    if experiment.has_prototypes:
+    if options.has_prototypes:
         raise ValueError(
             "A ProtoPNet is trained in stages, by a recipe and tools/train_zoo.py. "
             f"Received: model={options.model!r}"
         )
+    experiment = Experiment(options)
     splits = experiment.test_splits
     folder = files.writable_folder(options.output)
     progress = Progress(folder, _settings(options))

@@ -29,7 +29,7 @@ def evaluate_models(names, dataset, output, report=print, **arguments):
 
     Example:
 
-    >>> evaluate_models(["small_cnn_shapes"], "shapes", "/tmp/evaluation")
+    >>> evaluate_models(["shapes_cnn"], "shapes", "/tmp/evaluation")
     """
     folder = files.writable_folder(output)
     models = {

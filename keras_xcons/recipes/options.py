@@ -125,6 +125,11 @@ class TrainOptions:
         return self.dataset == "shapes"
 
     @property
+    def has_prototypes(self):
+        """Whether the classifier is a ProtoPNet, which is trained in stages."""
+        return self.model == "protopnet"
+
+    @property
     def size(self):
         """Height and width of the images in pixels."""
         return self.image_size or (64 if self.is_shapes else 224)

@@ -3,12 +3,11 @@
 from keras_xcons.training.protopnet import ProtoPNetModel, XConsProtoPNetModel
 from keras_xcons.training.prototype_pruning import prune_prototypes
 from keras_xcons.training.prototype_push import draw_prototypes, push_prototypes
-from keras_xcons.training.prototype_stages import PrototypeStages, StageSchedule
+from keras_xcons.training.prototype_stages import StageSchedule
 from keras_xcons.training.xcons import XConsModel
 
 __all__ = [
     "ProtoPNetModel",
-    "PrototypeStages",
     "StageSchedule",
     "XConsModel",
     "XConsProtoPNetModel",

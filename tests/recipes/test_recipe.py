@@ -126,3 +126,27 @@ def test_a_recipe_is_a_json_object(write, tmp_path):
 def test_a_recipe_is_checked_however_it_is_made():
     with pytest.raises(ValueError, match="Unknown method"):
         Recipe(**{**CONTENT, "method": "magic"})
+
+
+PROTOPNET = {
+    **CONTENT,
+    "options": {"dataset": "shapes", "model": "protopnet", "epochs": 7},
+    "architecture": {"backbone": "small_cnn"},
+    "stages": {"warm_epochs": 1, "push_start": 2, "push_every": 2, "last_epochs": 1},
+}
+
+
+def test_a_protopnet_ends_with_the_last_layer_of_a_push(write):
+    for epochs in (3, 6, 9):
+        options = {**PROTOPNET["options"], "epochs": epochs}
+        recipe = read_recipe(write({**PROTOPNET, "options": options}))
+        assert recipe.make_options().epochs == epochs
+    with pytest.raises(ValueError, match=r"as after 3, 6, 9 epochs.*epochs=7"):
+        read_recipe(write(PROTOPNET))
+
+
+def test_stages_are_those_of_a_protopnet(write):
+    with pytest.raises(ValueError, match="`stages` are for a ProtoPNet"):
+        read_recipe(write({**CONTENT, "stages": PROTOPNET["stages"]}))
+    with pytest.raises(ValueError, match="push_begin"):
+        read_recipe(write({**PROTOPNET, "stages": {"push_begin": 2}}))

@@ -407,3 +407,9 @@ def test_table_of_a_negative_gap():
     assert gap.endswith("-12.5  [-100.0,  78.5]")
     assert len(head) == len(accuracy) == len(gap)
     assert note.endswith("n = 3 images a split, seed 7")
+
+
+def test_a_protopnet_has_stages_that_this_command_does_not_know(tmp_path):
+    options = TrainOptions(model="protopnet", image_size=32, output=tmp_path)
+    with pytest.raises(ValueError, match="by a recipe and tools/train_zoo.py"):
+        train(options, quiet)

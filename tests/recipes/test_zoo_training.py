@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from keras_xcons import zoo
+from keras_xcons import models, zoo
 from keras_xcons.recipes import measure_by, publish_by, read_recipe, train_by
 from keras_xcons.zoo.fetch import sha256
 
@@ -176,3 +176,31 @@ def test_other_metrics_need_no_other_training(published, tmp_path):
         dataclasses.replace(recipe, options=longer), folder, report=lambda line: None
     )
     assert (folder / "xcons.keras").stat().st_mtime_ns != written
+
+
+@pytest.mark.parametrize("method", ["plain", "xcons"])
+def test_a_protopnet_is_published_with_its_prototypes(tmp_path, pictures, method):
+    options = {"dataset": str(pictures), "model": "protopnet", "image_size": 16}
+    recipe = read_recipe(
+        write_recipe(
+            tmp_path,
+            method=method,
+            options=options | {"batch_size": 8, "epochs": 3, "learning_rate": 1e-3},
+            architecture={"backbone": "small_cnn", "prototypes": 2, "channels": 8},
+            stages={"warm_epochs": 1, "push_start": 2, "last_epochs": 1},
+            metrics=["accuracy"],
+        )
+    )
+    model = train_by(recipe, tmp_path / "run", report=lambda line: None)
+    metrics = measure_by(recipe, model)
+    folder = publish_by(recipe, model, "tiny", tmp_path / "zoo", metrics)
+    card = json.loads((folder / "card.json").read_text())
+    assert card["architecture"] == "protopnet"
+    assert card["arguments"]["prototypes"] == [2, 2]
+    layer = models.prototype_view(zoo.load(folder)).layer
+    # Each knows the training image that it was taken from: 12 are of each class.
+    assert layer.pushed
+    sources = layer.source_image.numpy()
+    assert (sources[:2] < 12).all() and (sources[2:] >= 12).all()
+    trained = models.prototype_view(model).layer
+    np.testing.assert_array_equal(sources, trained.source_image.numpy())
