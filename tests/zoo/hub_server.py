@@ -25,6 +25,8 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def answer(self, with_content):
         self.server.asked.append((self.command, self.path))
         asked = re.fullmatch(r"/([^/]+/[^/]+)/resolve/main/(.+)", self.path)
+        if asked is None:  # the library asks for more than files
+            return self.fail(404, "")
         repository = self.server.folder / asked[1]
         path = repository / asked[2]
         if not repository.is_dir():

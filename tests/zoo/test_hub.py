@@ -39,7 +39,8 @@ def hub(original, tmp_path, monkeypatch):
 
 
 def downloads(hub):
-    return [path for command, path in hub.asked if command == "GET"]
+    asked = [path for command, path in hub.asked if command == "GET"]
+    return [path for path in asked if "/resolve/" in path]
 
 
 def test_model_at_the_root_of_a_repository(hub, tmp_path):
