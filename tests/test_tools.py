@@ -56,19 +56,12 @@ def test_every_run_of_the_table_is_accepted():
     assert {o.control for o in options} == set(CONTROLS)
 
 
-def test_every_model_of_the_zoo_has_a_recipe_that_is_accepted():
-    from keras_xcons.recipes import TrainOptions
-
-    for name, entry in tool("train_zoo").ZOO.items():
-        options = TrainOptions(**entry["options"])
-        assert name.startswith(f"{options.model}_{options.dataset}")
-
-
 @pytest.mark.parametrize(
     "name",
     [
         *("benchmark", "compare_xplique", "evaluation_cost", "inspect_weights"),
-        *("publish", "report_table", "reproduce", "train_zoo"),
+        *("pretrain", "publish", "report_table", "reproduce", "train_zoo"),
+        "zoo_results",
     ],
 )
 def test_a_tool_says_how_it_is_called(name):

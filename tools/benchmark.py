@@ -26,8 +26,9 @@ flags.DEFINE_list("models", ["mobilenet_v2", "resnet50"], "Architectures to time
 flags.DEFINE_list(
     "groups",
     ["training", "heatmaps", "memory", "data", "import"],
-    "What to measure: training, heatmaps, memory, data, import, faithfulness. The "
-    "last needs Xplique; benchmark_faithfulness.py says how it is run.",
+    "What to measure: training, heatmaps, memory, data, import, load, faithfulness. "
+    "The last needs Xplique; benchmark_faithfulness.py says how it is run. For load, "
+    "--models are names of published models.",
 )
 flags.DEFINE_integer("image_size", 128, "Height and width of the images in pixels.")
 flags.DEFINE_integer("batch_size", 16, "Images a step.")
@@ -253,6 +254,13 @@ def shapes_rate():
     }
 
 
+def load(model):
+    """What `kx.load` of a published model takes."""
+    import benchmark_load
+
+    yield benchmark_load.load_row(model, FLAGS.rounds)
+
+
 def rows_of_group(group):
     """The rows of one group of measurements."""
     if group == "data":
@@ -263,6 +271,7 @@ def rows_of_group(group):
         "training": training,
         "heatmaps": heatmaps,
         "faithfulness": faithfulness,
+        "load": load,
         "memory": memory,
     }[group]
     return (row for model in FLAGS.models for row in measure(model))
