@@ -33,7 +33,7 @@ FLOORS = [
     {"models"},
     {"layers"},
     {"data"},
-    {"checks", "startup", "version", "writing"},
+    {"checks", "offline", "startup", "version", "writing"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -12,8 +12,8 @@ from tests.test_tools import tool
 CHECKOUT = pathlib.Path(__file__).parents[1]
 
 
-def figure(value):
-    return {"value": value, "low": value - 0.01, "high": value + 0.01, "n": 1000}
+def figure(value, count=1000):
+    return {"value": value, "low": value - 0.01, "high": value + 0.01, "n": count}
 
 
 @pytest.fixture
@@ -27,7 +27,10 @@ def small_zoo(tmp_path):
             **{"pretraining": "none", "input_size": [64, 64], "parameters": 12345},
             "bytes": 2_340_000,
         }
-        figures = {"accuracy": figure(accuracy), "explanation_consistency": figure(0.9)}
+        figures = {
+            "accuracy": figure(accuracy),
+            "explanation_consistency": figure(0.9, 1200),
+        }
         metrics = {"figures": figures, "split": "test", "seed": 0, "commit": "c0ffee"}
         (folder / "card.json").write_text(json.dumps(card))
         (folder / "metrics.json").write_text(json.dumps(metrics))
@@ -46,6 +49,24 @@ def test_the_table_has_every_published_model(small_zoo):
         "| [`b_net`](zoo/b_net/README.md) | xcons | 64 | 12,345 | 2.3 "
         "| 50.0 [49.0, 51.0] | – | – | – | 0.900 [0.890, 0.910] | 1,000 |",
     ]
+
+
+def test_a_table_of_nothing_is_refused(small_zoo):
+    results = tool("zoo_results")
+    with pytest.raises(ValueError, match="No model is published there. Received: zoo="):
+        results.rows(small_zoo / "unpublished")
+    measured = small_zoo / "a_net" / "metrics.json"
+    measured.write_text(json.dumps({"figures": {}, "seed": 0, "commit": "c0ffee"}))
+    with pytest.raises(ValueError, match=r"metrics.json must .* without \['split'\]"):
+        results.rows(small_zoo)
+
+
+def test_a_model_without_accuracy_has_no_count(small_zoo):
+    results = tool("zoo_results")
+    measured = small_zoo / "a_net" / "metrics.json"
+    content = {"figures": {}, "split": "test", "seed": 0, "commit": "c0ffee"}
+    measured.write_text(json.dumps(content))
+    assert results.table(results.rows(small_zoo))[2].endswith("| – | – |")
 
 
 def test_only_what_stands_between_the_marks_is_replaced():

@@ -6,8 +6,10 @@
         --recipe=zoo/mobilenet_v2_cub/recipe.json
 
 The recipe is zoo/NAME/recipe.json; what is published goes into the same folder. A run
-that was stopped goes on when the same command is given again. A recipe that starts from
-another model of the zoo takes its published weights, or those of its run in --work.
+that was stopped goes on when the same command is given again. Of a finished run the
+model is loaded; to train it anew, remove its folder in --work. A recipe that starts
+from another model of the zoo takes the weights of its run in --work if that was a
+pretraining, else the published ones.
 """
 
 import os
@@ -24,10 +26,12 @@ _DATASET = flags.DEFINE_string(
     "dataset", None, "Name or folder of a data set in the place of the recipe's."
 )
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of TFDS directories, where the recipe's set may lie."
+    "data_dir", None, "Folder of data sets, where the set may lie under its name."
 )
 _PRETRAINED = flags.DEFINE_string(
-    "pretrained", None, "Weights file to start from, in the place of the recipe's."
+    "pretrained",
+    None,
+    "Weights file to start from, in the place of the recipe's. Not for a pretraining.",
 )
 _WORK = flags.DEFINE_string("work", "runs", "Folder for the runs.")
 _ZOO = flags.DEFINE_string("zoo", str(_CHECKOUT / "zoo"), "Folder of the zoo.")
@@ -80,17 +84,28 @@ def main(argv):
     final = zoo_folder / name
     if (final / "card.json").exists() and not _OVERWRITE.value:
         raise app.UsageError(f"{final} is published; pass --overwrite to replace it")
-    dataset = _DATASET.value or find_dataset(recipe.options["dataset"], _DATA_DIR.value)
+    dataset = find_dataset(_DATASET.value or recipe.options["dataset"], _DATA_DIR.value)
     if _DATASET.value:
         recipe = recipe.on_dataset(dataset)
-    replaced = {"dataset": dataset}
+    replaced, words = {"dataset": dataset}, recipe.pretraining
     if recipe.method != "pretraining":
         replaced["pretrained"] = _PRETRAINED.value or find_pretrained(
             recipe.options.get("pretrained"), work
         )
-    model = recipes.train_by(recipe, work / name, **replaced)
+    elif _PRETRAINED.value:
+        raise app.UsageError(
+            "A pretraining begins with random weights. Received: "
+            f"--pretrained={_PRETRAINED.value}"
+        )
+    if _PRETRAINED.value:
+        words = f"a file of weights in the place of: {words}"
+    run = work / name
+    model = recipes.train_by(recipe, run, **replaced)
     metrics = recipes.measure_by(recipe, model, dataset)
-    print(recipes.publish_by(recipe, model, name, zoo_folder, metrics, **replaced))
+    final = recipes.publish_by(
+        *(recipe, model, name, zoo_folder, metrics, run), pretraining=words, **replaced
+    )
+    print(final)
 
 
 if __name__ == "__main__":

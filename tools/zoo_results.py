@@ -38,11 +38,21 @@ def rows(zoo):
 
     Returns:
         List of dicts of the same keys.
+
+    Raises:
+        ValueError: No model is published there, or its figures are not those of
+            tools/train_zoo.py.
     """
     found = []
     for path in zoo.glob("[!.]*/card.json"):
         card = json.loads(path.read_text(encoding="utf-8"))
-        metrics = json.loads((path.parent / "metrics.json").read_text(encoding="utf-8"))
+        measured = path.parent / "metrics.json"
+        metrics = json.loads(measured.read_text(encoding="utf-8"))
+        if missing := {"figures", "split", "seed", "commit"} - metrics.keys():
+            raise ValueError(
+                f"{measured} must be as tools/train_zoo.py writes it. Received: a file "
+                f"without {sorted(missing)}"
+            )
         row = {
             "model": card["name"],
             "architecture": card["architecture"],
@@ -53,15 +63,18 @@ def rows(zoo):
             "parameters": card["parameters"],
             "megabytes": round(card["bytes"] / 1e6, 1),
             "split": metrics["split"],
+            # Other figures may leave images out.
+            "n": metrics["figures"].get("accuracy", {}).get("n", ""),
         }
         for name in FIGURES:
             figure = metrics["figures"].get(name, {})
-            row["n"] = max(row.get("n", 0), figure.get("n", 0))
             for part in ("value", "low", "high"):
                 row[f"{name}_{part}"] = _rounded(figure.get(part))
         row["seed"] = metrics["seed"]
         row["commit"] = metrics["commit"]
         found.append(row)
+    if not found:
+        raise ValueError(f"No model is published there. Received: zoo={str(zoo)!r}")
     return sorted(found, key=lambda row: (row["dataset"], row["model"]))
 
 
@@ -88,7 +101,7 @@ def table(found):
             f"{row['parameters']:,}",
             f"{row['megabytes']:.1f}",
             *(_cell(row, name) for name in FIGURES),
-            f"{row['n']:,}",
+            f"{row['n']:,}" if row["n"] else "–",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines

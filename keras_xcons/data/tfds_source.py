@@ -1,11 +1,10 @@
 """A TFDS data set as a source of `load`."""
 
-import os
-
 import numpy as np
 import tensorflow as tf
 
 from keras_xcons.data import catalog, images, splits
+from keras_xcons.offline import is_offline
 
 
 def from_name(adapter, data_dir=None):
@@ -171,9 +170,9 @@ class TfdsSource:
         if self._builder.is_prepared():
             return
         wanted = f"{self._adapter.name!r} is not in {str(self._builder.data_path)!r}"
-        if os.environ.get("KERAS_XCONS_OFFLINE") == "1":
+        if is_offline():
             raise OSError(
-                f"The set {wanted} and KERAS_XCONS_OFFLINE=1 forbids to download it."
+                f"The set {wanted}, and KERAS_XCONS_OFFLINE forbids to download it."
             )
         try:
             self._builder.download_and_prepare()

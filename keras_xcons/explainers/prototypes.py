@@ -30,7 +30,8 @@ def prototype_maps(model, images, prototypes, batch_size=32, resize=True):
         same everywhere is all zeros.
 
     Raises:
-        TypeError: `model` is no model, or `images` are no numbers.
+        TypeError: `model` is no model, `images` are no numbers, or `batch_size` is
+            no int.
         ValueError: `model` is no ProtoPNet, or an argument is not as described.
 
     Example:
@@ -43,7 +44,7 @@ def prototype_maps(model, images, prototypes, batch_size=32, resize=True):
     """
     view = prototype_view(model)
     images = checks.image_batch(images, view.model.input_shape[1:])
-    checks.within("batch_size", batch_size, 1, None)
+    _check_batch_size(batch_size)
     prototypes = np.asarray(prototypes)
     if prototypes.ndim == 0:
         prototypes = np.full(len(images), prototypes)
@@ -80,7 +81,8 @@ def prototype_similarities(model, images, batch_size=32):
         Float32 NumPy array `(B, m)`, in 0..`log(1 / epsilon)`.
 
     Raises:
-        TypeError: `model` is no model, or `images` are no numbers.
+        TypeError: `model` is no model, `images` are no numbers, or `batch_size` is
+            no int.
         ValueError: `model` is no ProtoPNet, or an argument is not as described.
 
     Example:
@@ -89,7 +91,7 @@ def prototype_similarities(model, images, batch_size=32):
     """
     view = prototype_view(model)
     images = checks.image_batch(images, view.model.input_shape[1:])
-    checks.within("batch_size", batch_size, 1, None)
+    _check_batch_size(batch_size)
 
     def similarities_of(batch):
         return view.similarity(view.layer(view.space(batch, training=False)))
@@ -196,6 +198,12 @@ def activated_boxes(heatmaps, percentile=95.0):
         boxes.append((first, end))
     (top, bottom), (left, right) = boxes
     return np.stack([top, left, bottom, right], axis=-1).astype("float32")
+
+
+def _check_batch_size(value):
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"`batch_size` must be an int. Received: batch_size={value!r}")
+    checks.within("batch_size", value, 1, None)
 
 
 def _in_batches(function, batch_size, images, *others):

@@ -7,7 +7,6 @@ own maximum: its own scaling subtracts the minimum first and turns maps of small
 gradients into zeros.
 """
 
-import contextlib
 import importlib
 import warnings
 
@@ -18,6 +17,7 @@ import tensorflow as tf
 from keras_xcons import checks
 from keras_xcons.layers import Logits, scale_to_one
 from keras_xcons.models.flatten import unique_names
+from keras_xcons.models.policy import dtype_policy
 
 
 class _Quiet(keras.Model):
@@ -267,19 +267,9 @@ def _float32_copy(graph, copies):
         copies[operation] = type(operation).from_config(config, **unsafe)
         return copies[operation]
 
-    with _float32_policy():
+    # Of the layers that a layer makes for itself, too.
+    with dtype_policy("float32"):
         return keras.models.clone_model(graph, clone_function=copy_of)
-
-
-@contextlib.contextmanager
-def _float32_policy():
-    """Makes float32 the policy of the layers that a layer makes for itself."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _in_float32(config):

@@ -15,11 +15,15 @@ class Prototypes(keras.layers.Layer):
 
     A prototype is a vector of the feature space and belongs to one class; those of
     class 0 come first. Distances are squared L2 distances, in float32 under every
-    dtype policy: small ones would not survive fewer digits.
+    dtype policy: small ones would not survive fewer digits. Where a GPU multiplies
+    float32 matrices in TensorFloat-32, TensorFlow's default, they have its 10 bits:
+    a distance of 0 may come out as 1e-3. For exact ones on such a GPU call
+    `tf.config.experimental.enable_tensor_float_32_execution(False)` first.
 
     Beside the prototypes the layer holds, as weights that are not trained, what a
     push has found: of each prototype the image and the place that it was taken from.
-    They are saved and loaded with the model.
+    They are saved and loaded with the model, and cleared where training moves the
+    prototypes on.
 
     Args:
         prototypes_per_class: List of one int a class, each at least 1: the number of
@@ -114,6 +118,12 @@ class Prototypes(keras.layers.Layer):
         lengths = ops.sum(ops.square(features), axis=-1, keepdims=True)
         squared = lengths - 2.0 * products + ops.sum(ops.square(prototypes), axis=-1)
         return ops.maximum(squared, 0.0)
+
+    def forget_sources(self):
+        """Clears what a push has found, as prototypes that move are no patches."""
+        self.source_image.assign(ops.full_like(self.source_image, _UNKNOWN))
+        self.source_cell.assign(ops.full_like(self.source_cell, _UNKNOWN))
+        self.source_box.assign(ops.zeros_like(self.source_box))
 
     @property
     def pushed(self):

@@ -2,6 +2,7 @@
 
 from keras_xcons.models.architectures import architectures, arguments_of, create
 from keras_xcons.models.batch_norm import freeze_batch_norm
+from keras_xcons.models.copying import copy_model
 from keras_xcons.models.flatten import flatten
 from keras_xcons.models.prototypes import PrototypeView, prototype_view
 from keras_xcons.models.view import ClassifierView, TrainsClassifier, split
@@ -12,6 +13,7 @@ __all__ = [
     "TrainsClassifier",
     "architectures",
     "arguments_of",
+    "copy_model",
     "create",
     "flatten",
     "freeze_batch_norm",

@@ -44,7 +44,8 @@ def this_looks_like_that(
         A `matplotlib.figure.Figure`. Write it with `keras_xcons.plotting.save`.
 
     Raises:
-        TypeError: `model` is no model, or the image's values are not numbers.
+        TypeError: `model` is no model, the image's values are not numbers, or `top`
+            is no int.
         ValueError: `model` is no ProtoPNet or was not pushed yet, or an argument is
             not as described.
         KeyError: `sources` lacks the image of a prototype.
@@ -64,6 +65,8 @@ def this_looks_like_that(
             "Prototypes are parts of training images only after a push. Received: a "
             "model without sources; see `push_prototypes`"
         )
+    if isinstance(top, bool) or not isinstance(top, int):
+        raise TypeError(f"`top` must be an int. Received: top={top!r}")
     checks.within("top", top, 1, None)
     images = checks.image_batch(np.asarray(image)[None], view.model.input_shape[1:])
     names = _checked_names(class_names, view.dense.units)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_xcons import data, models
 from keras_xcons.callbacks import EpochReweighting, PrototypeStages
-from keras_xcons.recipes.policy import dtype_policy
+from keras_xcons.models.policy import dtype_policy
 from keras_xcons.recipes.resuming import Forward
 from keras_xcons.training import (
     ProtoPNetModel,
@@ -15,6 +15,7 @@ from keras_xcons.training import (
     XConsModel,
     XConsProtoPNetModel,
     draw_prototypes,
+    push_prototypes,
 )
 
 # The probe sees features of fixed size, so that its settings need no tuning.
@@ -32,24 +33,31 @@ class Experiment:
         stages: Of a ProtoPNet: dict of arguments of
             `keras_xcons.training.StageSchedule`.
 
+    Attributes:
+        options: The `TrainOptions`.
+        info: `keras_xcons.data.DatasetInfo` of the data.
+        test_splits: Names of the splits that are evaluated.
+
     Raises:
         ValueError, FileNotFoundError, OSError: The data set or the weights cannot be
-            loaded.
+            loaded, the data set has no split beside `"train"`, or labels are to be
+            smoothed of images that have several.
     """
 
     def __init__(self, options, architecture=None, stages=None):
         self.options = options
         self._stages = StageSchedule(**(stages or {}))
         self.info = data.info(options.dataset)
-        keras.utils.set_random_seed(options.seed)
-        with dtype_policy(options.dtype):
-            self._start = models.create(
-                options.model,
-                len(self.info.class_names),
-                options.size,
-                pretrained=options.pretrained,
-                **(architecture or {}),
+        self.test_splits = self._test_splits()
+        if options.label_smoothing and self.info.multi_label:
+            raise ValueError(
+                "Labels are smoothed where an image has a single one. Received: "
+                f"label_smoothing={options.label_smoothing!r} with the data set "
+                f"{self.info.name!r} of several labels an image"
             )
+        keras.utils.set_random_seed(options.seed)
+        self._architecture = architecture or {}
+        self._start = self._create(options.dtype, options.pretrained)
         if options.freezes:
             # Fine-tuning a few epochs, the moving statistics would lag behind.
             models.freeze_batch_norm(self._start)
@@ -57,14 +65,22 @@ class Experiment:
             # Random vectors are far from every patch of an image.
             draw_prototypes(self._start, options.load("train"), seed=options.seed)
 
+    def _create(self, dtype, pretrained=None):
+        with dtype_policy(dtype):
+            return models.create(
+                self.options.model,
+                len(self.info.class_names),
+                self.options.size,
+                pretrained=pretrained,
+                **self._architecture,
+            )
+
     @property
     def has_probe(self):
         """Whether the last layer is trained first, on what the others know."""
         return self.options.pretrained is not None and not self.options.has_prototypes
 
-    @property
-    def test_splits(self):
-        """Names of the splits that are evaluated."""
+    def _test_splits(self):
         if self.options.is_shapes:
             return ("original", "mixed_same", "mixed_rand")
         if self.info.test_split is None:
@@ -76,13 +92,27 @@ class Experiment:
 
     def start(self):
         """A copy of the classifier that every run starts from."""
-        copy = keras.models.clone_model(self._start)
-        copy.set_weights(self._start.get_weights())
-        for layer in copy.layers:
-            if isinstance(layer, keras.layers.Normalization):
-                # It computes with what it keeps beside its weights.
-                layer.finalize_state()
-        return copy
+        return models.copy_model(self._start)
+
+    def in_float32(self, classifier):
+        """What is measured and published of a classifier trained in another dtype.
+
+        A ProtoPNet is pushed once more, since its prototypes are patches of features
+        that were computed with fewer digits.
+
+        Args:
+            classifier: What a run of the experiment has returned.
+
+        Returns:
+            A `keras.Model`, float32; the classifier itself if it is.
+        """
+        if self.options.dtype == "float32":
+            return classifier
+        weights = classifier.get_weights()
+        model = models.copy_model(self._create("float32"), weights=weights)
+        if self.options.has_prototypes:
+            push_prototypes(model, self.options.load("train"))
+        return model
 
     def train_data(self, **arguments):
         """The training set, shuffled, in batches."""

@@ -8,6 +8,7 @@ from keras_xcons import evaluation, explainers, plotting
 from keras_xcons.recipes import files
 from keras_xcons.recipes.arms import Experiment
 from keras_xcons.recipes.progress import Progress
+from keras_xcons.recipes.settings import identity
 from keras_xcons.zoo.plain import write_json
 
 # What the table shows of each figure, and the paired difference of two splits.
@@ -56,7 +57,7 @@ def train(options, report=print):
     experiment = Experiment(options)
     splits = experiment.test_splits
     folder = files.writable_folder(options.output)
-    progress = Progress(folder, _settings(options))
+    progress = Progress(folder, identity(options, experiment.info), report)
     if progress.found:
         report(f"Continuing the unfinished run in {folder}")
 
@@ -125,13 +126,6 @@ def table(metrics):
         f"seed {metrics['options']['seed']}"
     )
     return lines
-
-
-def _settings(options):
-    """What the trained weights depend on."""
-    found = dataclasses.asdict(options)
-    del found["output"]
-    return found
 
 
 def _heading(run, options):

@@ -27,6 +27,16 @@ def _option(default, help, choices=None):
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
+def check_smoothing(value):
+    """Refuses a share of a label that is none, or that leaves nothing of the label."""
+    checks.within("label_smoothing", value, 0.0, 1.0)
+    if value == 1.0:
+        raise ValueError(
+            "`label_smoothing` must leave something of the label, so be below 1. "
+            f"Received: label_smoothing={value!r}"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainOptions:
     """What `keras-xcons train` takes; each field is a flag.
@@ -59,7 +69,9 @@ class TrainOptions:
     )
     weight_decay: float = _option(1e-4, "Weight decay of AdamW.")
     label_smoothing: float = _option(
-        0.0, "Share of a label that is spread over all classes, in 0..1."
+        0.0,
+        "Share of a label that is spread over all classes, at least 0 and below 1. Not "
+        "for images of several labels.",
     )
     freeze_batch_norm: bool | None = _option(
         None,
@@ -114,7 +126,7 @@ class TrainOptions:
         if self.learning_rate is not None:
             checks.within("learning_rate", self.learning_rate, 0.0, None, False)
         checks.within("weight_decay", self.weight_decay, 0.0, None)
-        checks.within("label_smoothing", self.label_smoothing, 0.0, 1.0)
+        check_smoothing(self.label_smoothing)
         if self.dtype not in POLICIES:
             raise ValueError(checks.unknown("dtype", self.dtype, POLICIES))
         XConsOptions(**self.method(num_samples=1, multi_label=False))

@@ -13,10 +13,11 @@ import tensorflow as tf
 
 from keras_xcons import checks, data, models
 from keras_xcons.data import arguments as data_arguments
+from keras_xcons.models.policy import dtype_policy
 from keras_xcons.recipes import files
-from keras_xcons.recipes.options import POLICIES
-from keras_xcons.recipes.policy import dtype_policy
+from keras_xcons.recipes.options import POLICIES, check_smoothing
 from keras_xcons.recipes.resuming import Backup, Forward
+from keras_xcons.recipes.settings import begin_or_continue, identity
 from keras_xcons.writing import whole_file
 from keras_xcons.zoo.plain import write_json
 
@@ -79,7 +80,7 @@ class PretrainOptions:
         data_arguments.check_seed(self.seed)
         checks.within("learning_rate", self.learning_rate, 0.0, None, False)
         checks.within("weight_decay", self.weight_decay, 0.0, None)
-        checks.within("label_smoothing", self.label_smoothing, 0.0, 1.0)
+        check_smoothing(self.label_smoothing)
 
     @property
     def image_size(self):
@@ -91,9 +92,9 @@ def pretrain(options, output, report=print):
     """Trains a classifier from random weights.
 
     A run that was stopped goes on after its last whole epoch when it is called again
-    with the same options, with the images in the order, and augmented, as they would
-    have been. With other options it starts anew, and what the folder holds of the
-    earlier run is deleted.
+    with the same options and data, wherever the data lie, with the images in the
+    order, and augmented, as they would have been. With other options it starts anew,
+    and what the folder holds of the earlier run is deleted.
 
     Written into `output`: `model.weights.h5`, and `metrics.json` with the figures of
     each epoch and the accuracy on the test split.
@@ -124,15 +125,20 @@ def pretrain(options, output, report=print):
     # The network may not take the smallest images, which a later phase may have.
     _create(options, info, min(size for size, _ in options.phases))
     folder = files.writable_folder(output)
-    if _begin_or_continue(folder, options):
+    remains = [folder / _WEIGHTS, folder / _METRICS, *folder.glob("phase*")]
+    settings, written = identity(options, info), folder / "options.json"
+    if begin_or_continue(written, settings, remains, report):
         report(f"Continuing the run in {folder}")
     steps = -(-info.splits["train"] // options.batch_size)
     steps = min(steps, options.steps_per_epoch or steps)
     total = steps * sum(epochs for _, epochs in options.phases)
     weights, history, done = None, [], 0
     for number, (size, epochs) in enumerate(options.phases, start=1):
-        report(f"Phase {number} of {len(options.phases)}: {epochs} epochs at {size} px")
         phase = _Phase(options, info, folder / f"phase{number}", size, epochs, steps)
+        report(
+            f"Phase {number} of {len(options.phases)}: "
+            f"{epochs} epochs at {size} px{', finished before' * phase.is_finished}"
+        )
         weights, figures = phase.run(
             weights, _Curve(options.learning_rate, total, done)
         )
@@ -168,16 +174,21 @@ class _Phase:
         self._size = size
         self._epochs = epochs
         self._steps = steps
+        self._finished = folder / "finished.json"
+
+    @property
+    def is_finished(self):
+        """Whether `run` will only load what the phase has left."""
+        return self._finished.exists()
 
     def run(self, weights, curve):
         """The weights after the phase, and the figures of its epochs."""
-        finished = self._folder / "finished.json"
         path = self._folder / _WEIGHTS
         keras.utils.set_random_seed(self._options.seed)
         model = _create(self._options, self._info, self._size, self._options.dtype)
-        if finished.exists():
+        if self.is_finished:
             model.load_weights(path)
-            return model.get_weights(), json.loads(finished.read_text())
+            return model.get_weights(), json.loads(self._finished.read_text())
         if weights is not None:
             model.set_weights(weights)
         self._folder.mkdir(exist_ok=True)
@@ -185,7 +196,7 @@ class _Phase:
         self._fit(model, curve, log)
         with whole_file(path) as unfinished:
             model.save_weights(unfinished)
-        write_json(finished, log.rows)
+        write_json(self._finished, log.rows)
         shutil.rmtree(self._folder / "backup")
         return model.get_weights(), log.rows
 
@@ -263,25 +274,6 @@ class _Log(keras.callbacks.Callback):
         del self.rows[epoch:]
         self.rows.append(figures)
         write_json(self._path, self.rows)
-
-
-def _begin_or_continue(folder, options):
-    """Whether a run is continued; the remains of one with other options are cleared."""
-    written, wanted = folder / "options.json", dataclasses.asdict(options)
-    # As JSON has it, with lists in the place of tuples.
-    wanted = json.loads(json.dumps(wanted))
-    try:
-        found = json.loads(written.read_text())
-    except (OSError, ValueError):
-        found = None
-    if found == wanted:
-        return True
-    for phase in folder.glob("phase*"):
-        shutil.rmtree(phase)
-    for name in (_WEIGHTS, _METRICS):
-        (folder / name).unlink(missing_ok=True)
-    write_json(written, wanted)
-    return False
 
 
 def _phases(phases):

@@ -1,6 +1,5 @@
 """What of a job is done already, so that a stopped one goes on where it was."""
 
-import json
 import pathlib
 import shutil
 
@@ -8,7 +7,7 @@ import keras
 
 from keras_xcons.recipes import files
 from keras_xcons.recipes.resuming import Backup
-from keras_xcons.zoo.plain import write_json
+from keras_xcons.recipes.settings import begin_or_continue
 
 
 class Progress:
@@ -18,6 +17,7 @@ class Progress:
         output: `pathlib.Path` of an existing folder.
         settings: Dict of plain JSON values, all that the job depends on. The remains
             of a job with other settings are removed.
+        report: Function that is told before anything is removed. Defaults to `print`.
 
     Attributes:
         found: Whether there is something to go on with.
@@ -29,18 +29,14 @@ class Progress:
     >>> progress.done()
     """
 
-    def __init__(self, output, settings):
+    def __init__(self, output, settings, report=print):
         self._output = pathlib.Path(output)
         self._folder = self._output / "unfinished"
-        written = self._folder / "settings.json"
-        # As JSON has it, with lists in the place of tuples.
-        settings = json.loads(json.dumps(settings))
-        self.found = _read(written) == settings
-        if not self.found:
-            # Another job's remains would be continued with other settings.
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir()
-            write_json(written, settings)
+        self._folder.mkdir(exist_ok=True)
+        written = settings_file(output)
+        # Another job's remains would be continued with other settings.
+        remains = (path for path in self._folder.iterdir() if path != written)
+        self.found = begin_or_continue(written, settings, remains, report)
 
     def resume(self, run, function):
         """The model of a run: loaded if it is finished, else trained on.
@@ -55,22 +51,23 @@ class Progress:
             The `keras.Model`.
         """
         path = self._output / f"{run}.keras"
-        finished = self._folder / f"{run}.finished"
-        if finished.exists() and path.exists():
+        if self.is_finished(run):
             return keras.saving.load_model(path, compile=False)
         model, _ = function([Backup(self._folder / run)])
         files.save_model(model, path)
-        finished.touch()
+        (self._folder / f"{run}.finished").touch()
         return model
+
+    def is_finished(self, run):
+        """Whether a run has been finished, so that `resume` will only load it."""
+        finished = self._folder / f"{run}.finished"
+        return finished.exists() and (self._output / f"{run}.keras").exists()
 
     def done(self):
         """Forgets what was kept to go on with."""
         shutil.rmtree(self._folder)
 
 
-def _read(path):
-    """What a JSON file holds, or `None` where there is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+def settings_file(output):
+    """The file in which a job with the folder `output` keeps its settings."""
+    return pathlib.Path(output) / "unfinished" / "settings.json"

@@ -1,14 +1,15 @@
 """The recipe of a published model: plain JSON, checked field by field."""
 
 import dataclasses
-import json
 import pathlib
+import typing
 
 from keras_xcons import checks, data, models
 from keras_xcons.evaluation import catalog
 from keras_xcons.recipes.options import TrainOptions
 from keras_xcons.recipes.pretraining import PretrainOptions
 from keras_xcons.training import StageSchedule
+from keras_xcons.zoo.plain import read_json
 
 FORMAT = 1
 # What reads the options of each method.
@@ -56,12 +57,12 @@ class Recipe:
     metrics: tuple = ("classification", "localisation", "complexity", "consistency")
 
     def __post_init__(self):
-        if self.format != FORMAT:
+        if self.format != FORMAT or isinstance(self.format, bool):
             raise ValueError(
                 f"This version of keras-xcons reads recipes of format {FORMAT}. "
                 f"Received: format={self.format!r}"
             )
-        if self.method not in METHODS:
+        if not isinstance(self.method, str) or self.method not in METHODS:
             raise ValueError(checks.unknown("method", self.method, METHODS))
         for name in ("data", "pretraining", "data_license", "weights_license"):
             value = getattr(self, name)
@@ -70,20 +71,35 @@ class Recipe:
                     f"`{name}` of a recipe must be a non-empty string. "
                     f"Received: {name}={value!r}"
                 )
+        for name in ("options", "architecture", "stages"):
+            value = getattr(self, name)
+            if not isinstance(value, dict):
+                raise ValueError(
+                    f"`{name}` of a recipe must be an object. "
+                    f"Received: {name}={value!r}"
+                )
+        listed = isinstance(self.metrics, list | tuple) and all(
+            isinstance(name, str) for name in self.metrics
+        )
+        if not listed or not self.metrics:
+            raise ValueError(
+                "`metrics` of a recipe must be a list of names, at least one. "
+                f"Received: metrics={self.metrics!r}"
+            )
         object.__setattr__(self, "metrics", tuple(self.metrics))
         self._check_options()
 
     def _check_options(self):
-        table = METHODS[self.method]
-        known = {field.name for field in dataclasses.fields(table)} - _NOT_OF_A_RECIPE
-        if not isinstance(self.options, dict):
-            raise ValueError(
-                "`options` of a recipe must be an object. "
-                f"Received: options={self.options!r}"
-            )
-        for name in self.options:
-            if name not in known:
-                raise ValueError(checks.unknown("option", name, known))
+        fields = dataclasses.fields(METHODS[self.method])
+        kinds = {f.name: f.type for f in fields if f.name not in _NOT_OF_A_RECIPE}
+        for name, value in self.options.items():
+            if name not in kinds:
+                raise ValueError(checks.unknown("option", name, kinds))
+            if not _fits(value, kinds[name]):
+                raise ValueError(
+                    f"The option `{name}` must be {_words(kinds[name])}. "
+                    f"Received: {name}={value!r}"
+                )
         for name in ("dataset", "model"):
             if name not in self.options:
                 raise ValueError(
@@ -91,12 +107,26 @@ class Recipe:
                     f"Received: options with {sorted(self.options)}"
                 )
         self.make_options()
+        if self.method == "pretraining":
+            self._check_pretraining()
         accepted = models.arguments_of(self.options["model"])
         for name in self.architecture:
             if name not in accepted:
                 raise ValueError(checks.unknown("argument", name, accepted))
         catalog.select(self.metrics)
         self._check_stages()
+
+    def _check_pretraining(self):
+        if self.architecture:
+            raise ValueError(
+                "A pretraining builds the architecture as it is by default. Received: "
+                f"architecture={self.architecture!r}"
+            )
+        if self.options["model"] == "protopnet":
+            raise ValueError(
+                "A ProtoPNet is trained in stages, which a pretraining has not: "
+                "pretrain its backbone. Received: model='protopnet'"
+            )
 
     def _check_stages(self):
         """A ProtoPNet whose prototypes were never pushed shows nothing real."""
@@ -107,6 +137,10 @@ class Recipe:
                     f"{self.options['model']!r}"
                 )
             return
+        known = [field.name for field in dataclasses.fields(StageSchedule)]
+        for name in self.stages:
+            if name not in known:
+                raise ValueError(checks.unknown("stage option", name, known))
         epochs = self.make_options().epochs
         schedule = StageSchedule(**self.stages)
         ends = [schedule.epochs(pushes) for pushes in range(1, epochs + 1)]
@@ -143,6 +177,9 @@ class Recipe:
             f"{len(info.class_names)} classes"
         )
         options = {**self.options, "dataset": info.name}
+        if info.name != "shapes":
+            # Only the generated set has the size that one asks for.
+            options.pop("num_samples", None)
         license = f"that of {info.name}"
         return dataclasses.replace(
             self, options=options, data=words, data_license=license
@@ -178,9 +215,26 @@ def read_recipe(path):
     if not path.is_file():
         raise FileNotFoundError(f"There is no such recipe. Received: {str(path)!r}")
     try:
-        return _parse(json.loads(path.read_text(encoding="utf-8")))
+        return _parse(read_json(path.read_bytes(), "it"))
     except (ValueError, TypeError) as error:
         raise ValueError(f"The recipe {path} cannot be used: {error}") from error
+
+
+def _fits(value, kind):
+    """Whether a JSON value is of a field's type."""
+    kinds = set(typing.get_args(kind) or (kind,))
+    if isinstance(value, bool):
+        return bool in kinds  # which are ints elsewhere
+    # JSON writes 1.0 as 1, and has no tuples.
+    kinds |= {int} if float in kinds else set()
+    kinds |= {list} if tuple in kinds else set()
+    return isinstance(value, tuple(kinds))
+
+
+def _words(kind):
+    names = {"str": "a string", "bool": "true or false", "NoneType": "null"}
+    names |= {"int": "an integer", "float": "a number", "tuple": "a list"}
+    return " or ".join(names[one.__name__] for one in typing.get_args(kind) or (kind,))
 
 
 def _parse(content):

@@ -6,8 +6,8 @@ from keras_xcons import data, evaluation, models, zoo
 from keras_xcons.recipes import files
 from keras_xcons.recipes.arms import Experiment
 from keras_xcons.recipes.pretraining import pretrain
-from keras_xcons.recipes.progress import Progress
-from keras_xcons.zoo.fetch import sha256
+from keras_xcons.recipes.progress import Progress, settings_file
+from keras_xcons.recipes.settings import identity, read_settings
 
 # What a card names as the source of the method.
 PAPERS = {
@@ -19,7 +19,8 @@ def train_by(recipe, output, report=print, **replaced):
     """Trains the model of a recipe.
 
     A run that was stopped goes on where it was when it is called again with the same
-    recipe and folder.
+    recipe, data and folder, wherever the data lie; one that was finished is loaded.
+    To train it anew, remove the folder.
 
     Args:
         recipe: `Recipe`.
@@ -29,7 +30,8 @@ def train_by(recipe, output, report=print, **replaced):
             on this machine, or for another one; `pretrained` for a local file.
 
     Returns:
-        The trained `keras.Model`.
+        The trained `keras.Model` as it is to be measured and published: in float32,
+        whatever it was trained in.
 
     Raises:
         ValueError, TypeError, OSError: The data, the weights or the folder will not
@@ -47,20 +49,23 @@ def train_by(recipe, output, report=print, **replaced):
     folder = files.writable_folder(output)
     # What is measured afterwards, and what is said of it, may change meanwhile.
     settings = {
+        **identity(options, experiment.info),
         "method": recipe.method,
-        "options": recipe.to_dict()["options"],
         "architecture": recipe.architecture,
         "stages": recipe.stages,
-        "replaced": {name: str(value) for name, value in replaced.items()},
     }
-    progress = Progress(folder, settings)
+    progress = Progress(folder, settings, report)
+    train = getattr(experiment, recipe.method)
+    if progress.is_finished(recipe.method):
+        report(f"Finished before, loaded from {folder}")
+        return experiment.in_float32(progress.resume(recipe.method, train))
     if progress.found:
         report(f"Continuing the run in {folder}")
     if experiment.has_probe:
         report("The last layer alone, on frozen features")
         experiment.start_from(progress.resume("probe", experiment.probe))
     report(f"Training: {recipe.method}")
-    return progress.resume(recipe.method, getattr(experiment, recipe.method))
+    return experiment.in_float32(progress.resume(recipe.method, train))
 
 
 def measure_by(recipe, model, dataset=None):
@@ -93,7 +98,7 @@ def measure_by(recipe, model, dataset=None):
     }
 
 
-def publish_by(recipe, model, name, folder, metrics, **replaced):
+def publish_by(recipe, model, name, folder, metrics, run, pretraining=None, **replaced):
     """Publishes the trained model of a recipe, in the place of an older one.
 
     Args:
@@ -102,6 +107,10 @@ def publish_by(recipe, model, name, folder, metrics, **replaced):
         name: Name to publish it under.
         folder: Folder of the zoo.
         metrics: Dict as `measure_by` returns it.
+        run: The folder that was the `output` of `train_by`. It knows the sha256 of
+            the file of weights that the training began with, for the card.
+        pretraining: What the weights started from, in words, where that was not what
+            the recipe says. Defaults to the recipe's words.
         **replaced: As for `train_by`. A file of weights is named in the card.
 
     Returns:
@@ -123,7 +132,7 @@ def publish_by(recipe, model, name, folder, metrics, **replaced):
         metrics=metrics,
         dataset=recipe.options["dataset"],
         data=recipe.data,
-        pretraining=_pretraining(recipe, replaced.get("pretrained")),
+        pretraining=_pretraining(pretraining or recipe.pretraining, options, run),
         data_license=recipe.data_license,
         weights_license=recipe.weights_license,
         paper=PAPERS.get(recipe.method),
@@ -135,14 +144,16 @@ def _arguments(recipe, model):
     """The arguments that build the model as it is now."""
     if recipe.options["model"] != "protopnet":
         return recipe.architecture
-    # Pruning has left some classes with fewer prototypes.
+    # Whoever prunes the model before publishing it leaves classes with fewer.
     counts = models.prototype_view(model).layer.prototypes_per_class
     return {**recipe.architecture, "prototypes": list(counts)}
 
 
-def _pretraining(recipe, path):
+def _pretraining(words, options, run):
     """What the weights were before, and the very file where there is one."""
-    if path is None or not pathlib.Path(path).is_file():
-        return recipe.pretraining
-    name, digest = pathlib.Path(path).name, sha256(path)
-    return f"{recipe.pretraining} ({name}, sha256 {digest[:12]}...)"
+    path = getattr(options, "pretrained", None)
+    if path in (None, "imagenet"):
+        return words
+    # The file may have changed since.
+    digest = read_settings(settings_file(run))["pretrained"]
+    return f"{words} ({pathlib.Path(path).name}, sha256 {digest[:12]}...)"

@@ -53,6 +53,10 @@ class GroupOptimizer(keras.optimizers.Optimizer):
         # The copy's own rate is written over before each of its steps.
         config["config"]["learning_rate"] = 0.0
         self._copies = [keras.optimizers.deserialize(config) for _ in groups]
+        for copy in self._copies:
+            # What `exclude_from_weight_decay` was told is in no config, and asked by
+            # this alone.
+            copy._use_weight_decay = self.optimizer._use_weight_decay
         self._names = tuple(groups)
 
     def build(self, var_list):

@@ -50,6 +50,8 @@ class ProtoPNetModel(PrototypeTraining):
             to 1/30: 1e-4 of 3e-3.
         last_layer_rate: Rate of the last layer as a share of the optimizer's.
             Defaults to 1/30.
+        stage: The stage to begin in, without `PrototypeStages` the one to stay in:
+            `"warm"`, `"joint"` or `"last"`. Defaults to `"joint"`.
         **kwargs: `keras.Model` arguments.
 
     Raises:
@@ -92,7 +94,7 @@ class ProtoPNetModel(PrototypeTraining):
         """Trains the classifier; see `keras.Model.fit`.
 
         Without a `PrototypeStages` among the callbacks every epoch is of the stage
-        that the model is in, joint at first. Data are checked as by
+        that the model is in. Data are checked as by
         `XConsModel.fit`.
         """
         x = checked(x, y, self.view, XConsOptions())

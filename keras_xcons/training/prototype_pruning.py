@@ -1,16 +1,15 @@
 """Pruning: prototypes that stand for no class are dropped."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from keras_xcons import checks
-from keras_xcons.data import split_sample_ids
 from keras_xcons.layers.prototypes import Prototypes
+from keras_xcons.models import copy_model
 from keras_xcons.models.architectures.protopnet import last_layer
 from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.training.measuring import find_targets
+from keras_xcons.training.prototype_data import checked_batches
 
 
 def prune_prototypes(classifier, dataset, nearest=6, minimum=3):
@@ -40,8 +39,9 @@ def prune_prototypes(classifier, dataset, nearest=6, minimum=3):
         `create("protopnet", ..., prototypes=...)` takes to build the same model.
 
     Raises:
-        TypeError, ValueError: `classifier` is no ProtoPNet, a number is out of
-            range, or the data hold fewer than `nearest` images.
+        TypeError, ValueError: `classifier` is no ProtoPNet or was not pushed yet, a
+            number is out of range, or the data are not as described or hold fewer
+            than `nearest` images.
 
     Example:
 
@@ -60,6 +60,11 @@ def prune_prototypes(classifier, dataset, nearest=6, minimum=3):
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError(f"`{name}` must be an int. Received: {name}={value!r}")
         checks.within(name, value, 1, high)
+    if not view.layer.pushed:
+        raise ValueError(
+            "Prune after a push: only then are the prototypes patches of images. "
+            f"Received: model={view.model.name!r} without sources"
+        )
     own = _own_patches(view, dataset, nearest)
     keep = own >= minimum
     for label in range(view.dense.units):
@@ -77,8 +82,7 @@ def _own_patches(view, dataset, nearest):
     def look(distances, labels, images, batch_labels):
         patches = view.space(images, training=False)
         found = ops.transpose(view.layer(patches))
-        targets = find_targets(batch_labels, view.dense.units).classes[:, 0]
-        targets = ops.broadcast_to(targets, ops.shape(found))
+        targets = ops.broadcast_to(batch_labels, ops.shape(found))
         distances = ops.concatenate([distances, found], axis=-1)
         labels = ops.concatenate([labels, targets], axis=-1)
         values, places = ops.top_k(-distances, nearest)
@@ -86,9 +90,7 @@ def _own_patches(view, dataset, nearest):
 
     distances = tf.fill((view.layer.count, nearest), np.float32(np.inf))
     labels = tf.fill((view.layer.count, nearest), -1)
-    for x, batch_labels, *_ in dataset:
-        images, _ = split_sample_ids(x)
-        images = tf.cast(images, tf.float32)
+    for images, _, batch_labels in checked_batches(dataset, view):
         distances, labels = look(distances, labels, images, batch_labels)
     labels = labels.numpy()
     if (labels < 0).any():
@@ -110,9 +112,9 @@ def _with_prototypes(view, kept):
             return last_layer(view.dense.units)
         return type(layer).from_config(layer.get_config())
 
-    model = keras.models.clone_model(view.model, clone_function=new_layer)
-    for old, new in zip(view.model.layers, model.layers, strict=True):
-        part = old is view.layer or old is view.dense
+    weights = []
+    for layer in view.model.layers:
+        part = layer is view.layer or layer is view.dense
         # Every weight of these two has a row for each prototype.
-        new.set_weights([w[kept] if part else w for w in old.get_weights()])
-    return model
+        weights += [w[kept] if part else w for w in layer.get_weights()]
+    return copy_model(view.model, new_layer, weights)

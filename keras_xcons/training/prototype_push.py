@@ -6,10 +6,9 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons import checks
-from keras_xcons.data import split_sample_ids
 from keras_xcons.explainers.prototypes import activated_boxes
 from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.training.measuring import find_targets
+from keras_xcons.training.prototype_data import checked_batches
 
 
 def push_prototypes(classifier, dataset):
@@ -31,8 +30,8 @@ def push_prototypes(classifier, dataset):
         the patch that it has become.
 
     Raises:
-        TypeError, ValueError: `classifier` is no ProtoPNet, or the data hold no
-            image of a class; then nothing is changed.
+        TypeError, ValueError: `classifier` is no ProtoPNet, or the data are not as
+            described or hold no image of a class; then nothing is changed.
 
     Example:
 
@@ -99,6 +98,7 @@ def draw_prototypes(classifier, dataset, power=2.0, seed=0):
         return ops.log(-ops.log(noise)) - rates[..., None]
 
     view.layer.prototypes.assign(_first_patches(view, dataset, race)["patch"])
+    view.layer.forget_sources()
 
 
 def _first_patches(view, dataset, value_of):
@@ -132,7 +132,7 @@ def _first_patches(view, dataset, value_of):
         patches, features = both(images, training=False)
         patches = ops.cast(patches, "float32")
         values = value_of(patches, features)
-        own = find_targets(labels, view.dense.units).classes == classes
+        own = labels[:, None] == classes
         values = tf.where(own[:, None, :], values, np.inf)
         # One row a prototype: images and locations behind each other.
         rows = tf.reshape(tf.transpose(values, (2, 0, 1)), (count, -1))
@@ -156,14 +156,8 @@ def _first_patches(view, dataset, value_of):
             for name, old in best.items()
         }
 
-    seen = 0
-    for x, labels, *_ in dataset:
-        images, ids = split_sample_ids(x)
-        if ids is None:
-            ids = tf.range(seen, seen + len(images))
-            seen += len(images)
-        images = tf.cast(images, tf.float32)
-        best = look(best, images, tf.cast(ids, tf.int32), labels)
+    for images, ids, labels in checked_batches(dataset, view):
+        best = look(best, images, ids, labels)
     missing = set(view.classes[~np.isfinite(best["value"].numpy())].tolist())
     if missing:
         raise ValueError(

@@ -4,9 +4,9 @@ import dataclasses
 import typing
 
 import keras
-import tensorflow as tf
 
 from keras_xcons import checks
+from keras_xcons.training.prototype_data import check_dataset
 from keras_xcons.training.prototype_push import push_prototypes
 
 # What each stage trains, and whether it decays its rates.
@@ -150,8 +150,8 @@ class PrototypeStages(keras.callbacks.Callback):
 
     Raises:
         TypeError: `dataset` or `schedule` is of another type.
-        ValueError: `dataset` is endless; from `fit`, at a push, if it has no image
-            of a class.
+        ValueError: `dataset` is endless or has no labels; from `fit`, at a push, if it
+            has no image of a class.
 
     Example:
 
@@ -163,16 +163,7 @@ class PrototypeStages(keras.callbacks.Callback):
     def __init__(self, dataset, schedule=None):
         super().__init__()
         schedule = StageSchedule() if schedule is None else schedule
-        if not isinstance(dataset, tf.data.Dataset):
-            raise TypeError(
-                "`dataset` must be a tf.data.Dataset of (images, labels). Received: "
-                f"dataset of type {type(dataset).__name__}"
-            )
-        if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
-            raise ValueError(
-                "A push goes through all of the data once, which must not be endless. "
-                "Received: an endless dataset"
-            )
+        check_dataset(dataset)
         if not isinstance(schedule, StageSchedule):
             raise TypeError(
                 f"`schedule` must be a StageSchedule. Received: schedule={schedule!r}"

@@ -61,6 +61,7 @@ class PrototypeTraining(ClassifierTrainer):
         sparsity: See there.
         features_rate: See there.
         last_layer_rate: See there.
+        stage: See there.
         **kwargs: What the class that comes after it takes.
     """
 
@@ -72,8 +73,11 @@ class PrototypeTraining(ClassifierTrainer):
         sparsity=1e-4,
         features_rate=1 / 30,
         last_layer_rate=1 / 30,
+        stage="joint",
         **kwargs,
     ):
+        if stage not in STAGES:
+            raise ValueError(checks.unknown("stage", stage, STAGES))
         prototype_options = PrototypeOptions(
             cluster, separation, sparsity, features_rate, last_layer_rate
         )
@@ -84,7 +88,7 @@ class PrototypeTraining(ClassifierTrainer):
         self._cluster = keras.metrics.Mean(name="cluster")
         self._separation = keras.metrics.Mean(name="separation")
         self._trackers = [*self._trackers, self._cluster, self._separation]
-        self._stage, self._train_functions = "joint", {}
+        self._stage, self._train_functions = stage, {}
 
     def _with_distances(self):
         view, classifier = self.view, self.classifier
@@ -113,7 +117,7 @@ class PrototypeTraining(ClassifierTrainer):
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         self.optimizer.build(self.trainable_variables)
         self._train_functions = {}
-        self.set_stage(self._stage)
+        self._enter(self._stage)
 
     def compile_from_config(self, config):
         # `compile` builds the optimizer here, and a second time would be once too many.
@@ -155,6 +159,8 @@ class PrototypeTraining(ClassifierTrainer):
     def set_stage(self, stage, decay=1.0):
         """Enters a stage, which `PrototypeStages` does from epoch to epoch.
 
+        One that trains the prototypes clears their sources.
+
         Args:
             stage: `"warm"`, `"joint"` or `"last"`.
             decay: Factor of the learning rates. Defaults to 1.
@@ -169,6 +175,10 @@ class PrototypeTraining(ClassifierTrainer):
                 "A stage sets the optimizer's rates: compile the model first. "
                 f"Received: stage={stage!r}"
             )
+        self._enter(stage, decay)
+        self._forget_moved()
+
+    def _enter(self, stage, decay=1.0):
         groups = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         options = self.prototype_options
         groups.factors["features"].assign(decay * options.features_rate)
@@ -181,6 +191,17 @@ class PrototypeTraining(ClassifierTrainer):
             self._stage = stage
             self.train_function = self._train_functions.get(stage)
             self.make_train_function()
+
+    def _forget_moved(self):
+        # Not in the graph of a step: TensorFlow keeps int32 variables on the CPU,
+        # where a step that XLA compiles for a GPU cannot reach them.
+        if "prototypes" in STAGES[self._stage]:
+            self.parts.layer.forget_sources()
+
+    def train_on_batch(self, *args, **kwargs):
+        """Trains the classifier on a batch; see `keras.Model.train_on_batch`."""
+        self._forget_moved()
+        return super().train_on_batch(*args, **kwargs)
 
     def weighted_loss(self, labels, outputs, sample_weight, weights):
         if not isinstance(outputs, PrototypeOutputs):
@@ -230,14 +251,16 @@ class PrototypeTraining(ClassifierTrainer):
         """Trains the classifier; see `keras.Model.fit`.
 
         Without a `PrototypeStages` among the callbacks every epoch is of the stage
-        that the model is in, joint at first.
+        that the model is in.
         """
         callbacks = list(keras.tree.flatten(callbacks)) if callbacks else []
         callbacks.sort(key=lambda one: not isinstance(one, PrototypeStages))
+        if not callbacks or not isinstance(callbacks[0], PrototypeStages):
+            self._forget_moved()
         return super().fit(
             x, y, batch_size, epochs, verbose, callbacks=callbacks, **kwargs
         )
 
     def get_config(self):
         options = dataclasses.asdict(self.prototype_options)
-        return {**super().get_config(), **options}
+        return {**super().get_config(), **options, "stage": self._stage}

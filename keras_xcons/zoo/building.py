@@ -1,6 +1,10 @@
 """The model that a card describes."""
 
+import contextlib
 import inspect
+import math
+
+import tensorflow as tf
 
 from keras_xcons import models
 from keras_xcons.version import __version__
@@ -11,6 +15,9 @@ _RESERVED = {
     for name, parameter in inspect.signature(models.create).parameters.items()
     if parameter.kind is not parameter.VAR_KEYWORD
 }
+
+# A ProtoPNet makes the last layer of its backbone too, which it does not keep.
+_SPARE = 2
 
 
 def build(card):
@@ -24,7 +31,8 @@ def build(card):
 
     Raises:
         ValueError: This version of the package does not know the architecture or one
-            of its arguments, or the card does not fit what they build.
+            of its arguments, or the card does not fit what they build. What would
+            take far more memory than the card says is given up early.
     """
     what = f"The card of {card['name']!r}"
     reserved = sorted(_RESERVED & card["arguments"].keys())
@@ -34,22 +42,60 @@ def build(card):
             f"Received: arguments={card['arguments']}"
         )
     try:
-        model = models.create(
-            card["architecture"],
-            len(card["class_names"]),
-            tuple(card["input_size"]),
-            **card["arguments"],
-        )
-    except (TypeError, ValueError) as error:
+        with _no_more_than(card["parameters"]):
+            model = models.create(
+                card["architecture"],
+                len(card["class_names"]),
+                tuple(card["input_size"]),
+                **card["arguments"],
+            )
+    except _TooLarge as error:
+        raise ValueError(_other_size(what, card, error)) from error
+    except (TypeError, ValueError, OverflowError, tf.errors.OpError) as error:
         raise ValueError(
             f"{what} describes a model that keras-xcons {__version__} cannot build; a "
             f"later version may know it. {error}"
         ) from error
     if model.count_params() != card["parameters"]:
+        raise ValueError(_other_size(what, card, model.count_params()))
+    if card["feature_layer"] not in {layer.name for layer in model.layers}:
         raise ValueError(
-            f"{what} does not fit its architecture: {card['architecture']} with "
-            f"arguments {card['arguments']} for {len(card['class_names'])} classes has "
-            f"{model.count_params()} parameters. "
-            f"Received: parameters={card['parameters']}"
+            f"{what} names a feature layer that {card['architecture']} does not have. "
+            f"Received: feature_layer={card['feature_layer']!r}"
         )
     return model
+
+
+class _TooLarge(Exception):
+    """A model was given up while it was built; says how many parameters it has."""
+
+
+def _other_size(what, card, count):
+    return (
+        f"{what} does not fit its architecture: {card['architecture']} with "
+        f"arguments {card['arguments']} for {len(card['class_names'])} classes has "
+        f"{count} parameters. Received: parameters={card['parameters']}"
+    )
+
+
+@contextlib.contextmanager
+def _no_more_than(parameters):
+    """Refuses, before it is made, a variable that makes them far more than that."""
+    count, scratch = 0, tf.Graph()
+
+    def create(next_creator, **arguments):
+        nonlocal count
+        value = arguments["initial_value"]
+        if callable(value):
+            # In a graph an initialiser says its shape and takes no memory.
+            with scratch.as_default():
+                shape = value().shape
+        else:
+            shape = value.shape
+        count += math.prod(shape)
+        if count > _SPARE * parameters:
+            raise _TooLarge(f"more than {_SPARE * parameters}")
+        return next_creator(**arguments)
+
+    with tf.variable_creator_scope(create):
+        yield

@@ -2,6 +2,7 @@
 
 import math
 import re
+import urllib.parse
 
 from keras_xcons.zoo.plain import read_json
 
@@ -16,12 +17,22 @@ SUMMARY = ("architecture", "arguments", "dataset", "method", "parameters")
 # More than a network of a billion parameters takes, so that a card cannot ask for a
 # download without end.
 _LARGEST_WEIGHTS = 4 << 30
+# What float16 takes; no number of a weights file takes less. With that, a card cannot
+# ask for more memory than its file is large, either.
+_BYTES_A_PARAMETER = 2
+# Our choice: with what is put before and behind a name while a file is written, it
+# stays below the 255 that file systems allow.
+_LONGEST_NAME = 128
 
 _TEXT = ("a non-empty string", lambda v: isinstance(v, str) and bool(v.strip()))
 _COUNT = ("a positive int", lambda v: type(v) is int and v > 0)
 _FILE = (
     "a plain file name",
-    lambda v: isinstance(v, str) and re.fullmatch(r"[A-Za-z0-9][\w.-]*", v) is not None,
+    lambda v: (
+        isinstance(v, str)
+        and len(v) <= _LONGEST_NAME
+        and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", v) is not None
+    ),
 )
 
 _CHECK = (
@@ -84,12 +95,19 @@ _FIELDS = {
 
 def is_name(text):
     """Whether a string can be the name of a published model."""
-    return re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", text) is not None
+    fits = re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", text) is not None
+    return fits and len(text) <= _LONGEST_NAME
 
 
 def is_url(text):
     """Whether a string is a URL that this package reads from."""
-    return re.match(r"https?://[^/]", text) is not None
+    if re.fullmatch(r"https?://[!-~]+", text, re.IGNORECASE) is None:
+        return False
+    try:
+        parts = urllib.parse.urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        return False
 
 
 def parse(text, source):
@@ -139,6 +157,13 @@ def check(card, source):
                 f"In the card {source} the field '{field}' must be {wanted}. "
                 f"Received: {field}={_short(card[field])}"
             )
+    least = _BYTES_A_PARAMETER * card["parameters"]
+    if card["bytes"] < least:
+        raise ValueError(
+            f"In the card {source} the field 'parameters' must fit the weights file, "
+            f"which has {_BYTES_A_PARAMETER} bytes a parameter or more. "
+            f"Received: parameters={card['parameters']}, bytes={card['bytes']}"
+        )
     names, logits = len(card["class_names"]), len(card["logits_check"]["logits"])
     if names != logits:
         raise ValueError(

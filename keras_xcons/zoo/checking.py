@@ -1,11 +1,10 @@
 """What a published model must answer on a fixed image."""
 
-import contextlib
-
 import keras
 import numpy as np
 
 from keras_xcons import checks
+from keras_xcons.models.policy import dtype_policy
 from keras_xcons.models.weights import load_weights
 from keras_xcons.zoo.building import build
 
@@ -51,7 +50,7 @@ def check_logits(card, path):
     Returns:
         List of floats, one a class, rounded to six significant digits.
     """
-    with _float32():
+    with dtype_policy("float32"):
         model = build(card)
         load_weights(model, path)
         image = check_image(tuple(card["input_size"]))
@@ -72,14 +71,3 @@ def difference(expected, received):
     expected, received = np.asarray(expected, float), np.asarray(received, float)
     largest = max(float(np.max(np.abs(expected))), np.finfo("float32").tiny)
     return float(np.max(np.abs(received - expected))) / largest
-
-
-@contextlib.contextmanager
-def _float32():
-    """Layers made inside are of float32, whatever the policy is."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(policy)

@@ -19,6 +19,7 @@ import urllib.request
 
 import keras
 
+from keras_xcons.offline import is_offline
 from keras_xcons.version import __version__
 from keras_xcons.zoo.plain import LARGEST
 
@@ -30,11 +31,6 @@ _ATTEMPTS = 3
 _PAUSE = 0.5
 # After how many seconds a partial file was left behind by a process that was killed.
 _ABANDONED = 24 * 3600
-
-
-def is_offline():
-    """Whether `KERAS_XCONS_OFFLINE` forbids to touch the network."""
-    return os.environ.get("KERAS_XCONS_OFFLINE", "") not in ("", "0")
 
 
 def sha256(path):

@@ -3,7 +3,7 @@
 import pathlib
 import re
 
-from keras_xcons.zoo import fetch
+from keras_xcons.offline import is_offline
 from keras_xcons.zoo.places import Remote, check_file
 from keras_xcons.zoo.plain import LARGEST
 
@@ -53,7 +53,7 @@ class Hub(Remote):
         try:
             check_file(path, card)
         except ValueError:
-            if fetch.is_offline():
+            if is_offline():
                 raise
             # What lies in the Hub's cache may have been damaged there.
             path = self._file(card["weights"], force_download=True)
@@ -68,7 +68,7 @@ class Hub(Remote):
     def _file(self, file, **options):
         """Path of a file in the Hub's cache, downloaded if need be."""
         library = _library()
-        offline = fetch.is_offline()
+        offline = is_offline()
         try:
             found = library.hf_hub_download(
                 self.repository,

@@ -54,9 +54,10 @@ def publish(
     """Writes a trained model into a zoo, checked by loading it back.
 
     `<folder>/<name>/` gets `card.json`, `recipe.json`, `metrics.json`, `README.md` and
-    `model.weights.h5` (float16). It appears whole or not at all, and only when
-    the loaded model agrees with the original to float16 precision. The zoo's
-    `index.json`, from which a zoo behind a URL is listed, is brought up to date.
+    `model.weights.h5` (float16), and keeps what else lies there. The model appears
+    whole or not at all, and only when the loaded model agrees with the original to
+    float16 precision. The zoo's `index.json`, from which a zoo behind a URL is listed,
+    is brought up to date.
 
     Args:
         model: `keras.Model` that `models.create(architecture, ...)` could have
@@ -136,8 +137,6 @@ def publish(
     zoo.mkdir(parents=True, exist_ok=True)
     work = pathlib.Path(tempfile.mkdtemp(dir=zoo, prefix=f".{name}-"))
     try:
-        # mkdtemp makes the folder private.
-        work.chmod(0o755)
         _write_weights(work, model, twin, card)
         _write_data(work, card, recipe, metrics)
         # What a user will do is done once before anything is in place.
@@ -155,7 +154,7 @@ def _card(model, **described):
         "format": cards.FORMAT,
         "weights": cards.WEIGHTS_FILE,
         "sha256": "0" * 64,
-        "bytes": 1,
+        "bytes": 4 * model.count_params(),
         "input_size": list(model.input_shape[1:3]),
         "parameters": model.count_params(),
         "recipe": cards.RECIPE_FILE,
@@ -251,14 +250,12 @@ def _compare(path, model, twin):
 
 
 def _put_in_place(work, final):
-    """Renames the finished folder; what it replaces is gone only afterwards."""
-    old = final.with_name(f".{final.name}-old-{os.getpid()}")
-    if final.exists():
-        os.rename(final, old)
-    try:
-        os.rename(work, final)
-    except OSError:
-        if old.exists():
-            os.rename(old, final)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    """Moves the finished files into the model's folder, one by one.
+
+    The card goes first and comes last: whatever happens in between, there is never one
+    beside the files of another model, and every other file is the old or the new one.
+    """
+    final.mkdir(exist_ok=True)
+    (final / cards.CARD_FILE).unlink(missing_ok=True)
+    for path in sorted(work.iterdir(), key=lambda path: path.name == cards.CARD_FILE):
+        os.replace(path, final / path.name)

@@ -8,6 +8,7 @@ import threading
 from absl import logging
 
 from keras_xcons import checks
+from keras_xcons.offline import is_offline
 from keras_xcons.zoo import card as cards
 from keras_xcons.zoo import fetch
 from keras_xcons.zoo.hub import Hub
@@ -85,12 +86,13 @@ def find(name):
             continue
         if entry is not None:
             return entry
-    if (pathlib.Path(name) / cards.CARD_FILE).is_file():
+    # Unlike pathlib, os.path takes a name that is too long for one that is not there.
+    if os.path.isfile(os.path.join(name, cards.CARD_FILE)):
         return _at(Folder(name))
     if failure is not None:
         raise failure
     message = checks.unknown("model", name, summaries())
-    if fetch.is_offline():
+    if is_offline():
         message = f"KERAS_XCONS_OFFLINE is set, no URL was asked. {message}"
     raise ValueError(message)
 
@@ -137,7 +139,7 @@ def _from_cache(entry):
     urls = entry.place.urls(card)
     if card["url"] is not None:
         urls = (*urls, card["url"])
-    if not urls or fetch.is_offline():
+    if not urls or is_offline():
         reason = "KERAS_XCONS_OFFLINE is set" if urls else "the card has no URL"
         raise FileNotFoundError(
             f"The weights of {card['name']!r} are not on this machine ({path} is "
@@ -184,6 +186,11 @@ def _place(text):
         return Hub(text)
     if cards.is_url(text):
         return Web(text)
+    if "://" in text:
+        raise ValueError(
+            "The address of a model must be a URL http(s)://... in ASCII characters, "
+            f"or hf://owner/repository. Received: {text!r}"
+        )
     return Folder(pathlib.Path(text).expanduser())
 
 
@@ -192,13 +199,13 @@ def _places():
     configured = os.environ.get("KERAS_XCONS_ZOO")
     if configured:
         place = _place(configured)
-        if isinstance(place, Folder) and not place.path.is_dir():
+        if isinstance(place, Folder) and not os.path.isdir(place.path):
             raise FileNotFoundError(
                 "KERAS_XCONS_ZOO must be an existing folder, an http(s) URL or an "
                 f"hf:// address. Received: KERAS_XCONS_ZOO={configured!r}"
             )
         # The Hub's library has a cache of its own to answer from.
-        if not (isinstance(place, Web) and fetch.is_offline()):
+        if not (isinstance(place, Web) and is_offline()):
             yield place
     # In an installed package the folder above it is not this project's.
     if (_CHECKOUT / "setup.cfg").is_file() and (_CHECKOUT / "zoo").is_dir():
@@ -218,7 +225,7 @@ def _look_up(place, name):
 
 def _at(place):
     """Returns the `Entry` of the one model in a place."""
-    if isinstance(place, Folder) and not place.path.is_dir():
+    if isinstance(place, Folder) and not os.path.isdir(place.path):
         raise FileNotFoundError(f"There is no such folder. Received: {str(place)!r}")
     card = read_card(place)
     if card is None:

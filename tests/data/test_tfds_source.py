@@ -226,8 +226,9 @@ def test_a_bad_split_is_refused_before_the_download(split, no_download, tmp_path
     assert not no_download
 
 
-def test_nothing_is_downloaded_offline(no_download, tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_XCONS_OFFLINE", "1")
-    with pytest.raises(OSError, match="KERAS_XCONS_OFFLINE=1 forbids"):
+@pytest.mark.parametrize("switch", ["1", "true"])
+def test_nothing_is_downloaded_offline(switch, no_download, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_XCONS_OFFLINE", switch)
+    with pytest.raises(OSError, match="KERAS_XCONS_OFFLINE forbids to download"):
         data.load("stl10", data_dir=tmp_path)
     assert not no_download

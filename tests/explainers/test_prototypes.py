@@ -102,6 +102,8 @@ def test_other_bad_input_is_refused(model, images):
         prototype_maps(model, images[:, :16], 0)
     with pytest.raises(ValueError, match="`batch_size` must be within"):
         prototype_similarities(model, images, batch_size=0)
+    with pytest.raises(TypeError, match="`batch_size` must be an int"):
+        prototype_maps(model, images, 0, batch_size=1.5)
     with pytest.raises(ValueError, match=r"heatmaps of shape \(4, 4\)"):
         activated_boxes(np.zeros((4, 4)))
     with pytest.raises(ValueError, match="`percentile` must be within"):

@@ -233,6 +233,22 @@ def test_unknown_argument_is_refused():
         create("small_cnn", 3, 32, width=0)
 
 
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ({"alpha": -1}, ValueError, "`alpha` must be within .* Received: alpha=-1"),
+        ({"alpha": float("nan")}, ValueError, "Received: alpha=nan"),
+        ({"alpha": "x"}, TypeError, "`alpha` must be a number"),
+        ({"dropout": "x"}, TypeError, "`dropout` must be a number"),
+        ({"dropout": -0.1}, ValueError, "`dropout` must be within"),
+        ({"dropout": 1.0}, ValueError, "`dropout` must be below 1"),
+    ],
+)
+def test_bad_numbers_are_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        create("mobilenet_v2", 3, 32, **arguments)
+
+
 def test_freeze_batch_norm_reaches_every_layer(random_images):
     model = create("mobilenet_v2", 3, 32)
     count = len(model.trainable_variables)

@@ -99,6 +99,18 @@ def test_efficientnet_file_gives_the_scaling_keras_gives_its_own_weights(
     assert_scaled_as_by_keras(model, random_images(32), outputs)
 
 
+def test_efficientnet_file_that_has_the_scaling_is_not_scaled_again(
+    imagenet_efficientnet, tmp_path, random_images, outputs
+):
+    imagenet_efficientnet.save_weights(tmp_path / "imagenet.weights.h5")
+    path = tmp_path / "imagenet.weights.h5"
+    for number in (1, 2):
+        model = create("efficientnet_b0", 2, 32, pretrained=path)
+        path = tmp_path / f"trained{number}.weights.h5"
+        model.save_weights(path)
+    assert_scaled_as_by_keras(model, random_images(32), outputs)
+
+
 def test_efficientnet_file_with_other_statistics_is_left_alone(tmp_path):
     source = create("efficientnet_b0", 2, 32)
     source.save_weights(tmp_path / "own.weights.h5")

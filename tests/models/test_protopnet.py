@@ -143,9 +143,13 @@ def test_other_bad_arguments_are_refused():
         create("protopnet", 3, 32, backbone="resnet8")
     with pytest.raises(ValueError, match="backbone='protopnet'"):
         create("protopnet", 3, 32, backbone="protopnet")
+    with pytest.raises(TypeError, match="backbone_argument='pretrained'"):
+        tiny(backbone_arguments={"pretrained": "imagenet"})
+    with pytest.raises(TypeError, match=r"must be a dict. Received: .*=\['width'\]"):
+        tiny(backbone_arguments=["width"])
     with pytest.raises(ValueError, match="`channels` must be a positive int"):
         create("protopnet", 3, 32, backbone="small_cnn", channels=0)
-    with pytest.raises(TypeError, match="Unknown argument.*argument='depth'"):
+    with pytest.raises(TypeError, match="Unknown backbone.*_argument='depth'"):
         tiny(backbone_arguments={"depth": 3})
 
 

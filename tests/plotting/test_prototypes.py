@@ -82,5 +82,7 @@ def test_bad_input_is_refused(model, sources):
         draw(model, image, sources, class_names=["wren"])
     with pytest.raises(ValueError, match="`top` must be within"):
         draw(model, image, sources, top=0)
+    with pytest.raises(TypeError, match="`top` must be an int. Received: top=1.5"):
+        draw(model, image, sources, top=1.5)
     with pytest.raises(ValueError, match="as the model takes them"):
         draw(model, image[:16], sources)

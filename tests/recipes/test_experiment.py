@@ -1,10 +1,11 @@
+import dataclasses
 import types
 
 import keras
 import numpy as np
 import pytest
 
-from keras_xcons import models
+from keras_xcons import data, models
 from keras_xcons.recipes import Experiment, TrainOptions, arms
 
 pytestmark = pytest.mark.usefixtures("eager")
@@ -156,6 +157,21 @@ def test_number_of_samples_is_that_of_the_data(spied, picture_options):
     assert spied[0]["num_samples"] == 24
     Experiment(shapes_options(num_samples=None)).xcons()
     assert spied[2]["num_samples"] == 4000
+
+
+def test_labels_are_smoothed(plain):
+    smoothed, history = Experiment(shapes_options(label_smoothing=0.5)).plain()
+    assert abs(history["loss"][0] - plain[1]["loss"][0]) > 1e-3
+    moved = smoothed.layers[-1].kernel.numpy() - plain[0].layers[-1].kernel.numpy()
+    assert np.abs(moved).max() > 1e-4
+
+
+def test_several_labels_an_image_are_not_smoothed(picture_options, monkeypatch):
+    options = picture_options(label_smoothing=0.1)
+    info = dataclasses.replace(data.info(options.dataset), multi_label=True)
+    monkeypatch.setattr(data, "info", lambda name: info)
+    with pytest.raises(ValueError, match="a single one. Received: label_smoothing=0.1"):
+        Experiment(options)
 
 
 def test_probe_trains_the_last_layer_alone(weights, monkeypatch):

@@ -36,6 +36,7 @@ from keras_xcons.recipes import TrainOptions
         ({"learning_rate": math.nan}, "`learning_rate`.*learning_rate=nan"),
         ({"weight_decay": -1.0}, "`weight_decay`.*weight_decay=-1.0"),
         ({"label_smoothing": 1.5}, "`label_smoothing`.*label_smoothing=1.5"),
+        ({"label_smoothing": 1.0}, "be below 1. Received: label_smoothing=1.0"),
         ({"dtype": "bfloat16"}, "Unknown dtype. .*'mixed_bfloat16'.*dtype='bfloat16'"),
         ({"seed": -1}, "`seed`.*Received: seed=-1"),
         ({"seed": 2**31}, "`seed`.*Received: seed=2147483648"),

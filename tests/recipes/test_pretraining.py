@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import os
 import pathlib
 
 import keras
@@ -238,7 +239,16 @@ def test_phase_that_was_trained_but_not_saved_is_not_repeated(
 def test_finished_run_is_not_repeated(eager, options, tmp_path, fits):
     first = pretrain(options(), tmp_path, quiet)
     (tmp_path / "metrics.json").unlink()
-    again = pretrain(options(), tmp_path, quiet)
+    # The same data by another path.
+    other = pathlib.Path(os.path.relpath(options().dataset))
+    lines = []
+    again = pretrain(
+        dataclasses.replace(options(), dataset=other), tmp_path, lines.append
+    )
+    assert lines[1:3] == [
+        "Phase 1 of 2: 2 epochs at 16 px, finished before",
+        "Phase 2 of 2: 2 epochs at 24 px, finished before",
+    ]
     assert len(fits) == 2
     assert_equal(again.get_weights(), first.get_weights())
     assert len(read(tmp_path / "metrics.json")["epochs"]) == 4
@@ -253,6 +263,10 @@ def test_other_options_begin_anew(eager, options, tmp_path, monkeypatch, fits):
     # Nothing is left that would be taken for the result of this run.
     assert names(tmp_path) == ["options.json", "phase1"]
     assert not any("Continuing" in line for line in lines)
+    assert lines[0] == (
+        f"What an earlier run left in {tmp_path} is removed, as its settings were "
+        "others: phases"
+    )
     assert not (tmp_path / "phase1" / "finished.json").exists()
 
 
@@ -282,6 +296,7 @@ def test_damaged_options_are_not_continued(eager, options, tmp_path, fits):
         ({"learning_rate": "1"}, TypeError, "Received: learning_rate='1'"),
         ({"weight_decay": -1.0}, ValueError, "Received: weight_decay=-1.0"),
         ({"label_smoothing": 1.5}, ValueError, "Received: label_smoothing=1.5"),
+        ({"label_smoothing": 1}, ValueError, "be below 1. .* label_smoothing=1"),
     ],
 )
 def test_bad_value_is_refused(values, error, message):

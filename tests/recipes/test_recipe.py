@@ -70,6 +70,11 @@ def test_a_recipe_for_another_data_set_says_so(write, pictures):
     assert recipe.data_license == f"that of {pictures.name}"
     assert recipe.options["dataset"] == pictures.name
     assert recipe.options["epochs"] == 2
+    # Which only the generated set takes.
+    sized = {**CONTENT, "options": {**CONTENT["options"], "num_samples": 48}}
+    assert "num_samples" not in read_recipe(write(sized)).on_dataset(pictures).options
+    same = read_recipe(write(sized)).on_dataset("shapes")
+    assert same.options["num_samples"] == 48
 
 
 @pytest.mark.parametrize(
@@ -99,9 +104,46 @@ def test_a_recipe_for_another_data_set_says_so(write, pictures):
         ({"options": {**CONTENT["options"], "epochs": 0}}, "epochs=0"),
         ({"architecture": {"weight": 3}}, "Received: argument='weight'"),
         ({"metrics": ["acuracy"]}, "Received: metric='acuracy'"),
+        ({"format": True}, "Received: format=True"),
+        ({"method": ["plain"]}, r"Unknown method.*Received: method=\['plain'\]"),
+        ({"metrics": 3}, "`metrics` of a recipe must be a list.*metrics=3"),
+        ({"metrics": "accuracy"}, "must be a list of names.*metrics='accuracy'"),
+        ({"metrics": []}, r"at least one. Received: metrics=\[\]"),
+        ({"metrics": [1]}, r"Received: metrics=\[1\]"),
+        ({"architecture": ["a"]}, r"must be an object. Received: architecture=\['a'\]"),
+        ({"stages": None}, "`stages` of a recipe must be an object.*stages=None"),
+        *(
+            (
+                {"options": {**CONTENT["options"], name: value}},
+                f"`{name}` must be {accepted}. Received: {name}={value!r}",
+            )
+            for name, value, accepted in (
+                ("dataset", 3, "a string"),
+                ("pretrained", 5, "a string or null"),
+                ("epochs", "2", "an integer"),
+                ("epochs", 2.0, "an integer"),
+                ("seed", True, "an integer"),
+                ("epsilon", "4", "a number"),
+                ("augment", 1, "true or false or null"),
+                ("control", 2, "a string or null"),
+            )
+        ),
+        (
+            {"method": "pretraining", "architecture": {"dropout": 0.5}},
+            r"builds the architecture as it is by default. Received: architecture=\{",
+        ),
+        (
+            {
+                "method": "pretraining",
+                "options": {"dataset": "shapes", "model": "protopnet"},
+            },
+            "pretrain its backbone. Received: model='protopnet'",
+        ),
     ],
 )
 def test_a_wrong_recipe_is_refused(write, change, message):
+    if change.get("method") == "pretraining":
+        change = {"options": {"dataset": "shapes", "model": "small_cnn"}, **change}
     path = write({**CONTENT, **change})
     with pytest.raises(ValueError, match=message) as refused:
         read_recipe(path)
@@ -116,7 +158,10 @@ def test_a_recipe_lacks_nothing(write):
 
 
 def test_a_recipe_is_a_json_object(write, tmp_path):
-    for text in ("{", "[1]"):
+    whole = json.dumps(CONTENT)
+    twice = whole.replace('"method"', '"method": "plain", "method"')
+    endless = json.dumps(CONTENT).replace('"epochs": 2', '"epsilon": Infinity')
+    for text in ("{", "[1]", twice, endless):
         with pytest.raises(ValueError, match="cannot be used"):
             read_recipe(write(text))
     with pytest.raises(FileNotFoundError, match="no such recipe"):
@@ -148,5 +193,5 @@ def test_a_protopnet_ends_with_the_last_layer_of_a_push(write):
 def test_stages_are_those_of_a_protopnet(write):
     with pytest.raises(ValueError, match="`stages` are for a ProtoPNet"):
         read_recipe(write({**CONTENT, "stages": PROTOPNET["stages"]}))
-    with pytest.raises(ValueError, match="push_begin"):
+    with pytest.raises(ValueError, match="Did you mean .*stage_option='push_begin'"):
         read_recipe(write({**PROTOPNET, "stages": {"push_begin": 2}}))

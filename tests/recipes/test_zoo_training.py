@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,7 +86,7 @@ def published(tmp_path_factory):
         recipe,
         model,
         metrics,
-        publish_by(recipe, model, "tiny", folder / "zoo", metrics),
+        publish_by(recipe, model, "tiny", folder / "zoo", metrics, folder / "run"),
     )
 
 
@@ -134,15 +135,20 @@ def test_pretrained_weights_are_named_in_the_card(published, tmp_path, weights):
     recipe = read_recipe(
         write_recipe(tmp_path, pretraining="a picture of noise", metrics=["accuracy"])
     )
-    _, model, metrics, _ = published
-    folder = publish_by(
-        *(recipe, model, "tiny", tmp_path / "other", metrics), pretrained=weights
-    )
+    metrics, run = published[2], tmp_path / "run"
+    path = shutil.copy(weights, tmp_path / "start.weights.h5")
+    trained = train_by(recipe, run, report=lambda line: None, pretrained=path)
+    digest = sha256(path)
+    # What becomes of the file afterwards changes nothing of what was trained.
+    pathlib.Path(path).write_bytes(b"another")
+    arguments = (recipe, trained, "tiny", tmp_path / "other", metrics, run)
+    folder = publish_by(*arguments, pretrained=path)
     card = json.loads((folder / "card.json").read_text())
-    digest = sha256(weights)
-    assert card["pretraining"] == (
-        f"a picture of noise (small_cnn.weights.h5, sha256 {digest[:12]}...)"
-    )
+    named = f"(start.weights.h5, sha256 {digest[:12]}...)"
+    assert card["pretraining"] == f"a picture of noise {named}"
+    folder = publish_by(*arguments, pretraining="music", pretrained=path)
+    card = json.loads((folder / "card.json").read_text())
+    assert card["pretraining"] == f"music {named}"
 
 
 def test_pretraining_is_measured_and_published_as_any_other(tmp_path):
@@ -151,8 +157,9 @@ def test_pretraining_is_measured_and_published_as_any_other(tmp_path):
     recipe = read_recipe(write_recipe(tmp_path, method="pretraining", options=options))
     model = train_by(recipe, tmp_path / "run", report=lambda line: None)
     metrics = measure_by(recipe, model)
-    folder = publish_by(recipe, model, "tiny", tmp_path / "zoo", metrics)
-    assert (tmp_path / "run" / "model.weights.h5").is_file()
+    run = tmp_path / "run"
+    folder = publish_by(recipe, model, "tiny", tmp_path / "zoo", metrics, run)
+    assert (run / "model.weights.h5").is_file()
     card = json.loads((folder / "card.json").read_text())
     assert (card["method"], card["paper"]) == ("pretraining", None)
     assert card["input_size"] == [32, 32]
@@ -166,7 +173,7 @@ def test_other_metrics_need_no_other_training(published, tmp_path):
     lines = []
     changed = dataclasses.replace(recipe, metrics=("accuracy",), data="other words")
     second = train_by(changed, folder, report=lines.append)
-    assert f"Continuing the run in {folder}" in lines
+    assert lines == [f"Finished before, loaded from {folder}"]
     assert (folder / "xcons.keras").stat().st_mtime_ns == written
     for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -178,30 +185,134 @@ def test_other_metrics_need_no_other_training(published, tmp_path):
     assert (folder / "xcons.keras").stat().st_mtime_ns != written
 
 
-@pytest.mark.parametrize("method", ["plain", "xcons"])
-def test_a_protopnet_is_published_with_its_prototypes(tmp_path, pictures, method):
+@pytest.mark.parametrize(
+    "method, dtype",
+    [("plain", "float32"), ("xcons", "float32"), ("xcons", "mixed_bfloat16")],
+)
+def test_a_protopnet_is_published_with_its_prototypes(
+    tmp_path, pictures, method, dtype
+):
     options = {"dataset": str(pictures), "model": "protopnet", "image_size": 16}
     recipe = read_recipe(
         write_recipe(
             tmp_path,
             method=method,
-            options=options | {"batch_size": 8, "epochs": 3, "learning_rate": 1e-3},
+            options=options
+            | {"batch_size": 8, "epochs": 3, "learning_rate": 1e-3, "dtype": dtype},
             architecture={"backbone": "small_cnn", "prototypes": 2, "channels": 8},
             stages={"warm_epochs": 1, "push_start": 2, "last_epochs": 1},
             metrics=["accuracy"],
         )
     )
-    model = train_by(recipe, tmp_path / "run", report=lambda line: None)
+    run = tmp_path / "run"
+    model = train_by(recipe, run, report=lambda line: None)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     metrics = measure_by(recipe, model)
-    folder = publish_by(recipe, model, "tiny", tmp_path / "zoo", metrics)
+    folder = publish_by(recipe, model, "tiny", tmp_path / "zoo", metrics, run)
     card = json.loads((folder / "card.json").read_text())
     assert card["architecture"] == "protopnet"
     assert card["arguments"]["prototypes"] == [2, 2]
-    layer = models.prototype_view(zoo.load(folder)).layer
+    view = models.prototype_view(zoo.load(folder))
+    layer = view.layer
     # Each knows the training image that it was taken from, of its own class.
     assert layer.pushed
     sources = layer.source_image.numpy()
-    labels = [int(label) for _, label in data.load(pictures, image_size=16)]
+    images, labels = zip(*data.load(pictures, image_size=16), strict=True)
+    labels = [int(label) for label in labels]
     assert [labels[source] for source in sources] == [0, 0, 1, 1]
+    # And it is a patch of that image, exactly, and as far as float16 tells.
+    own = models.prototype_view(model)
+    distances = own.layer(own.space(np.stack(images)[sources]))
+    assert np.diag(distances).max() < 1e-6
+    nearest = layer(view.space(np.stack(images)[sources]))
+    assert np.diag(view.similarity(nearest)).min() > 9
     trained = models.prototype_view(model).layer
     np.testing.assert_array_equal(sources, trained.source_image.numpy())
+
+
+def steps(epochs, **options):
+    """Options of a small run on other data than the shapes."""
+    small = {"model": "small_cnn", "image_size": 16, "batch_size": 8}
+    return {"dataset": "pictures", **small, "epochs": epochs, **options}
+
+
+def test_data_and_weights_are_known_by_what_they_are(
+    tmp_path, pictures, weights, monkeypatch
+):
+    recipe = read_recipe(write_recipe(tmp_path, method="plain", options=steps(1)))
+    run, start = tmp_path / "run", tmp_path / "start.weights.h5"
+    shutil.copy(weights, start)
+
+    def train(dataset, pretrained):
+        lines = []
+        replaced = {"dataset": str(dataset), "pretrained": str(pretrained)}
+        train_by(recipe, run, lines.append, **replaced)
+        return lines
+
+    assert train(pictures, start)[-1] == "Training: plain"
+    loaded = [f"Finished before, loaded from {run}"]
+    monkeypatch.chdir(pictures.parent)
+    assert train(pictures.name, weights) == loaded
+    moved = shutil.copytree(pictures, tmp_path / pictures.name)
+    assert train(moved, start) == loaded
+    # Another file of the same name is another start.
+    other = models.create("small_cnn", 3, 16)
+    other.save_weights(start)
+    reported = []
+
+    def report(line):
+        reported.append((line, (run / "unfinished" / "plain.finished").exists()))
+
+    train_by(recipe, run, report, dataset=str(pictures), pretrained=str(start))
+    assert reported[0] == (
+        f"What an earlier run left in {run / 'unfinished'} is removed, as its settings "
+        "were others: pretrained",
+        True,
+    )
+    # So are fewer images.
+    next((moved / "train" / "red").iterdir()).unlink()
+    assert "were others: dataset" in train(moved, start)[0]
+
+
+def test_data_that_cannot_be_measured_on_are_refused_first(tmp_path, write_pictures):
+    folder = write_pictures(tmp_path / "data", {"red": 2, "blue": 2})
+    recipe = read_recipe(write_recipe(tmp_path, options=steps(1)))
+    with pytest.raises(ValueError, match="no split beside 'train'"):
+        train_by(recipe, tmp_path / "run", dataset=str(folder))
+    assert not (tmp_path / "run").exists()
+
+
+def failed(folder, *flags):
+    done = subprocess.run(tool(folder, *flags), capture_output=True, text=True)
+    assert done.returncode != 0
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_the_same_recipe_on_another_data_set(tmp_path, pictures, weights):
+    options = {**CONTENT["options"], "image_size": 16, "batch_size": 8, "epochs": 1}
+    write_recipe(tmp_path, options=options, metrics=["accuracy"])
+    flags = [f"--dataset={pictures.name}", f"--data_dir={pictures.parent}"]
+    command = tool(tmp_path, *flags, f"--pretrained={weights}")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "zoo" / "tiny"
+    card = json.loads((folder / "card.json").read_text())
+    assert card["data"] == f"{pictures.name}: 24 training images of 2 classes"
+    assert (card["dataset"], card["class_names"]) == (pictures.name, ["blue", "red"])
+    assert card["pretraining"] == (
+        f"a file of weights in the place of: {CONTENT['pretraining']} "
+        f"(small_cnn.weights.h5, sha256 {sha256(weights)[:12]}...)"
+    )
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["split"], metrics["figures"]["accuracy"]["n"]) == ("test", 6)
+    assert read_recipe(folder / "recipe.json").options["dataset"] == pictures.name
+    assert zoo.load(folder).output_shape == (None, 2)
+
+
+@pytest.mark.slow
+def test_a_pretraining_takes_no_weights(tmp_path):
+    options = {"dataset": "shapes", "model": "small_cnn"}
+    write_recipe(tmp_path, method="pretraining", options=options)
+    message = "begins with random weights. Received: --pretrained=some.weights.h5"
+    assert message in failed(tmp_path, "--pretrained=some.weights.h5")

@@ -76,6 +76,16 @@ def test_it_is_made_again_from_its_config():
         np.testing.assert_allclose(again.learning_rate, made.learning_rate)
 
 
+def test_variables_excluded_from_weight_decay_stay_excluded():
+    one, two = variables()
+    optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay([one])
+    both = grouped(optimizer, one, two)
+    both.apply([tf.zeros(2), tf.zeros(1)], [one, two])
+    np.testing.assert_allclose(one, [1.0, -2.0])
+    np.testing.assert_allclose(two, [0.5 * 0.95], rtol=1e-6)
+
+
 def test_a_group_may_be_empty():
     one, two = variables()
     made = GroupOptimizer(keras.optimizers.Adam(0.1))

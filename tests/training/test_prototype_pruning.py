@@ -1,8 +1,11 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_xcons import zoo
 from keras_xcons.explainers.prototypes import prototype_similarities
+from keras_xcons.models import create
 from keras_xcons.models.prototypes import prototype_view
 from keras_xcons.training.prototype_pruning import prune_prototypes
 from keras_xcons.training.prototype_push import push_prototypes
@@ -69,8 +72,64 @@ def test_the_copy_shares_nothing_and_can_be_built_again(tmp_path):
     np.testing.assert_array_equal(again(images), pruned(images))
 
 
+def test_a_backbone_that_normalizes_is_copied_with_its_statistics():
+    model = create(
+        "protopnet", 3, 32, backbone="efficientnet_b0", prototypes=1, channels=4
+    )
+    kind = keras.layers.Normalization
+    layer = next(layer for layer in model.layers if isinstance(layer, kind))
+    layer.adapt_mean.assign([0.5, 0.2, 0.1])
+    layer.adapt_variance.assign([0.1, 0.4, 0.2])
+    layer.finalize_state()
+    push_prototypes(model, dataset())
+    # A class keeps its last prototype, so that nothing is dropped.
+    pruned, kept = prune_prototypes(model, dataset())
+    assert kept.tolist() == [0, 1, 2]
+    images, _ = arrays()
+    np.testing.assert_array_equal(pruned(images), model(images))
+
+
+def test_a_pruned_model_is_published(tmp_path):
+    model = classifier([4, 5, 3])
+    push_prototypes(model, dataset())
+    pruned, _ = prune_prototypes(model, dataset(), nearest=6, minimum=4)
+    counts = list(pruned.get_layer("prototypes").prototypes_per_class)
+    assert sum(counts) < 12
+    folder = zoo.publish(
+        pruned,
+        "protopnet_noise",
+        tmp_path,
+        architecture="protopnet",
+        arguments={
+            "backbone": "small_cnn",
+            "backbone_arguments": {"width": 4},
+            "channels": 8,
+            "prototypes": counts,
+        },
+        class_names=["a", "b", "c"],
+        method="plain",
+        recipe={"epochs": 1},
+        metrics={"accuracy": 0.5},
+        data_license="CC0-1.0",
+        weights_license="CC0-1.0",
+        dataset="noise",
+        data="18 images of noise",
+        pretraining="none, random weights",
+    )
+    loaded = zoo.load(folder)
+    images, _ = arrays()
+    # The weights are rounded to float16.
+    np.testing.assert_allclose(loaded(images), pruned(images), rtol=0.01, atol=0.02)
+    old, new = pruned.get_layer("prototypes"), loaded.get_layer("prototypes")
+    assert new.pushed
+    np.testing.assert_array_equal(new.source_image, old.source_image)
+
+
 def test_bad_input_is_refused():
     model = classifier()
+    with pytest.raises(ValueError, match="Prune after a push"):
+        prune_prototypes(model, dataset())
+    push_prototypes(model, dataset())
     with pytest.raises(TypeError, match="`nearest` must be an int"):
         prune_prototypes(model, dataset(), nearest=2.0)
     with pytest.raises(ValueError, match="`minimum` must be within"):
@@ -79,3 +138,6 @@ def test_bad_input_is_refused():
         prune_prototypes(model, dataset(), nearest=19)
     with pytest.raises(TypeError, match="must be a `keras.Model`"):
         prune_prototypes(None, dataset())
+    outside = dataset().map(lambda x, y: (x, y + 1))
+    with pytest.raises(ValueError, match=r"`labels` must be within 0..2"):
+        prune_prototypes(model, outside)

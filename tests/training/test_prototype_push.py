@@ -95,6 +95,43 @@ def test_sample_ids_and_one_hot_labels_are_taken():
         np.testing.assert_array_equal(image, images[number])
 
 
+def test_drawn_anew_they_come_from_no_image():
+    model = classifier()
+    push_prototypes(model, dataset())
+    draw_prototypes(model, dataset())
+    layer = model.get_layer("prototypes")
+    assert not layer.pushed
+    assert np.all(layer.source_cell.numpy() == -1)
+    assert np.all(layer.source_box.numpy() == 0.0)
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        (lambda data: arrays(), TypeError, "must be a tf.data.Dataset"),
+        (lambda data: data.repeat(), ValueError, "an endless dataset"),
+        (lambda data: data.map(lambda x, y: x), ValueError, "Received: elements of"),
+        (lambda data: data.unbatch(), ValueError, "must be a batch of rank 4"),
+        (
+            lambda data: data.map(lambda x, y: (x[:, 1:], y)),
+            ValueError,
+            "as the model takes them",
+        ),
+        (
+            lambda data: data.map(lambda x, y: (x, y + 1)),
+            ValueError,
+            "`labels` must be within 0..2",
+        ),
+    ],
+)
+def test_bad_data_are_refused(change, error, message):
+    model = classifier()
+    for function in (push_prototypes, draw_prototypes):
+        with pytest.raises(error, match=message):
+            function(model, change(dataset()))
+    assert not model.get_layer("prototypes").pushed
+
+
 def test_of_equal_patches_the_first_is_taken():
     model = classifier(1)
     images, labels = arrays()

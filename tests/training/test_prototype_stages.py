@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons.training.protopnet import ProtoPNetModel, XConsProtoPNetModel
+from keras_xcons.training.prototype_push import push_prototypes
 from keras_xcons.training.prototype_stages import PrototypeStages, StageSchedule
 from tests.training.protopnets import (
     changed,
@@ -186,6 +187,47 @@ def test_a_backup_holds_the_push_of_its_epoch(tmp_path):
     assert layer.pushed
     pushed = training.classifier.get_layer("prototypes")
     np.testing.assert_array_equal(layer.prototypes, pushed.prototypes)
+
+
+@pytest.mark.parametrize("kind", [ProtoPNetModel, XConsProtoPNetModel])
+def test_prototypes_that_move_on_come_from_no_image(kind):
+    training = trainer(kind=kind)
+    layer = training.classifier.get_layer("prototypes")
+    push_prototypes(training, dataset())
+    training.evaluate(dataset(), verbose=0)
+    trainer(training.classifier)
+    assert layer.pushed
+    training.fit(dataset(), verbose=0)
+    assert not layer.pushed
+    push_prototypes(training, dataset())
+    training.train_on_batch(*next(iter(dataset())))
+    assert not layer.pushed
+    push_prototypes(training, dataset())
+    training.set_stage("last")
+    training.fit(dataset(), verbose=0)
+    assert layer.pushed
+    training.set_stage("warm")
+    assert not layer.pushed
+
+
+def test_a_stage_is_saved(tmp_path):
+    training = trainer()
+    training.set_stage("last")
+    training.save(tmp_path / "trainer.keras")
+    loaded = keras.saving.load_model(tmp_path / "trainer.keras")
+    assert loaded.stage == "last"
+    before = weights_of(loaded.classifier)
+    loaded.fit(dataset(), verbose=0)
+    assert changed(loaded.classifier, before) == {"logits"}
+    with pytest.raises(ValueError, match="Unknown stage. Did you mean 'warm'"):
+        trainer(stage="warn")
+
+
+def test_joint_epochs_after_a_push_clear_the_sources():
+    training = trainer()
+    no_last = StageSchedule(warm_epochs=0, push_start=1, push_every=2, last_epochs=0)
+    fit(training, epochs=2, schedule=no_last)
+    assert not training.classifier.get_layer("prototypes").pushed
 
 
 def test_steps_of_a_stage_are_traced_once():

@@ -4,6 +4,7 @@ import os
 import h5py
 import keras
 import pytest
+from tensorflow.python.ops import resource_variable_ops
 
 from keras_xcons import zoo
 from keras_xcons.zoo import fetch, store
@@ -133,7 +134,14 @@ LOGITS = [0.5, 1.0, -2.0]
         ({"format": True}, "'format' must be 1"),
         ({"format": "1"}, "'format' must be 1"),
         ({"name": "small_cnn_pets"}, "that of another model.*name='small_cnn_pets'"),
-        ({"parameters": 7}, "does not fit its architecture.*parameters=7"),
+        ({"parameters": 1}, "does not fit.* has more than 2 parameters.*parameters=1$"),
+        ({"parameters": 3001}, "does not fit its architecture.*parameters=3001"),
+        ({"parameters": 1 << 40}, "2 bytes a parameter or more.*parameters=1099511627"),
+        ({"feature_layer": "nosuch"}, "does not have. Received: feature_layer='nos"),
+        ({"weights": "\u00e9.weights.h5"}, "'weights' must be a plain file name"),
+        ({"weights": f"{'a' * 128}.weights.h5"}, "'weights' must be a plain file name"),
+        ({"url": "http://\u00e9.org/"}, "'url' must be null or an http"),
+        ({"url": "http://[::1/x"}, "'url' must be null or an http"),
         ({"architecture": "small_cmn"}, "later version may.*Did you mean 'small_cnn'"),
         ({"architecture": "x"}, "cannot build.*Accepted: .*'mobilenet_v2', .*'vgg16'"),
         ({"arguments": {"width": 4, "wide": 1}}, "later version.*Did you mean 'width'"),
@@ -148,6 +156,34 @@ def test_wrong_card_is_refused(changes, message, folder, nothing_is_opened):
     write_card(folder, {k: v for k, v in card.items() if k not in absent})
     with pytest.raises(ValueError, match=message):
         zoo.load(NAME)
+
+
+@pytest.mark.parametrize(
+    "architecture, arguments",
+    [
+        ("small_cnn", {"width": 5000}),
+        ("small_cnn", {"width": 10**30}),
+        ("mobilenet_v2", {"alpha": 30}),
+        ("protopnet", {"backbone": "small_cnn", "prototypes": 10**5}),
+        ("protopnet", {"backbone": "small_cnn", "prototypes": [10**5, 1, 1]}),
+        ("protopnet", {"backbone": "small_cnn", "channels": 10**5}),
+    ],
+)
+def test_card_cannot_ask_for_memory(architecture, arguments, folder, monkeypatch):
+    largest = 0
+    made = resource_variable_ops.ResourceVariable.__init__
+
+    def note(self, *args, **kwargs):
+        nonlocal largest
+        made(self, *args, **kwargs)
+        largest = max(largest, self.shape.num_elements())
+
+    monkeypatch.setattr(resource_variable_ops.ResourceVariable, "__init__", note)
+    most = card_of(folder)["parameters"]
+    change_card(folder, architecture=architecture, arguments=arguments)
+    with pytest.raises(ValueError, match="does not fit its arch|describes a model"):
+        zoo.load(NAME)
+    assert largest <= 2 * most
 
 
 def repeated(text):
@@ -172,7 +208,6 @@ def not_a_number(text):
         (lambda text: "\udcff", "is not JSON"),
         (lambda text: " " * (17 << 20), "card.json is larger than 16777216 bytes"),
     ],
-    ids=str,
 )
 def test_card_that_is_no_plain_json_is_refused(spoil, message, folder):
     card = folder / "card.json"

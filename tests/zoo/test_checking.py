@@ -8,7 +8,7 @@ import pytest
 from keras_xcons import zoo
 from keras_xcons.zoo import card as cards
 from keras_xcons.zoo import checking
-from keras_xcons.zoo.places import Folder, read_card
+from keras_xcons.zoo.places import Folder
 from keras_xcons.zoo.plain import read_json
 from tests.zoo.published import NAME, card_of, change_card, publish, trained
 
@@ -102,8 +102,13 @@ def test_index_of_the_zoo_tells_of_every_model():
     assert NAMES and list(Folder(PUBLISHED).summaries()) == NAMES
 
 
+def test_zoo_of_the_checkout_stays_small():
+    sizes = {path: path.stat().st_size for path in PUBLISHED.rglob("*")}
+    assert {str(path): size for path, size in sizes.items() if size > 50e6} == {}
+    assert 0 < sum(sizes.values()) < 250e6
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_published_model_answers_as_its_card_says(name):
     folder = PUBLISHED / name
     assert zoo.verify(folder) < 0.01
-    assert read_card(Folder(folder), name)["bytes"] < 50e6

@@ -35,6 +35,8 @@ def test_zoo_behind_a_url_is_filtered_by_its_index_alone(by_url):
 def test_model_is_loaded_from_its_own_url(by_url, monkeypatch):
     monkeypatch.delenv("KERAS_XCONS_ZOO")
     assert zoo.load(f"{by_url.url}/{NAME}/").output_shape == (None, 3)
+    shouted = by_url.url.replace("http", "HTTP")
+    assert zoo.info(f"{shouted}/{NAME}")["name"] == NAME
     assert contents(store.cache()) == CACHED
     with pytest.raises(FileNotFoundError, match="card.json; there is none. Received"):
         zoo.load(f"{by_url.url}/nothing")

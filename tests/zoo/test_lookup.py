@@ -1,5 +1,6 @@
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -146,6 +147,32 @@ def test_unknown_name_is_refused_with_close_matches(function, folder):
         function("./nothing")
     with pytest.raises(TypeError, match="string or the path.*Received: 3"):
         function(3)
+
+
+@pytest.mark.parametrize("name", ["a" * 129, "a" * 300, "a\0b"])
+def test_name_that_no_file_can_have_is_unknown(name, folder):
+    with pytest.raises(ValueError, match="Unknown model.*Received: model='a"):
+        zoo.load(name)
+    with pytest.raises(FileNotFoundError, match="no such folder. Received: 'a"):
+        zoo.load(f"{name}/x")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://[::1/x",
+        "http://a:x/",
+        "https:///x",
+        "http://\u00e9.org",
+        "ftp://a.org/x",
+    ],
+)
+def test_address_that_is_none_is_refused(address, monkeypatch):
+    with pytest.raises(ValueError, match=re.escape(f"Received: {address!r}")):
+        zoo.load(address)
+    monkeypatch.setenv("KERAS_XCONS_ZOO", address)
+    with pytest.raises(ValueError, match=re.escape(f"Received: {address!r}")):
+        zoo.load(NAME)
 
 
 def test_folder_without_card_is_refused(tmp_path):

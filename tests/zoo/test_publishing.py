@@ -210,28 +210,50 @@ def test_publish_replaces_only_when_asked(folder, zoo_folder):
 def test_publish_goes_into_the_folder_of_the_recipe(zoo_folder):
     (zoo_folder / NAME).mkdir()
     (zoo_folder / NAME / "recipe.json").write_text("{}")
+    (zoo_folder / NAME / "notes.md").write_text("a user's own")
     publish(zoo_folder)
     assert (
         json.loads((zoo_folder / NAME / "recipe.json").read_text()) == (ABOUT["recipe"])
     )
+    assert (zoo_folder / NAME / "notes.md").read_text() == "a user's own"
     zoo.load(NAME)
 
 
-def test_publish_that_fails_at_the_end_keeps_what_was_there(
-    folder, zoo_folder, monkeypatch
+@pytest.mark.parametrize("stopped", range(5))
+def test_publish_that_is_stopped_at_the_end_loses_no_file(
+    stopped, folder, zoo_folder, monkeypatch
 ):
-    rename = os.rename
+    (folder / "notes.md").write_text("a user's own")
+    replace = os.replace
+    moved = []
 
-    def fail(source, target):
-        if str(target) == str(folder) and "-old-" not in str(source):
-            raise OSError("no space left on device")
-        rename(source, target)
+    def stop(source, target):
+        if pathlib.Path(target).parent == folder:
+            assert not (folder / "card.json").exists()
+            moved.append(pathlib.Path(target).name)
+            if len(moved) > stopped:
+                raise KeyboardInterrupt
+        replace(source, target)
 
-    monkeypatch.setattr(os, "rename", fail)
-    with pytest.raises(OSError, match="no space left"):
-        publish(zoo_folder, method="plain", overwrite=True)
-    assert zoo.info(NAME)["method"] == "xcons"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            publish(zoo_folder, recipe={"epochs": 3}, overwrite=True)
+    # Half of it is the old model and half the new one: it is no model.
+    assert zoo.list_models() == []
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "metrics.json",
+        "model.weights.h5",
+        "notes.md",
+        "recipe.json",
+    ]
+    recipe = json.loads((folder / "recipe.json").read_text())
+    assert recipe in (ABOUT["recipe"], {"epochs": 3})
     assert sorted(path.name for path in zoo_folder.iterdir()) == ["index.json", NAME]
+    publish(zoo_folder, recipe={"epochs": 3})
+    zoo.verify(NAME)
+    assert (folder / "notes.md").read_text() == "a user's own"
 
 
 @pytest.mark.slow

@@ -99,6 +99,8 @@ def create(architecture, num_classes, input_size, pretrained=None, **arguments):
             that does not fit the architecture.
         TypeError: An argument that the architecture does not take.
         FileNotFoundError: There is no file at `pretrained`.
+        ConnectionError: The ImageNet weights could not be downloaded, or
+            `KERAS_XCONS_OFFLINE` is set.
 
     Example:
 
@@ -115,6 +117,7 @@ def create(architecture, num_classes, input_size, pretrained=None, **arguments):
     for name in arguments:
         if name not in accepted:
             raise TypeError(checks.unknown("argument", name, accepted))
+    _check_rates(**arguments)
     if pretrained is not None and pretrained != IMAGENET:
         pretrained = _weights_path(pretrained)
     return _ARCHITECTURES[architecture](
@@ -143,6 +146,14 @@ def arguments_of(architecture):
         raise ValueError(checks.unknown("architecture", architecture, architectures()))
     parameters = inspect.signature(_ARCHITECTURES[architecture]).parameters.values()
     return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+
+
+def _check_rates(dropout=0.0, alpha=1.0, **others):
+    """Refuses numbers that Keras would build something else of, or nothing."""
+    checks.within("alpha", alpha, 0.0, None, inclusive=False)
+    checks.within("dropout", dropout, 0.0, None)
+    if dropout >= 1.0:
+        raise ValueError(f"`dropout` must be below 1. Received: dropout={dropout!r}")
 
 
 def _weights_path(pretrained):

@@ -1,6 +1,7 @@
 """EfficientNet classifiers."""
 
 import keras
+import numpy as np
 
 from keras_xcons.models.architectures.transfer import Application, classifier
 
@@ -66,14 +67,15 @@ def _complete_normalization(model):
     channel deviations once more, after its `Normalization` layer; with the same
     weights as a local file it leaves that out, and the network sees contrasts half
     as large as it learned on. The layer's variance carries the factor just as well.
-    A file with statistics other than ImageNet's is left as it is.
+    A file with statistics other than ImageNet's is left as it is, and so is one of a
+    network whose variance carries the factor already.
     """
     layer = next(
         layer for layer in model.layers if isinstance(layer, keras.layers.Normalization)
     )
     mean, variance = layer.adapt_mean, layer.adapt_variance
-    difference = keras.ops.abs(keras.ops.reshape(mean, (3,)) - _IMAGENET_MEAN)
-    if float(keras.ops.max(difference)) < 1e-3:
+    released = (np.ravel(mean), _IMAGENET_MEAN), (np.ravel(variance), _IMAGENET_STDDEV)
+    if all(np.allclose(one, two, rtol=0.0, atol=1e-3) for one, two in released):
         variance.assign(variance * _IMAGENET_STDDEV)
     # The layer computes with what it keeps beside its weights.
     layer.finalize_state()

@@ -50,7 +50,7 @@ def protopnet(
         ValueError: An argument is out of range, or the backbone is unknown.
     """
     # The registry holds this function too, so it cannot be imported before it.
-    from keras_xcons.models.architectures import architectures, create
+    from keras_xcons.models.architectures import architectures, arguments_of, create
 
     names = [name for name in architectures() if name != "protopnet"]
     if backbone not in names:
@@ -65,9 +65,17 @@ def protopnet(
             f"`channels` must be a positive int. Received: channels={channels!r}"
         )
     counts = _counts(prototypes, num_classes)
-    base = create(
-        backbone, num_classes, input_size, pretrained, **(backbone_arguments or {})
-    )
+    arguments = {} if backbone_arguments is None else backbone_arguments
+    if not isinstance(arguments, dict):
+        raise TypeError(
+            "`backbone_arguments` must be a dict. Received: "
+            f"backbone_arguments={backbone_arguments!r}"
+        )
+    accepted = arguments_of(backbone)
+    for name in arguments:
+        if name not in accepted:
+            raise TypeError(checks.unknown("backbone argument", name, accepted))
+    base = create(backbone, num_classes, input_size, pretrained, **arguments)
     features = base.get_layer("features").output
     # A 1x1 convolution is a dense layer at every location. Written so, "features"
     # stays the last 4-D activation, the one that heatmaps of a class are drawn on:

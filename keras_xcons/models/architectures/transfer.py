@@ -4,6 +4,7 @@ import keras
 
 from keras_xcons.models.architectures import preprocessing
 from keras_xcons.models.weights import load_weights
+from keras_xcons.offline import is_offline
 
 IMAGENET = "imagenet"
 # Its weights fit every image size, yet MobileNetV2 warns of others than its own.
@@ -39,11 +40,32 @@ class Application:
         return self._build(weights=None, input_tensor=images, **self._arguments).output
 
     def imagenet_weights(self):
-        """The ImageNet weights, as `get_weights` has them; Keras downloads them."""
+        """The ImageNet weights, as `get_weights` has them; Keras downloads them.
+
+        Raises:
+            ConnectionError: They could not be downloaded, or `KERAS_XCONS_OFFLINE`
+                is set.
+        """
+        if is_offline():
+            raise ConnectionError(
+                "KERAS_XCONS_OFFLINE is set, and Keras may download ImageNet weights. "
+                "A file that it has downloaded before, such as those in "
+                "~/.keras/models, can be given by its path. "
+                f"Received: pretrained={IMAGENET!r}"
+            )
         # Of another model than the classifier: with these weights some networks have
         # more layers than without.
         shape = (*_IMAGENET_SIZE, 3)
-        donor = self._build(weights=IMAGENET, input_shape=shape, **self._arguments)
+        try:
+            donor = self._build(weights=IMAGENET, input_shape=shape, **self._arguments)
+        except Exception as error:
+            # Of no class of its own when Keras' download has failed.
+            if type(error) is not Exception:
+                raise
+            raise ConnectionError(
+                f"Keras could not download the ImageNet weights: {error}. "
+                f"Received: pretrained={IMAGENET!r}"
+            ) from error
         return donor.get_weights()
 
 
@@ -83,6 +105,8 @@ def classifier(
     Raises:
         ValueError: The images are too small, ImageNet weights are asked for and
             there are none, or a file does not fit the network.
+        ConnectionError: The ImageNet weights could not be downloaded, or
+            `KERAS_XCONS_OFFLINE` is set.
     """
     if min(input_size) < min_size:
         raise ValueError(
