@@ -96,7 +96,9 @@ def test_unreachable_hub_answers_from_its_cache(hub, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", dead)
     template = dead + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    zoo.load(MODEL)
+    hub.asked.clear()
+    assert zoo.load(MODEL).output_shape == (None, 3)
+    assert hub.asked == []
 
 
 def test_altered_weights_are_not_opened(hub):
