@@ -234,69 +234,25 @@ def peak_resident_size():
     return int(line.split()[1]) / 1024
 
 
-def shapes_rate():
-    """Images a second of the generated shapes set."""
-    from keras_xcons.data import shapes
-
-    rates = []
-    for seed in range(FLAGS.rounds):
-        start = time.perf_counter()
-        images, _, _ = shapes("train", num_samples=2000, image_size=64, seed=seed)
-        rates.append(len(images) / (time.perf_counter() - start))
-    yield {
-        "group": "data",
-        "model": "shapes 64×64",
-        "variant": "generate",
-        "median": round(statistics.median(rates)),
-        "unit": "images/s",
-        "n": len(rates),
-        "limit": ">= 2000",
-    }
-
-
-def load(model):
-    """What `kx.load` of a published model takes."""
-    import benchmark_load
-
-    yield benchmark_load.load_row(model, FLAGS.rounds)
-
-
 def rows_of_group(group):
     """The rows of one group of measurements."""
-    if group == "data":
-        return shapes_rate()
-    if group == "import":
-        return import_seconds()
+    import benchmark_single
+
+    if group in ("data", "import"):
+        measure = {
+            "data": benchmark_single.shapes_rate,
+            "import": benchmark_single.import_seconds,
+        }[group]
+        return [measure(FLAGS.rounds)]
+    if group == "load":
+        return (benchmark_single.load_seconds(m, FLAGS.rounds) for m in FLAGS.models)
     measure = {
         "training": training,
         "heatmaps": heatmaps,
         "faithfulness": faithfulness,
-        "load": load,
         "memory": memory,
     }[group]
     return (row for model in FLAGS.models for row in measure(model))
-
-
-def import_seconds():
-    """What `import keras_xcons` costs on top of Keras and TensorFlow."""
-    code = (
-        "import time, tensorflow, keras; start = time.perf_counter(); "
-        "import keras_xcons; print(time.perf_counter() - start)"
-    )
-    seconds = []
-    for _ in range(5):
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        seconds.append(float(done.stdout.splitlines()[-1]))
-    yield {
-        "group": "import",
-        "model": "keras_xcons",
-        "variant": "over keras",
-        "median": round(statistics.median(seconds), 2),
-        "unit": "s",
-        "n": len(seconds),
-        "limit": "<= 0.5",
-    }
 
 
 def main(argv):

@@ -20,8 +20,16 @@ _PHASES = flags.DEFINE_list(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for weights and figures.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Images a step.")
-_RATE = flags.DEFINE_float("learning_rate", 0.1, "Peak learning rate of SGD.")
-_DECAY = flags.DEFINE_float("weight_decay", 1e-4, "Decoupled weight decay.")
+_OPTIMIZER = flags.DEFINE_string("optimizer", "sgd", "sgd or adamw.")
+_RATE = flags.DEFINE_float(
+    "learning_rate", None, "Peak learning rate. Default: 0.1 of sgd, 0.001 of adamw."
+)
+_DECAY = flags.DEFINE_float(
+    "weight_decay", None, "Decoupled. Default: 0.0001 of sgd, 0.05 of adamw."
+)
+_ZERO = flags.DEFINE_bool(
+    "zero_residual", False, "Let each residual block begin as the identity."
+)
 _SMOOTHING = flags.DEFINE_float("label_smoothing", 0.1, "Label smoothing.")
 _DTYPE = flags.DEFINE_string("dtype", "float32", "Keras dtype policy.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of weights, order and augmentation.")
@@ -50,8 +58,10 @@ def main(argv):
         model=_MODEL.value,
         phases=phases,
         batch_size=_BATCH_SIZE.value,
+        optimizer=_OPTIMIZER.value,
         learning_rate=_RATE.value,
         weight_decay=_DECAY.value,
+        zero_residual=_ZERO.value,
         label_smoothing=_SMOOTHING.value,
         dtype=_DTYPE.value,
         seed=_SEED.value,

@@ -1,7 +1,7 @@
 """The view of a classifier that all methods share, and the published architectures."""
 
 from keras_xcons.models.architectures import architectures, arguments_of, create
-from keras_xcons.models.batch_norm import freeze_batch_norm
+from keras_xcons.models.batch_norm import freeze_batch_norm, zero_residual
 from keras_xcons.models.copying import copy_model
 from keras_xcons.models.flatten import flatten
 from keras_xcons.models.prototypes import PrototypeView, prototype_view
@@ -19,4 +19,5 @@ __all__ = [
     "freeze_batch_norm",
     "prototype_view",
     "split",
+    "zero_residual",
 ]

@@ -61,9 +61,7 @@ class Experiment:
         if options.freezes:
             # Fine-tuning a few epochs, the moving statistics would lag behind.
             models.freeze_batch_norm(self._start)
-        if self.options.has_prototypes:
-            # Random vectors are far from every patch of an image.
-            draw_prototypes(self._start, options.load("train"), seed=options.seed)
+        self._draws = options.has_prototypes
 
     def _create(self, dtype, pretrained=None):
         with dtype_policy(dtype):
@@ -92,6 +90,12 @@ class Experiment:
 
     def start(self):
         """A copy of the classifier that every run starts from."""
+        if self._draws:
+            # Random vectors are far from every patch of an image. Not before a run
+            # starts: it reads all images.
+            train = self.options.load("train")
+            draw_prototypes(self._start, train, seed=self.options.seed)
+            self._draws = False
         return models.copy_model(self._start)
 
     def in_float32(self, classifier):

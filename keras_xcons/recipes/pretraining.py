@@ -21,6 +21,9 @@ from keras_xcons.recipes.settings import begin_or_continue, identity
 from keras_xcons.writing import whole_file
 from keras_xcons.zoo.plain import write_json
 
+# Peak learning rate and weight decay of each optimizer, unless others are given.
+OPTIMIZERS = {"sgd": (0.1, 1e-4), "adamw": (1e-3, 0.05)}
+
 _MOMENTUM = 0.9
 _WARMUP = 0.1  # of all steps
 _WEIGHTS = "model.weights.h5"
@@ -41,8 +44,14 @@ class PretrainOptions:
         model: An architecture of `keras_xcons.models.architectures()`.
         phases: Pairs `(image_size, epochs)`, in order, sizes in pixels.
         batch_size: Images a step.
-        learning_rate: Peak rate of SGD with Nesterov momentum 0.9.
-        weight_decay: Decoupled, of kernels alone.
+        optimizer: `"sgd"`, with Nesterov momentum 0.9, or `"adamw"`, which learns
+            more in a schedule of a few epochs.
+        learning_rate: Its peak rate. Defaults to 0.1 for `"sgd"`, 1e-3 for
+            `"adamw"`.
+        weight_decay: Decoupled, of kernels alone. Defaults to 1e-4 for `"sgd"`, 0.05
+            for `"adamw"`.
+        zero_residual: Whether each residual block begins as the identity, see
+            `keras_xcons.models.zero_residual`.
         label_smoothing: Share of a label that is spread over all classes.
         dtype: Keras dtype policy.
         seed: Seed of weights, order and augmentation.
@@ -56,8 +65,10 @@ class PretrainOptions:
     model: str
     phases: tuple = ((32, 8), (64, 4))
     batch_size: int = 128
-    learning_rate: float = 0.1
-    weight_decay: float = 1e-4
+    optimizer: str = "sgd"
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    zero_residual: bool = False
     label_smoothing: float = 0.1
     dtype: str = "float32"
     seed: int = 0
@@ -73,6 +84,13 @@ class PretrainOptions:
             )
         if self.dtype not in POLICIES:
             raise ValueError(checks.unknown("dtype", self.dtype, POLICIES))
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(checks.unknown("optimizer", self.optimizer, OPTIMIZERS))
+        for name, value in zip(
+            ("learning_rate", "weight_decay"), OPTIMIZERS[self.optimizer], strict=True
+        ):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
         object.__setattr__(self, "phases", _phases(self.phases))
         data_arguments.check_count(self.batch_size, "batch_size")
         if self.steps_per_epoch is not None:
@@ -191,6 +209,8 @@ class _Phase:
             return model.get_weights(), json.loads(self._finished.read_text())
         if weights is not None:
             model.set_weights(weights)
+        elif self._options.zero_residual:
+            models.zero_residual(model)
         self._folder.mkdir(exist_ok=True)
         log = _Log(self._folder / "epochs.json")
         self._fit(model, curve, log)
@@ -202,8 +222,13 @@ class _Phase:
 
     def _fit(self, model, curve, log):
         options = self._options
-        optimizer = keras.optimizers.SGD(
-            curve, _MOMENTUM, nesterov=True, weight_decay=options.weight_decay
+        decay = options.weight_decay
+        optimizer = (
+            keras.optimizers.AdamW(curve, weight_decay=decay)
+            if options.optimizer == "adamw"
+            else keras.optimizers.SGD(
+                curve, _MOMENTUM, nesterov=True, weight_decay=decay
+            )
         )
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
         model.compile(

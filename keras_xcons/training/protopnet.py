@@ -7,8 +7,6 @@ from keras import ops
 from keras_xcons.data import split_sample_ids
 from keras_xcons.models import split
 from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.training.inputs import checked, plain_errors
-from keras_xcons.training.options import XConsOptions
 from keras_xcons.training.prototype_training import PrototypeTraining
 from keras_xcons.training.xcons import XConsModel
 
@@ -80,29 +78,6 @@ class ProtoPNetModel(PrototypeTraining):
     def __init__(self, classifier, feature_layer=None, **kwargs):
         prototype_view(classifier)
         super().__init__(split(classifier, feature_layer), **kwargs)
-
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        **kwargs,
-    ):
-        """Trains the classifier; see `keras.Model.fit`.
-
-        Without a `PrototypeStages` among the callbacks every epoch is of the stage
-        that the model is in. Data are checked as by
-        `XConsModel.fit`.
-        """
-        x = checked(x, y, self.view, XConsOptions())
-        if isinstance(x, tf.data.Dataset):
-            # Keras warns of its own default, since it cannot shuffle a dataset.
-            kwargs.setdefault("shuffle", False)
-        with plain_errors():
-            return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def train_step(self, data):
         x, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

@@ -238,28 +238,13 @@ class PrototypeTraining(ClassifierTrainer):
             y_pred = y_pred.scores
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        **kwargs,
-    ):
-        """Trains the classifier; see `keras.Model.fit`.
-
-        Without a `PrototypeStages` among the callbacks every epoch is of the stage
-        that the model is in.
-        """
-        callbacks = list(keras.tree.flatten(callbacks)) if callbacks else []
-        callbacks.sort(key=lambda one: not isinstance(one, PrototypeStages))
-        if not callbacks or not isinstance(callbacks[0], PrototypeStages):
+    def fit_callbacks(self, callbacks, x, y, batch_size):
+        # Without stages every epoch is of the stage that the model is in.
+        callbacks = super().fit_callbacks(callbacks, x, y, batch_size)
+        if not any(isinstance(each, PrototypeStages) for each in callbacks):
             self._forget_moved()
-        return super().fit(
-            x, y, batch_size, epochs, verbose, callbacks=callbacks, **kwargs
-        )
+        # Before a backup, which then holds the push that ends an epoch.
+        return sorted(callbacks, key=lambda one: not isinstance(one, PrototypeStages))
 
     def get_config(self):
         options = dataclasses.asdict(self.prototype_options)

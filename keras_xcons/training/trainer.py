@@ -9,7 +9,8 @@ from keras import ops
 
 from keras_xcons.data import split_sample_ids
 from keras_xcons.models import TrainsClassifier
-from keras_xcons.training.inputs import warn_of_logits
+from keras_xcons.training.inputs import checked, plain_errors, warn_of_logits
+from keras_xcons.training.options import XConsOptions
 
 # Of the step that a thread is in: `tf.distribute` runs each replica's in its own.
 _step = threading.local()
@@ -30,10 +31,12 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
             than the classifier's outputs puts another view here.
         in_training_mode: Whether a training step runs the classifier in training
             mode.
+        options: `XConsOptions`; they say which labels and ids the data must have.
     """
 
     _evaluating = False
     in_training_mode = True
+    options = XConsOptions()
 
     def __init__(self, view, **kwargs):
         # Keras decides by the policy of the model that is compiled whether to scale
@@ -64,6 +67,47 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        **kwargs,
+    ):
+        """Trains the classifier; see `keras.Model.fit`.
+
+        Arrays are checked at once, a `tf.data.Dataset` batch by batch in its
+        pipeline: a bad batch ends the run with a `ValueError` before it is learned
+        from.
+        """
+        x = checked(x, y, self.view, self.options)
+        callbacks = list(keras.tree.flatten(callbacks)) if callbacks else []
+        callbacks = self.fit_callbacks(callbacks, x, y, batch_size)
+        if isinstance(x, tf.data.Dataset):
+            # Keras warns of its own default, since it cannot shuffle a dataset.
+            kwargs.setdefault("shuffle", False)
+        with plain_errors():
+            return super().fit(
+                x, y, batch_size, epochs, verbose, callbacks=callbacks, **kwargs
+            )
+
+    def fit_callbacks(self, callbacks, x, y, batch_size):
+        """The callbacks of a `fit`: the caller's, and those that the method needs.
+
+        Args:
+            callbacks: The caller's, a list.
+            x: As for `fit`, checked.
+            y: As for `fit`.
+            batch_size: As for `fit`.
+
+        Returns:
+            The list, in the order in which they run.
+        """
+        return callbacks
 
     def evaluate(self, *args, **kwargs):
         """Evaluates the classifier; see `keras.Model.evaluate`."""

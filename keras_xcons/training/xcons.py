@@ -9,7 +9,7 @@ from keras import ops
 from keras_xcons.data import split_sample_ids
 from keras_xcons.explainers import explained_pass
 from keras_xcons.models import split
-from keras_xcons.training.inputs import as_dataset, checked, plain_errors
+from keras_xcons.training.inputs import as_dataset
 from keras_xcons.training.measuring import (
     attack,
     batch_weights,
@@ -164,39 +164,16 @@ class XConsModel(ClassifierTrainer):
         )
         return cls(**{**config, "classifier": classifier})
 
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        **kwargs,
-    ):
-        """Trains the classifier; see `keras.Model.fit`.
-
-        Arrays are checked at once, a `tf.data.Dataset` batch by batch in its
-        pipeline: a bad batch ends the run with a `ValueError` before it is learned
-        from.
-        """
-        x = checked(x, y, self.view, self.options)
-        callbacks = list(keras.tree.flatten(callbacks)) if callbacks else []
+    def fit_callbacks(self, callbacks, x, y, batch_size):
+        callbacks = super().fit_callbacks(callbacks, x, y, batch_size)
         sweeps = any(isinstance(each, EpochReweighting) for each in callbacks)
         if self.options.schedule == "epoch" and not sweeps:
             sweep = EpochReweighting(
                 as_dataset(x, y, batch_size), self.options.sweep_every
             )
             # First, so that a backup made at the end of the epoch holds the sweep.
-            callbacks.insert(0, sweep)
-        callbacks.insert(0, EpochCounter())
-        if isinstance(x, tf.data.Dataset):
-            # Keras warns of its own default, since it cannot shuffle a dataset.
-            kwargs.setdefault("shuffle", False)
-        with plain_errors():
-            return super().fit(
-                x, y, batch_size, epochs, verbose, callbacks=callbacks, **kwargs
-            )
+            callbacks = [sweep, *callbacks]
+        return [EpochCounter(), *callbacks]
 
     def train_step(self, data):
         x, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

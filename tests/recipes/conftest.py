@@ -82,3 +82,9 @@ def assert_same_weights():
             np.testing.assert_allclose(left, right, rtol=rtol, atol=atol)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def names():
+    """`names(folder)`: the names of what lies in a folder, in order."""
+    return lambda folder: sorted(path.name for path in folder.iterdir())

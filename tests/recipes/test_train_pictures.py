@@ -1,0 +1,245 @@
+"""`train` on a folder of pictures: probes, continued runs, refusals."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_xcons.recipes import TrainOptions, arms, table, train
+
+XCONS = arms.Experiment.xcons
+
+
+class Interruption(keras.callbacks.Callback):
+    """Ctrl-C as an epoch begins."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self._epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self._epoch:
+            raise KeyboardInterrupt
+
+
+class Epochs(keras.callbacks.Callback):
+    def __init__(self, seen):
+        super().__init__()
+        self._seen = seen
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._seen.append(epoch)
+
+
+def add_callback(callback, patch):
+    """Adds a callback to every fit of an `XConsModel`."""
+    fit = arms.XConsModel.fit
+
+    def fit_with_it(model, *arguments, callbacks=(), **options):
+        return fit(model, *arguments, callbacks=[*callbacks, callback], **options)
+
+    patch.setattr(arms.XConsModel, "fit", fit_with_it)
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a model was trained")
+
+    monkeypatch.setattr(keras.Model, "fit", refuse)
+    monkeypatch.setattr(arms.XConsModel, "fit", refuse)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Lets runs return their start; tells their names and what callbacks they got."""
+    seen = []
+
+    def run_of(name):
+        def run(experiment, callbacks=()):
+            seen.append(name)
+            return experiment.start(), {}
+
+        return run
+
+    for name in ("plain", "xcons"):
+        monkeypatch.setattr(arms.Experiment, name, run_of(name))
+    return seen
+
+
+def quiet(line):
+    del line
+
+
+def test_run_on_a_folder_of_pictures(eager, picture_options, names, tmp_path):
+    lines = []
+    options = picture_options(output=tmp_path / "run", epochs=3, control="shuffled")
+    metrics = train(options, lines.append)
+    files = ["heatmaps.png", "metrics.json", "plain.keras", "xcons.keras"]
+    assert names(tmp_path / "run") == files
+    assert metrics["splits"] == ["test"]
+    assert metrics["background_gap"] == {}
+    assert metrics["headings"]["xcons"] == "XCons (shuffled)"
+    for run in ("plain", "xcons"):
+        assert list(metrics["runs"][run]["test"]) == ["accuracy"]
+        assert metrics["runs"][run]["test"]["accuracy"]["n"] == 6
+    head, *rows, _ = table(metrics)
+    assert head.split() == ["plain", "XCons", "(shuffled)"]
+    assert len(rows) == 1 and len(rows[0]) == len(head)
+    assert "\nplain: all layers, every sample alike" in lines
+
+
+def test_run_from_pretrained_weights_begins_with_a_probe(
+    eager, picture_options, weights, names, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(arms, "_PROBE_EPOCHS", 25)
+    kernels = []
+    start = arms.Experiment.start
+
+    def remember(experiment):
+        model = start(experiment)
+        kernels.append(model.layers[-1].kernel.numpy())
+        return model
+
+    monkeypatch.setattr(arms.Experiment, "start", remember)
+    lines = []
+    metrics = train(picture_options(output=tmp_path, pretrained=weights), lines.append)
+    assert names(tmp_path) == [
+        "heatmaps.png",
+        "metrics.json",
+        "plain.keras",
+        "probe.keras",
+        "xcons.keras",
+    ]
+    assert list(metrics["runs"]) == ["probe", "plain", "xcons"]
+    assert metrics["headings"]["probe"] == "probe"
+    assert table(metrics)[0].split() == ["probe", "plain", "XCons"]
+    assert "\nprobe: the last layer alone, on frozen features" in lines
+    probe = keras.saving.load_model(tmp_path / "probe.keras").layers[-1].kernel.numpy()
+    before, *after = kernels
+    assert np.abs(before - probe).max() > 5e-3
+    assert len(after) >= 2
+    for kernel in after:
+        np.testing.assert_array_equal(kernel, probe)
+    for run in ("plain", "xcons"):
+        trained = keras.saving.load_model(tmp_path / f"{run}.keras")
+        assert np.any(trained.layers[-1].kernel != probe)
+
+
+@pytest.mark.parametrize("schedule", ["batch", "epoch"])
+def test_interrupted_run_goes_on_and_equals_an_uninterrupted_one(
+    schedule, eager, started, picture_options, names, tmp_path, monkeypatch
+):
+    def options(folder):
+        return picture_options(
+            output=tmp_path / folder, epochs=2, schedule=schedule, augment=True
+        )
+
+    monkeypatch.setattr(arms.Experiment, "xcons", XCONS)
+    expected = train(options("whole"), quiet)
+    with monkeypatch.context() as patch:
+        add_callback(Interruption(epoch=1), patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(options("stopped"), quiet)
+    assert names(tmp_path / "stopped") == ["plain.keras", "unfinished"]
+    assert started == ["plain", "plain"]
+
+    seen, lines = [], []
+    add_callback(Epochs(seen), monkeypatch)
+    found = train(options("stopped"), lines.append)
+    assert lines[0] == f"Continuing the unfinished run in {tmp_path / 'stopped'}"
+    assert started == ["plain", "plain"]
+    assert seen == [1]
+    assert names(tmp_path / "stopped") == names(tmp_path / "whole")
+    whole, stopped = (
+        keras.saving.load_model(tmp_path / folder / "xcons.keras").get_weights()
+        for folder in ("whole", "stopped")
+    )
+    for left, right in zip(whole, stopped, strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-5)
+    assert found["runs"] == expected["runs"]
+
+
+def test_second_call_trains_anew(picture_options, tmp_path, started):
+    options = picture_options(output=tmp_path)
+    first = train(options, quiet)
+    lines = []
+    assert train(options, lines.append) == first
+    assert started == ["plain", "xcons"] * 2
+    assert not any("Continuing" in line for line in lines)
+
+
+def test_other_options_are_not_continued(
+    picture_options, tmp_path, started, monkeypatch
+):
+    def stop(experiment, callbacks=()):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(arms.Experiment, "xcons", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(picture_options(output=tmp_path), quiet)
+    assert started == ["plain"]
+    remains = tmp_path / "unfinished" / "xcons"
+    remains.mkdir()
+    lines = []
+    train(picture_options(output=tmp_path, epsilon=5.0), lines.append)
+    assert started == ["plain", "plain", "xcons"]
+    assert not any("Continuing" in line for line in lines)
+    assert not remains.exists()
+
+
+def test_same_options_in_another_folder_name_are_continued(
+    picture_options, tmp_path, started, monkeypatch
+):
+    """A folder that was moved is still the same run."""
+
+    def stop(experiment, callbacks=()):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(arms.Experiment, "xcons", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(picture_options(output=tmp_path / "one"), quiet)
+    (tmp_path / "one").rename(tmp_path / "two")
+    train(picture_options(output=tmp_path / "two"), quiet)
+    assert started == ["plain", "xcons"]
+
+
+def test_damaged_remains_are_not_continued(picture_options, tmp_path, started):
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "settings.json").write_text('{"dataset": ')
+    train(picture_options(output=tmp_path), quiet)
+    assert started == ["plain", "xcons"]
+
+
+def test_output_that_cannot_be_written_is_refused_first(
+    picture_options, tmp_path, no_training
+):
+    (tmp_path / "file").write_text("kept")
+    for output in (tmp_path / "file", tmp_path / "file" / "below" / "it"):
+        message = f"output folder must be .*Received: output='{output}'"
+        with pytest.raises(OSError, match=message):
+            train(picture_options(output=output), quiet)
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_data_that_will_not_do_is_refused_first(
+    write_pictures, tmp_path, no_training, picture_options
+):
+    folder = write_pictures(tmp_path / "data", {"red": 2, "blue": 2})
+    options = TrainOptions(dataset=folder, image_size=16, output=tmp_path / "run")
+    with pytest.raises(ValueError, match="no split beside 'train'"):
+        train(options, quiet)
+    with pytest.raises(FileNotFoundError, match="nowhere.h5"):
+        train(picture_options(pretrained="nowhere.h5", output=tmp_path / "run"), quiet)
+    (tmp_path / "text.h5").write_text("no weights")
+    with pytest.raises(ValueError, match="text.h5 does not fit the model"):
+        options = picture_options(pretrained=tmp_path / "text.h5", output=tmp_path)
+        train(options, quiet)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_protopnet_has_stages_that_this_command_does_not_know(tmp_path):
+    options = TrainOptions(model="protopnet", image_size=32, output=tmp_path)
+    with pytest.raises(ValueError, match="by a recipe and tools/train_zoo.py"):
+        train(options, quiet)
