@@ -7,7 +7,7 @@ import typing
 from keras_xcons import checks, data, models
 from keras_xcons.evaluation import catalog
 from keras_xcons.recipes.options import TrainOptions
-from keras_xcons.recipes.pretraining import PretrainOptions
+from keras_xcons.recipes.pretrain_options import PretrainOptions
 from keras_xcons.training import StageSchedule
 from keras_xcons.zoo.plain import read_json
 

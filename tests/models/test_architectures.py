@@ -4,7 +4,7 @@ import pytest
 
 from keras_xcons.models import split
 from keras_xcons.models.architectures import architectures, create
-from keras_xcons.models.batch_norm import freeze_batch_norm
+from keras_xcons.models.batch_norm import freeze_batch_norm, zero_residual
 
 # Networks of keras.applications: its function, and the module whose
 # `preprocess_input` the network expects, or `None` where it preprocesses itself.
@@ -277,3 +277,39 @@ def test_freeze_batch_norm_reaches_nested_layers():
 def test_freeze_batch_norm_refuses_what_is_no_model():
     with pytest.raises(TypeError, match="must be a keras.Model"):
         freeze_batch_norm("mobilenet_v2")
+
+
+@pytest.mark.parametrize("name, count", [("resnet18", 8), ("resnet50", 16)])
+def test_zero_residual_makes_each_block_the_identity(name, count, random_images):
+    model = create(name, 3, 32)
+    assert zero_residual(model) == count
+    block = keras.Model(
+        model.input,
+        [model.get_layer("conv2_block1_out").output]
+        + [model.get_layer("conv2_block2_out").output],
+    )
+    before, after = block(random_images(32), training=True)
+    assert np.ptp(before) > 0.1
+    np.testing.assert_array_equal(before, after)
+
+
+def test_zero_residual_leaves_the_shortcuts(random_images):
+    model = create("resnet18", 3, 32)
+    gammas = {
+        layer.name: layer.gamma.numpy()
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    }
+    zero_residual(model)
+    changed = [
+        name
+        for name, gamma in gammas.items()
+        if np.any(model.get_layer(name).gamma.numpy() != gamma)
+    ]
+    blocks = [f"conv{stage}_block{block}" for stage in (2, 3, 4, 5) for block in (1, 2)]
+    assert changed == [f"{block}_2_bn" for block in blocks]
+
+
+def test_zero_residual_wants_residual_blocks():
+    with pytest.raises(ValueError, match="no residual block.*model='vgg16'"):
+        zero_residual(create("vgg16", 3, 32))

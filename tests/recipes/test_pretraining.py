@@ -10,7 +10,8 @@ import pytest
 
 from keras_xcons import data, models
 from keras_xcons.recipes import pretraining
-from keras_xcons.recipes.pretraining import PretrainOptions, pretrain
+from keras_xcons.recipes.pretrain_options import PretrainOptions
+from keras_xcons.recipes.pretraining import pretrain
 
 FIT = keras.Model.fit
 PHASES = ((16, 2), (24, 2))
@@ -40,6 +41,7 @@ def fits(monkeypatch):
             "dtype": model.compute_dtype,
             "epochs": [],
             "rates": [],
+            "optimizer": model.optimizer.get_config(),
         }
         calls.append(call)
 
@@ -102,8 +104,10 @@ def test_run_leaves_weights_and_the_figures_of_each_epoch(whole, options, pictur
         "model": "small_cnn",
         "phases": [[16, 2], [24, 2]],
         "batch_size": 8,
+        "optimizer": "sgd",
         "learning_rate": 0.1,
         "weight_decay": 1e-4,
+        "zero_residual": False,
         "label_smoothing": 0.1,
         "dtype": "float32",
         "seed": 0,
@@ -137,6 +141,49 @@ def test_shapes_learn_from_steps_that_are_a_part_of_an_epoch(tmp_path, fits):
     assert epochs[-1]["loss"] < epochs[0]["loss"] - 0.2
     # The curve ends where the last of 60 steps does.
     assert fits[-1]["rates"][-1] == pytest.approx(0.0, abs=1e-8)
+
+
+def test_each_optimizer_has_a_rate_and_a_decay_of_its_own(
+    eager, options, tmp_path, fits
+):
+    for number, (given, name, rate, decay) in enumerate(
+        [
+            ({}, "sgd", 0.1, 1e-4),
+            ({"optimizer": "adamw"}, "adamw", 1e-3, 0.05),
+            ({"optimizer": "adamw", "weight_decay": 0.0}, "adamw", 1e-3, 0.0),
+        ]
+    ):
+        phases = ((16, 1),)
+        pretrain(options(phases=phases, **given), tmp_path / str(number), quiet)
+        config = fits[-1]["optimizer"]
+        assert config["name"] == name
+        assert config["weight_decay"] == decay
+        assert config["learning_rate"]["config"]["peak"] == rate
+
+
+def test_residual_blocks_can_begin_as_the_identity(eager, pictures, tmp_path, fits):
+    def options(model):
+        return PretrainOptions(
+            str(pictures),
+            model,
+            phases=((32, 1), (48, 1)),
+            steps_per_epoch=3,
+            batch_size=4,
+            zero_residual=True,
+        )
+
+    with pytest.raises(ValueError, match="no residual block.*model='small_cnn'"):
+        pretrain(options("small_cnn"), tmp_path / "refused", quiet)
+    assert not (tmp_path / "refused").exists()
+    pretrain(options("resnet18"), tmp_path / "run", quiet)
+    zeros = [
+        sum(weight.ndim == 1 and not weight.any() for weight in call["weights"])
+        for call in fits
+    ]
+    # Of 20 batch normalisations each offset, each moving mean, and 8 scales; the bias
+    # of the logits. What the first phase has learned is left alone.
+    assert zeros[0] == 2 * 20 + 8 + 1
+    assert zeros[1] == 0
 
 
 def test_weights_are_carried_over_from_phase_to_phase(eager, options, tmp_path, fits):
@@ -274,38 +321,6 @@ def test_damaged_options_are_not_continued(eager, options, tmp_path, fits):
     (tmp_path / "options.json").write_text('{"dataset": ')
     pretrain(options(phases=((16, 1),)), tmp_path, quiet)
     assert read(tmp_path / "options.json")["model"] == "small_cnn"
-
-
-@pytest.mark.parametrize(
-    "values, error, message",
-    [
-        ({"model": "resnet"}, ValueError, "Unknown model. Did you mean 'resnet"),
-        ({"dtype": "bfloat16"}, ValueError, "Unknown dtype. .*mean 'mixed_bfloat16'"),
-        ({"phases": ()}, ValueError, r"`phases` must be pairs.*Received: phases=\(\)"),
-        ({"phases": None}, ValueError, "`phases` must be pairs.*phases=None"),
-        ({"phases": (32, 8)}, ValueError, r"`phases` must be pairs.*phases=\(32, 8\)"),
-        ({"phases": ((32,),)}, ValueError, "`phases` must be pairs"),
-        ({"phases": ("32",)}, ValueError, "`phases` must be pairs"),
-        ({"phases": ((32, 0),)}, ValueError, "`epochs`.*Received: epochs=0"),
-        ({"phases": ((15, 1),)}, ValueError, "`image_size`.*image_size=15"),
-        ({"phases": (((32, 32), 1),)}, ValueError, r"image_size=\(32, 32\)"),
-        ({"batch_size": 0}, ValueError, "Received: batch_size=0"),
-        ({"steps_per_epoch": 0}, ValueError, "Received: steps_per_epoch=0"),
-        ({"seed": -1}, ValueError, "Received: seed=-1"),
-        ({"learning_rate": 0.0}, ValueError, "Received: learning_rate=0.0"),
-        ({"learning_rate": "1"}, TypeError, "Received: learning_rate='1'"),
-        ({"weight_decay": -1.0}, ValueError, "Received: weight_decay=-1.0"),
-        ({"label_smoothing": 1.5}, ValueError, "Received: label_smoothing=1.5"),
-        ({"label_smoothing": 1}, ValueError, "be below 1. .* label_smoothing=1"),
-    ],
-)
-def test_bad_value_is_refused(values, error, message):
-    with pytest.raises(error, match=message):
-        PretrainOptions(**{"dataset": "shapes", "model": "small_cnn", **values})
-
-
-def test_paths_become_strings():
-    assert PretrainOptions(pathlib.Path("data"), "small_cnn").dataset == "data"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_xcons.recipes import Recipe, TrainOptions, read_recipe
-from keras_xcons.recipes.pretraining import PretrainOptions
+from keras_xcons.recipes.pretrain_options import PretrainOptions
 
 CONTENT = {
     "format": 1,
