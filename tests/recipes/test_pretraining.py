@@ -41,7 +41,7 @@ def fits(monkeypatch):
             "dtype": model.compute_dtype,
             "epochs": [],
             "rates": [],
-            "optimizer": model.optimizer.get_config(),
+            "optimizer": model.optimizer,
         }
         calls.append(call)
 
@@ -148,15 +148,16 @@ def test_each_optimizer_has_a_rate_and_a_decay_of_its_own(
 ):
     for number, (given, name, rate, decay) in enumerate(
         [
-            ({}, "sgd", 0.1, 1e-4),
-            ({"optimizer": "adamw"}, "adamw", 1e-3, 0.05),
-            ({"optimizer": "adamw", "weight_decay": 0.0}, "adamw", 1e-3, 0.0),
+            ({}, "SGD", 0.1, 1e-4),
+            ({"optimizer": "adamw"}, "AdamW", 1e-3, 0.05),
+            ({"optimizer": "adamw", "weight_decay": 0.0}, "AdamW", 1e-3, 0.0),
         ]
     ):
         phases = ((16, 1),)
         pretrain(options(phases=phases, **given), tmp_path / str(number), quiet)
-        config = fits[-1]["optimizer"]
-        assert config["name"] == name
+        optimizer = fits[-1]["optimizer"]
+        assert type(optimizer).__name__ == name
+        config = optimizer.get_config()
         assert config["weight_decay"] == decay
         assert config["learning_rate"]["config"]["peak"] == rate
 
