@@ -193,3 +193,19 @@ def within(name, value, low, high, inclusive=True):
             f"Received: {name}={value!r}"
         )
     return value
+
+
+def positive_int(name, value):
+    """Refuses what is no int of at least 1.
+
+    Args:
+        name: Name of the argument.
+        value: What the caller passed.
+
+    Raises:
+        TypeError: It is no int.
+        ValueError: It is below 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"`{name}` must be an int. Received: {name}={value!r}")
+    within(name, value, 1, None)

@@ -44,7 +44,7 @@ def prototype_maps(model, images, prototypes, batch_size=32, resize=True):
     """
     view = prototype_view(model)
     images = checks.image_batch(images, view.model.input_shape[1:])
-    _check_batch_size(batch_size)
+    checks.positive_int("batch_size", batch_size)
     prototypes = np.asarray(prototypes)
     if prototypes.ndim == 0:
         prototypes = np.full(len(images), prototypes)
@@ -91,7 +91,7 @@ def prototype_similarities(model, images, batch_size=32):
     """
     view = prototype_view(model)
     images = checks.image_batch(images, view.model.input_shape[1:])
-    _check_batch_size(batch_size)
+    checks.positive_int("batch_size", batch_size)
 
     def similarities_of(batch):
         return view.similarity(view.layer(view.space(batch, training=False)))
@@ -198,12 +198,6 @@ def activated_boxes(heatmaps, percentile=95.0):
         boxes.append((first, end))
     (top, bottom), (left, right) = boxes
     return np.stack([top, left, bottom, right], axis=-1).astype("float32")
-
-
-def _check_batch_size(value):
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"`batch_size` must be an int. Received: batch_size={value!r}")
-    checks.within("batch_size", value, 1, None)
 
 
 def _in_batches(function, batch_size, images, *others):

@@ -65,9 +65,7 @@ def this_looks_like_that(
             "Prototypes are parts of training images only after a push. Received: a "
             "model without sources; see `push_prototypes`"
         )
-    if isinstance(top, bool) or not isinstance(top, int):
-        raise TypeError(f"`top` must be an int. Received: top={top!r}")
-    checks.within("top", top, 1, None)
+    checks.positive_int("top", top)
     images = checks.image_batch(np.asarray(image)[None], view.model.input_shape[1:])
     names = _checked_names(class_names, view.dense.units)
     similarities = prototype_similarities(view, images)[0]

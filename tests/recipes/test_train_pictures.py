@@ -159,6 +159,18 @@ def test_interrupted_run_goes_on_and_equals_an_uninterrupted_one(
     assert found["runs"] == expected["runs"]
 
 
+def stop_in_xcons(options, monkeypatch):
+    """A run that Ctrl-C ends once the plain model is there."""
+
+    def stop(experiment, callbacks=()):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(arms.Experiment, "xcons", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(options, quiet)
+
+
 def test_second_call_trains_anew(picture_options, tmp_path, started):
     options = picture_options(output=tmp_path)
     first = train(options, quiet)
@@ -171,13 +183,7 @@ def test_second_call_trains_anew(picture_options, tmp_path, started):
 def test_other_options_are_not_continued(
     picture_options, tmp_path, started, monkeypatch
 ):
-    def stop(experiment, callbacks=()):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(arms.Experiment, "xcons", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train(picture_options(output=tmp_path), quiet)
+    stop_in_xcons(picture_options(output=tmp_path), monkeypatch)
     assert started == ["plain"]
     remains = tmp_path / "unfinished" / "xcons"
     remains.mkdir()
@@ -192,14 +198,7 @@ def test_same_options_in_another_folder_name_are_continued(
     picture_options, tmp_path, started, monkeypatch
 ):
     """A folder that was moved is still the same run."""
-
-    def stop(experiment, callbacks=()):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(arms.Experiment, "xcons", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train(picture_options(output=tmp_path / "one"), quiet)
+    stop_in_xcons(picture_options(output=tmp_path / "one"), monkeypatch)
     (tmp_path / "one").rename(tmp_path / "two")
     train(picture_options(output=tmp_path / "two"), quiet)
     assert started == ["plain", "xcons"]
