@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from keras_xcons import explainers
 from keras_xcons.evaluation import catalog, groups
 from keras_xcons.evaluation.background_bank import TooFewBackgrounds
 from keras_xcons.evaluation.batch import Batch
@@ -84,6 +85,9 @@ class Suite:
         self._dataset = dataset
         self._verbose = verbose
         chosen = catalog.select(metrics)
+        for view in views:
+            # Refused now, where a method is not for such a classifier.
+            explainers.explainer_of(view, self.options.method)
         self.class_names = _class_names(class_names, views[0].num_classes)
         self.facts = inspect(dataset, views, multi_label, verbose)
         _check_options(self.options, self.facts)

@@ -10,6 +10,7 @@ from keras_xcons.explainers.gradcam import (
     class_gradients,
     explained_pass,
 )
+from keras_xcons.explainers.prototype_evidence import PrototypeEvidence
 from keras_xcons.explainers.prototypes import (
     activated_boxes,
     prototype_maps,
@@ -30,6 +31,7 @@ _METHODS = {
     "gradcam": GradCAM,
     "gradcam++": GradCAMPlusPlus,
     "layercam": LayerCAM,
+    "prototypes": PrototypeEvidence,
     "saliency": Saliency,
     "scorecam": ScoreCAM,
     "smoothgrad": SmoothGrad,
@@ -40,6 +42,7 @@ __all__ = [
     "GradCAM",
     "GradCAMPlusPlus",
     "LayerCAM",
+    "PrototypeEvidence",
     "Saliency",
     "ScoreCAM",
     "SmoothGrad",
@@ -47,6 +50,7 @@ __all__ = [
     "class_gradients",
     "explain",
     "explained_pass",
+    "explainer_of",
     "methods",
     "prototype_maps",
     "prototype_similarities",
@@ -57,6 +61,34 @@ __all__ = [
 def methods():
     """Returns the names of the explanation methods, a sorted tuple of strings."""
     return tuple(sorted(_METHODS))
+
+
+def explainer_of(view, method="gradcam++"):
+    """What computes the heatmaps of a classifier by a method, made once for a view.
+
+    Args:
+        view: `ClassifierView`.
+        method: One of `keras_xcons.explainers.methods()`. Defaults to
+            `"gradcam++"`.
+
+    Returns:
+        A callable: images, float32 `(B, H, W, channels)` in 0..255, and labels,
+        integers `(B,)` or `None` for the predicted class, to maps `(B, h, w)` in
+        0..1.
+
+    Raises:
+        ValueError: The method does not exist, or is not for such a classifier.
+
+    Example:
+
+    >>> explainer_of(keras_xcons.split(model), "gradcam")(images).shape
+    TensorShape([16, 7, 7])
+    """
+    if method not in _METHODS:
+        raise ValueError(checks.unknown("method", method, _METHODS))
+    if method not in view.explainers:
+        view.explainers[method] = _METHODS[method](view)
+    return view.explainers[method]
 
 
 def explain(
@@ -78,8 +110,8 @@ def explain(
         images: Array or tensor `(B, H, W, channels)`, uint8 or float, in 0..255.
         labels: Integers `(B,)`, the class to explain in each image, or `None` for
             the predicted one.
-        method: One of `keras_xcons.explainers.methods()`. Defaults to
-            `"gradcam++"`.
+        method: One of `keras_xcons.explainers.methods()`; `"prototypes"` is for a
+            ProtoPNet alone. Defaults to `"gradcam++"`.
         feature_layer: Name of the layer to explain. Defaults to the last 4-D
             activation before pooling.
         batch_size: Number of images computed at a time. Defaults to 32.
@@ -93,7 +125,7 @@ def explain(
     Raises:
         TypeError: `model` is no model, or `images` are no numbers.
         ValueError: The model cannot be split, the feature layer or method does not
-            exist, or images or labels are not as described.
+            exist or is not for this model, or images or labels are not as described.
 
     Example:
 
@@ -108,9 +140,7 @@ def explain(
     images = checks.image_batch(images, view.input_shape)
     if labels is not None:
         labels = checks.class_labels(labels, len(images), view.num_classes)
-    if method not in view.explainers:
-        view.explainers[method] = _METHODS[method](view)
-    explainer = view.explainers[method]
+    explainer = explainer_of(view, method)
     maps = []
     for start in range(0, len(images), batch_size):
         part = slice(start, start + batch_size)

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 import typing
 
-from keras_xcons import checks, data, models
+from keras_xcons import checks, data, explainers, models
 from keras_xcons.evaluation import catalog
 from keras_xcons.recipes.options import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
@@ -40,6 +40,8 @@ class Recipe:
             StageSchedule`; `epochs` of the options must end its last stage.
         metrics: Metrics and groups of metrics that are measured, as
             `keras_xcons.evaluate` takes them.
+        heatmaps: Explanation method of the heatmaps that are measured, one of
+            `keras_xcons.explainers.methods()`.
 
     Raises:
         ValueError: A field is missing, unknown or not as described.
@@ -55,6 +57,7 @@ class Recipe:
     architecture: dict = dataclasses.field(default_factory=dict)
     stages: dict = dataclasses.field(default_factory=dict)
     metrics: tuple = ("classification", "localisation", "complexity", "consistency")
+    heatmaps: str = "gradcam++"
 
     def __post_init__(self):
         if self.format != FORMAT or isinstance(self.format, bool):
@@ -114,6 +117,7 @@ class Recipe:
             if name not in accepted:
                 raise ValueError(checks.unknown("argument", name, accepted))
         catalog.select(self.metrics)
+        self._check_heatmaps()
         self._check_stages()
 
     def _check_pretraining(self):
@@ -126,6 +130,17 @@ class Recipe:
             raise ValueError(
                 "A ProtoPNet is trained in stages, which a pretraining has not: "
                 "pretrain its backbone. Received: model='protopnet'"
+            )
+
+    def _check_heatmaps(self):
+        if self.heatmaps not in explainers.methods():
+            raise ValueError(
+                checks.unknown("heatmaps", self.heatmaps, explainers.methods())
+            )
+        if self.heatmaps == "prototypes" and self.options["model"] != "protopnet":
+            raise ValueError(
+                "Heatmaps of prototypes are for a ProtoPNet. Received: heatmaps="
+                f"'prototypes' with model={self.options['model']!r}"
             )
 
     def _check_stages(self):

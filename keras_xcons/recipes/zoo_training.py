@@ -87,6 +87,7 @@ def measure_by(recipe, model, dataset=None):
         dataset,
         list(recipe.metrics),
         split=data.info(dataset).test_split,
+        method=recipe.heatmaps,
         gallery=0,
     ).to_dict()
     return {

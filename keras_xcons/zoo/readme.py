@@ -19,7 +19,7 @@ import keras_xcons as kx
 
 model = kx.load("{name}")
 logits = model.predict(images)
-heatmaps = kx.explain(model, images)
+heatmaps = kx.explain(model, images{method_argument})
 class_names = kx.info("{name}")["class_names"]
 ```
 
@@ -62,12 +62,23 @@ def readme(card, metrics):
         "classes": len(card["class_names"]),
         "millions": _millions(card["parameters"]),
         "headline": _headline(metrics),
+        # Heatmaps as they were measured.
+        "method_argument": _method_argument(metrics),
         "height": height,
         "width": width,
         "results": _results(rows, facts, metrics.get("notes", [])),
         "facts": _table(_card_facts(card)),
     }
     return _PAGE.format_map(values)
+
+
+def _method_argument(metrics):
+    """The argument of `explain` that makes the heatmaps the measured ones."""
+    options = metrics.get("options")
+    method = options.get("method") if isinstance(options, dict) else None
+    if method in (None, "gradcam++"):
+        return ""
+    return f', method="{method}"'
 
 
 def _flat(path, value):

@@ -195,3 +195,13 @@ def test_stages_are_those_of_a_protopnet(write):
         read_recipe(write({**CONTENT, "stages": PROTOPNET["stages"]}))
     with pytest.raises(ValueError, match="Did you mean .*stage_option='push_begin'"):
         read_recipe(write({**PROTOPNET, "stages": {"push_begin": 2}}))
+
+
+def test_heatmaps_are_of_a_method_for_the_model(write):
+    with pytest.raises(ValueError, match="Did you mean 'prototypes'"):
+        read_recipe(write({**CONTENT, "heatmaps": "prototype"}))
+    with pytest.raises(ValueError, match="for a ProtoPNet.*model='small_cnn'"):
+        read_recipe(write({**CONTENT, "heatmaps": "prototypes"}))
+    options = {**PROTOPNET["options"], "epochs": 3}
+    content = {**PROTOPNET, "options": options, "heatmaps": "prototypes"}
+    assert read_recipe(write(content)).to_dict()["heatmaps"] == "prototypes"

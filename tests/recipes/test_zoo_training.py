@@ -201,14 +201,18 @@ def test_a_protopnet_is_published_with_its_prototypes(
             | {"batch_size": 8, "epochs": 3, "learning_rate": 1e-3, "dtype": dtype},
             architecture={"backbone": "small_cnn", "prototypes": 2, "channels": 8},
             stages={"warm_epochs": 1, "push_start": 2, "last_epochs": 1},
-            metrics=["accuracy"],
+            metrics=["accuracy", "gini"],
+            heatmaps="prototypes",
         )
     )
     run = tmp_path / "run"
     model = train_by(recipe, run, report=lambda line: None)
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     metrics = measure_by(recipe, model)
+    assert metrics["heatmaps"] == "prototypes of the label"
     folder = publish_by(recipe, model, "tiny", tmp_path / "zoo", metrics, run)
+    page = (folder / "README.md").read_text()
+    assert 'kx.explain(model, images, method="prototypes")' in page
     card = json.loads((folder / "card.json").read_text())
     assert card["architecture"] == "protopnet"
     assert card["arguments"]["prototypes"] == [2, 2]

@@ -63,6 +63,7 @@ def test_page_says_in_plain_words_what_the_model_is():
     assert "images of 224 × 192 px in 0..255" in page
     assert 'kx.load("resnet50_cub")' in page
     assert 'kx.info("resnet50_cub")["class_names"]' in page
+    assert "heatmaps = kx.explain(model, images)\n" in page
 
 
 @pytest.mark.parametrize(
