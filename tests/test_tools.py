@@ -117,3 +117,31 @@ def test_report_table_shows_figures_differences_and_baselines():
     assert "| −25.0 [−30.0, −20.0] |" in list(report_table.table(found))[2]
     found["differences"]["b"]["drop"] = None
     assert f"| {text} |  | 1,200 |" in list(report_table.table(found))[2]
+
+
+def inspect_weights(*flags):
+    import subprocess
+    import sys
+
+    command = [sys.executable, TOOLS / "inspect_weights.py", *flags]
+    return subprocess.run(command, capture_output=True, text=True, cwd=TOOLS.parent)
+
+
+@pytest.mark.slow
+def test_weights_of_a_published_model_are_told():
+    done = inspect_weights("--model=shapes_cnn_plain", "--dataset=shapes")
+    assert done.returncode == 0, done.stderr
+    told = dict(line.split(": ") for line in done.stdout.splitlines() if ": " in line)
+    low, median, high, _ = map(
+        float, told["weight, 10/50/90/99th percentile"][1:-1].split()
+    )
+    assert 0.0 <= low < median < high
+    effective = float(told["effective number of samples (Kish)"])
+    assert 1.0 < effective < 4000.0
+    assert done.stdout.startswith("4000 samples, 9")
+
+
+def test_weights_of_a_model_need_its_data():
+    done = inspect_weights("--model=shapes_cnn_plain")
+    assert done.returncode == 1
+    assert "--model and --dataset go together" in done.stdout + done.stderr
