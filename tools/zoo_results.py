@@ -3,10 +3,12 @@
     python tools/zoo_results.py
 
 It reads the card and the metrics file of every model of the zoo, writes
-zoo/results.csv, and puts the same figures into the table of README.md.
+zoo/results.csv, puts the same figures into the table of README.md, and renews the
+page of each model.
 """
 
 import csv
+import io
 import json
 import pathlib
 
@@ -139,24 +141,46 @@ def replaced(page, lines):
     return "\n".join([f"{before}{START}", "", *lines, "", f"{END}{after}"])
 
 
-def main(argv):
-    """Writes results.csv and the README's table."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+def model_page(folder):
+    """The page of a published model as its card and metrics make it now.
+
+    Args:
+        folder: `pathlib.Path` of the model's folder.
+
+    Returns:
+        Tuple of the path of the page and its text.
+    """
+    from keras_xcons.zoo.readme import readme
+
+    card, metrics = (
+        json.loads((folder / name).read_text(encoding="utf-8"))
+        for name in ("card.json", "metrics.json")
+    )
+    return folder / "README.md", readme(card, metrics)
+
+
+def _write(path, text):
     from keras_xcons.writing import whole_file
 
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def main(argv):
+    """Writes results.csv, the README's table and the pages of the models."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
     zoo, readme = pathlib.Path(_ZOO.value), pathlib.Path(_README.value)
     found = rows(zoo)
     page = replaced(readme.read_text(encoding="utf-8"), table(found))
-    with (
-        whole_file(zoo / "results.csv") as unfinished,
-        open(unfinished, "w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.DictWriter(file, found[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
-    with whole_file(readme) as unfinished:
-        unfinished.write_text(page, encoding="utf-8")
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, found[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(found)
+    _write(zoo / "results.csv", lines.getvalue())
+    _write(readme, page)
+    for row in found:
+        _write(*model_page(zoo / row["model"]))
     print(f"{len(found)} models in {zoo / 'results.csv'} and {readme}")
 
 

@@ -55,6 +55,8 @@ def readme(card, metrics):
     for path, value in _flat((), metrics):
         if _is_figure(value):
             rows.append(_figure_row(path, value))
+        elif _tells_what_was_left_out(value):
+            facts += [("not measured", _reason(each)) for each in value]
         elif path != ("notes",):
             facts.append((".".join(path), value))
     values = {
@@ -99,11 +101,27 @@ def _is_list_of_names(value):
     return bool(value) and all(isinstance(each, str) for each in value.values())
 
 
+def _tells_what_was_left_out(value):
+    return isinstance(value, list) and all(
+        isinstance(each, dict) and each.keys() == {"metrics", "reason"}
+        for each in value
+    )
+
+
+def _reason(left_out):
+    return f"{', '.join(left_out['metrics'])}: {left_out['reason']}"
+
+
 def _figure_row(path, figure):
     """The cells of a figure: what it is, value, interval, images."""
-    metric = METRICS.get(path[-1])
-    label = path[-1] if metric is None else f"{metric.label} {_arrow(metric)}"
-    where = [name for name in path[:-1] if name != "figures"]
+    # Its name, or of a baseline the one above it, is that of the metric.
+    metric = next((METRICS[name] for name in path[::-1] if name in METRICS), None)
+    if metric is None:
+        label, names = path[-1], path[:-1]
+    else:
+        label = f"{metric.label} {_arrow(metric)}"
+        names = [name for name in path if name != metric.name]
+    where = [name for name in names if name != "figures"]
     count = figures.count(figure["n"])
     if figure.get("skipped"):
         count = f"{count} ({figures.count(figure['skipped'])} left out)"

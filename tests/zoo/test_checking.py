@@ -108,6 +108,15 @@ def test_zoo_of_the_checkout_stays_small():
     assert 0 < sum(sizes.values()) < 250e6
 
 
+def test_no_promised_model_is_missing():
+    assert set(NAMES) >= {
+        *("mobilenet_v2_cub", "mobilenet_v2_cub_plain", "mobilenet_v2_pets"),
+        *("protopnet_mobilenet_v2_cub", "protopnet_resnet18_cub", "resnet50_cub"),
+        *("resnet18_cub", "resnet18_cub_plain", "resnet18_tiny_imagenet"),
+        *("shapes_cnn", "shapes_cnn_plain", "vgg16_cub"),
+    }
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_published_model_answers_as_its_card_says(name):
     folder = PUBLISHED / name
