@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 from keras_xcons import checks, data, models
+from keras_xcons.consistency import WEIGHT_SCALES
 from keras_xcons.data import arguments
 from keras_xcons.training.options import (
     ATTACKS,
@@ -90,6 +91,12 @@ class TrainOptions:
     )
     consistency_loss: float = _option(
         0.0, "Factor of an explicit consistency loss beside the weights."
+    )
+    weight_scale: str = _option(
+        "mean",
+        "What a sample weighs: v / mean(v), v, or 1 + v, the mild form for networks "
+        "whose explanations hardly move.",
+        WEIGHT_SCALES,
     )
     warmup_epochs: int = _option(0, "Epochs with all weights 1.")
     augment: bool | None = _option(
@@ -197,6 +204,7 @@ class TrainOptions:
             "attack": self.attack,
             "epsilon": self.epsilon,
             "consistency_loss": self.consistency_loss,
+            "weight_scale": self.weight_scale,
             "warmup_epochs": self.warmup_epochs,
             "seed": self.seed,
         }
