@@ -32,6 +32,7 @@ def test_every_flag_of_train_reaches_the_recipe(trained):
         "epsilon": 8.0,
         "threshold": 0.25,
         "consistency_loss": 2.0,
+        "weight_scale": "one_plus",
         "warmup_epochs": 1,
         "augment": False,
         "seed": 7,

@@ -17,6 +17,7 @@ from keras_xcons.recipes import TrainOptions
         ({"model": "small-cnn"}, "Did you mean 'small_cnn'.*model='small-cnn'"),
         ({"schedule": "batches"}, "schedule. Did you mean 'batch'.*'batches'"),
         ({"control": "uniformly"}, "control. Did you mean 'uniform'.*'uniformly'"),
+        ({"weight_scale": "one"}, "weight_scale. Did you mean 'one_plus'.*'one'"),
         ({"attack": "fgms"}, "Unknown attack. Did you mean 'fgsm'.*attack='fgms'"),
         ({"epsilon": -1.0}, r"`epsilon` must be within \[0.0, 255.0\].*epsilon=-1.0"),
         ({"epsilon": 255.5}, "`epsilon`.*Received: epsilon=255.5"),
@@ -114,7 +115,12 @@ def test_values_go_before_defaults():
 
 def test_method_is_what_was_asked_for():
     options = TrainOptions(
-        schedule="memory", attack="pgd", epsilon=8.0, threshold=0.3, seed=7
+        schedule="memory",
+        attack="pgd",
+        epsilon=8.0,
+        threshold=0.3,
+        weight_scale="raw",
+        seed=7,
     )
     method = options.method(num_samples=10, multi_label=True)
     assert method == {
@@ -126,6 +132,7 @@ def test_method_is_what_was_asked_for():
         "attack": "pgd",
         "epsilon": 8.0,
         "consistency_loss": 0.0,
+        "weight_scale": "raw",
         "warmup_epochs": 0,
         "seed": 7,
     }
