@@ -133,14 +133,12 @@ def explain(
     >>> heatmaps.shape
     (16, 224, 224)
     """
-    if method not in _METHODS:
-        raise ValueError(checks.unknown("method", method, _METHODS))
     checks.within("batch_size", batch_size, 1, None)
     view = split(model, feature_layer)
+    explainer = explainer_of(view, method)
     images = checks.image_batch(images, view.input_shape)
     if labels is not None:
         labels = checks.class_labels(labels, len(images), view.num_classes)
-    explainer = explainer_of(view, method)
     maps = []
     for start in range(0, len(images), batch_size):
         part = slice(start, start + batch_size)

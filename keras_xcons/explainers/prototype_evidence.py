@@ -47,14 +47,17 @@ class PrototypeEvidence:
         )
 
     def __call__(self, images, labels=None):
-        if labels is None:
-            labels = tf.argmax(self._view.model(images, training=False), axis=-1)
         return self._maps(images, labels)
 
     def _class_maps(self, images, labels):
         view = self._view
         distances = view.layer.distances(view.space(images, training=False))
-        weights = ops.relu(ops.take(ops.transpose(view.dense.kernel), labels, axis=0))
-        evidence = ops.einsum("blm,bm->bl", view.similarity(distances), weights)
+        similarities = view.similarity(distances)
+        kernel = ops.convert_to_tensor(view.dense.kernel)
+        if labels is None:
+            # The logits, of the same pass.
+            labels = ops.argmax(ops.max(similarities, axis=1) @ kernel, axis=-1)
+        weights = ops.relu(ops.take(ops.transpose(kernel), labels, axis=0))
+        evidence = ops.einsum("blm,bm->bl", similarities, weights)
         evidence -= ops.min(evidence, axis=-1, keepdims=True)
         return scale_to_one(tf.reshape(evidence, (-1, *view.grid)))
