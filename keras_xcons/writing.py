@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import zlib
 
 
 @contextlib.contextmanager
@@ -24,7 +25,9 @@ def whole_file(path):
     ...     unfinished.write_text("epoch,loss")
     """
     path = pathlib.Path(path)
-    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
+    # Of fixed length: a name may be as long as a file system allows.
+    number = zlib.crc32(os.fsencode(path.name))
+    unfinished = path.with_name(f".{os.getpid()}.{number:08x}{path.suffix}")
     try:
         yield unfinished
         os.replace(unfinished, path)

@@ -24,3 +24,10 @@ def test_what_is_not_whole_is_removed_and_an_older_file_stays(error, tmp_path):
             raise error
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["n" * 251 + ".csv", "\udcff" + "n" * 250 + ".csv"])
+def test_a_name_may_be_as_long_as_the_file_system_allows(name, tmp_path):
+    with whole_file(tmp_path / name) as unfinished:
+        unfinished.write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
