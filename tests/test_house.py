@@ -33,7 +33,8 @@ FLOORS = [
     {"models"},
     {"layers"},
     {"data"},
-    {"checks", "offline", "startup", "version", "writing"},
+    {"locking", "writing"},
+    {"checks", "offline", "processes", "startup", "version"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
