@@ -179,7 +179,7 @@ with locking.locked(sys.argv[1]):
             pass
         process.kill()
         process.wait()
-        with locked(tmp_path):
+        with locked(tmp_path, wait=20.0):  # the fork may only just have begun
             pass
 
 
