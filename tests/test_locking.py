@@ -94,7 +94,9 @@ def test_a_second_process_is_refused_in_one_line(tmp_path, holder):
     link.symlink_to(tmp_path)
     with pytest.raises(InUseError), locked(link):
         pass
-    holder.communicate("\n")
+    holder.stdin.write("\n")
+    holder.stdin.close()
+    holder.wait()
     with locked(tmp_path):
         assert LOCK_FILE in names(tmp_path)
 
@@ -108,10 +110,16 @@ def test_a_killed_process_leaves_a_lock_that_is_taken_over(tmp_path, holder):
 
 
 def test_who_waits_gets_it_in_turn(tmp_path, holder):
-    threading.Timer(0.3, holder.communicate, ["\n"]).start()
+    def release():
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+
+    later = threading.Timer(0.3, release)
     began = time.monotonic()
-    with locked(tmp_path, wait=10.0):
-        assert 0.2 < time.monotonic() - began < 5.0
+    later.start()
+    with locked(tmp_path, wait=20.0):
+        assert time.monotonic() - began > 0.2
+    later.join()
 
 
 def test_another_thread_is_refused(tmp_path):
