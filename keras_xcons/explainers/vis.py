@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from keras_xcons import checks
 from keras_xcons.layers import Logits, scale_to_one
-from keras_xcons.models.flatten import unique_names
+from keras_xcons.models.flatten import Use, flat_model, used
 from keras_xcons.models.policy import dtype_policy
 
 
@@ -65,17 +65,13 @@ class _VisExplainer:
     def __init__(self, view):
         self._view = view
         self._copies = {}
-        with unique_names(view.flat.operations):
-            inputs, (features, logits) = view.flat.inputs[0], view.flat.outputs[:2]
-            graph = keras.Model(inputs, [features, logits])
-            layers = graph._flatten_layers(include_self=False)
-            if any(layer.compute_dtype != "float32" for layer in layers):
-                graph = _float32_copy(graph, self._copies)
-            self._features = _Output(graph.outputs[0])
-            # The input in a list, as tf-keras-vis hands it over.
-            self._network = _Quiet(
-                [graph.inputs[0]], graph.outputs[1], name="explained"
-            )
+        graph = flat_model(view.flat.inputs[0], view.flat.outputs[:2])
+        layers = graph._flatten_layers(include_self=False)
+        if any(layer.compute_dtype != "float32" for layer in layers):
+            graph = _float32_copy(graph, self._copies)
+        self._features = _Output(graph.outputs[0])
+        # The input in a list, as tf-keras-vis hands it over.
+        self._network = _Quiet([graph.inputs[0]], graph.outputs[1], name="explained")
 
     def __call__(self, images, labels=None):
         if labels is None:
@@ -86,9 +82,7 @@ class _VisExplainer:
             if isinstance(copy, keras.layers.Normalization):
                 # Its statistics are what it computed of its weights.
                 copy.finalize_state()
-        # tf-keras-vis builds models of these layers in its calls.
-        with unique_names(self._network.operations):
-            maps = self._maps(images, labels)
+        maps = self._maps(images, labels)
         return scale_to_one(tf.convert_to_tensor(maps, "float32"))
 
     def _maps(self, images, labels):
@@ -252,20 +246,24 @@ def _float32_copy(graph, copies):
         copies: Dict to put each copied layer in, keyed by the layer it stands for.
     """
 
-    def copy_of(operation):
-        if not isinstance(operation, keras.Layer):
-            return operation
-        if isinstance(operation, Logits):
-            dense = operation.dense
-            copy = copy_of(dense)
-            copy.build((None, *dense.kernel.shape[:1]))
-            return Logits(copy)
-        config = _in_float32(operation.get_config())
-        # The lambda comes from the live model and not from a file.
-        is_lambda = isinstance(operation, keras.layers.Lambda)
-        unsafe = {"safe_mode": False} if is_lambda else {}
-        copies[operation] = type(operation).from_config(config, **unsafe)
-        return copies[operation]
+    def copy_of(use):
+        layer = used(use)
+        if not isinstance(layer, keras.Layer):
+            return Use(layer, use.name)
+        if isinstance(layer, Logits):
+            dense = copy_of_layer(layer.dense, layer.dense.name)
+            dense.build((None, layer.dense.kernel.shape[0]))
+            return Logits(dense)
+        return copy_of_layer(layer, use.name)
+
+    def copy_of_layer(layer, name):
+        if layer not in copies:
+            config = {**_in_float32(layer.get_config()), "name": name}
+            # The lambda comes from the live model and not from a file.
+            is_lambda = isinstance(layer, keras.layers.Lambda)
+            unsafe = {"safe_mode": False} if is_lambda else {}
+            copies[layer] = type(layer).from_config(config, **unsafe)
+        return copies[layer]
 
     # Of the layers that a layer makes for itself, too.
     with dtype_policy("float32"):

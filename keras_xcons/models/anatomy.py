@@ -8,6 +8,7 @@ import keras
 
 from keras_xcons import checks
 from keras_xcons.layers import Logits
+from keras_xcons.models.flatten import producer, used
 
 # Layers that only gather, drop or reorder what the features before them hold.
 _PASSIVE = (
@@ -21,13 +22,6 @@ _PASSIVE = (
     keras.layers.SpatialDropout2D,
     keras.layers.ZeroPadding2D,
 )
-
-
-def _producer(tensor):
-    """The operation that made a symbolic tensor, and the tensors it took."""
-    history = tensor._keras_history
-    node = history.operation._inbound_nodes[history.node_index]
-    return history.operation, node.input_tensors
 
 
 def _is_activation(operation, names):
@@ -47,10 +41,10 @@ def _activation(layer):
 
 def _uncast(tensor):
     """The operation behind a tensor and any casts, and the tensors it took."""
-    operation, inputs = _producer(tensor)
+    operation, inputs = producer(tensor)
     # `Activation("linear", dtype="float32")` is how mixed precision casts.
     while _is_activation(operation, ("linear",)):
-        operation, inputs = _producer(inputs[0])
+        operation, inputs = producer(inputs[0])
     return operation, inputs
 
 
@@ -95,11 +89,11 @@ def _has_weights(tensor):
     """Whether any layer up to and including this tensor's is a learned one."""
     stack, seen = [tensor], set()
     while stack:
-        operation, inputs = _producer(stack.pop())
+        operation, inputs = producer(stack.pop())
         if getattr(operation, "weights", None):
             return True
         seen.add(id(operation))
-        stack.extend(t for t in inputs if id(_producer(t)[0]) not in seen)
+        stack.extend(t for t in inputs if id(producer(t)[0]) not in seen)
     return False
 
 
@@ -121,7 +115,7 @@ def find_features(logits):
         if id(tensor) in seen:
             continue
         seen.add(id(tensor))
-        operation, inputs = _producer(tensor)
+        operation, inputs = producer(tensor)
         if _is_spatial(tensor) and not isinstance(operation, _PASSIVE):
             if _has_weights(tensor):
                 found[operation.name] = tensor
@@ -138,7 +132,7 @@ def find_features(logits):
         "The model has no 4-D activation (batch, height, width, channels) between "
         "its input and its logits, so there is nothing to draw a heatmap on. Pass "
         "a convolutional classifier, or a pair (backbone, head). Received: a model "
-        f"that ends in {_producer(logits)[0].name!r}"
+        f"that ends in {producer(logits)[0].name!r}"
     )
 
 
@@ -159,7 +153,7 @@ def named_features(flat, name):
     # From the images to the logits: the last use of a shared layer counts.
     for depth in sorted(flat._nodes_by_depth, reverse=True):
         for node in flat._nodes_by_depth[depth]:
-            key, output = node.operation.name, node.outputs[0]
+            key, output = used(node.operation).name, node.outputs[0]
             # Layers of different nested models may share a name.
             fits = key not in tensors or _is_spatial(output)
             if fits and len(node.outputs) == 1:
@@ -194,7 +188,7 @@ def is_pooling(tensor, activations):
     )
     # Once pooled, a Flatten or Reshape keeps the order of the channels.
     while tensor is not None and all(side == 1 for side in tensor.shape[1:-1]):
-        operation, inputs = _producer(tensor)
+        operation, inputs = producer(tensor)
         if isinstance(operation, keras.layers.GlobalAveragePooling2D):
             last = operation.data_format == "channels_last"
             return last and inputs[0] is activations

@@ -1,8 +1,5 @@
 """Inlines nested models, so that every activation is within reach."""
 
-import collections
-import contextlib
-
 import keras
 
 
@@ -14,104 +11,187 @@ def is_graph(model):
     """
     if not isinstance(model, keras.Function | keras.Sequential):
         return False
-    owner = next(base for base in type(model).__mro__ if "call" in vars(base))
-    return owner.__module__.split(".")[0] == "keras"
+    if "call" in vars(model):
+        return False
+    owners = (
+        next(base for base in type(model).__mro__ if name in vars(base))
+        for name in ("call", "__call__")
+    )
+    return all(owner.__module__.split(".")[0] == "keras" for owner in owners)
+
+
+class Use(keras.Operation):
+    """One use of a user's layer or operation in a flat graph.
+
+    Keras notes every symbolic call on the layer that is called, and refuses two
+    layers of one name in a model. A use is called in the layer's place and hands
+    on to it: the layer stays as it was, with its name and its own connections, and
+    whoever splits a model leaves nothing behind, from several threads, too.
+
+    Args:
+        operation: The `keras.Operation`, such as a layer, that is used.
+        name: Name of the use, one of its own in its graph.
+        outputs: Symbolic outputs that the use is known to have. Defaults to those
+            that the operation is found to have.
+    """
+
+    def __init__(self, operation, name, outputs=None):
+        super().__init__(name=name)
+        self.operation = operation
+        self._outputs = outputs
+        # Keras hands `training` on to what has this.
+        self._call_context_args = getattr(operation, "_call_context_args", set())
+
+    def call(self, *args, **kwargs):
+        return self.operation(*args, **kwargs)
+
+    def compute_output_spec(self, *args, **kwargs):
+        if self._outputs is None:
+            return super().compute_output_spec(*args, **kwargs)
+        return [keras.KerasTensor(t.shape, t.dtype) for t in self._outputs]
+
+
+def producer(tensor):
+    """What made a symbolic tensor of a flat graph.
+
+    Args:
+        tensor: Symbolic tensor.
+
+    Returns:
+        `(operation, inputs)`: the user's own layer or operation, and the symbolic
+        tensors of the flat graph that it took.
+    """
+    history = tensor._keras_history
+    node = history.operation._inbound_nodes[history.node_index]
+    return used(history.operation), node.input_tensors
+
+
+def used(operation):
+    """The user's own layer or operation behind one of a flat graph."""
+    return operation.operation if isinstance(operation, Use) else operation
 
 
 def flatten(model):
     """Rebuilds a model with nested models inlined, sharing every weight.
 
-    The layers of nested models are applied once more, one after the other, to the
-    outer model's tensors. The result computes the same numbers to the bit, holds
-    the same layers, and has none that is itself a model. A `training` argument
-    given when a nested model was called (`backbone(x, training=False)`) is handed on
-    to its layers, as Keras does. Where the model takes images as integers, the result
-    takes floats and does not round them, so that it has gradients.
+    The layers of nested models are used once more, one after the other, on the
+    outer model's tensors, see `Use`. The result computes the same numbers to the bit
+    and holds the same weights. A `training` argument given when a nested model was
+    called (`backbone(x, training=False)`) is handed on to its layers, as Keras does.
+    Where the model takes images as integers, the result takes floats and does not
+    round them, so that it has gradients.
 
     Args:
         model: A built functional or Sequential `keras.Model` with one input and
             one output.
 
     Returns:
-        A functional `keras.Model`. It is meant for computing, not for saving:
-        layers of different nested models may carry the same name in it.
+        A functional `keras.Model` of uses. It is meant for computing, not for saving.
 
     Example:
 
     >>> backbone = keras.applications.MobileNetV2(weights=None, include_top=False)
     >>> model = keras.Sequential([backbone, keras.layers.GlobalAveragePooling2D()])
     >>> model.build((None, 64, 64, 3))
-    >>> flatten(model).layers[-1].name
+    >>> producer(flatten(model).outputs[0])[0].name
     'global_average_pooling2d'
     """
     source = model.inputs[0]
-    with unique_names(_leaves(model)):
-        dtype = source.dtype if "float" in source.dtype else "float32"
-        images = keras.Input(batch_shape=source.shape, dtype=dtype)
-        flat = keras.Model(images, model.call(images))
-        while any(is_graph(operation) for operation in flat.operations):
-            flat = _rebuilt(flat, _inline)
-        return _rebuilt(flat, _without_casts)
+    dtype = source.dtype if "float" in source.dtype else "float32"
+    images = keras.Input(batch_shape=source.shape, dtype=dtype)
+    return flat_model(images, _Flattening(images).run(_graph(model), [images])[0])
 
 
-def _rebuilt(flat, call_function):
-    """The same layers once more, each called through a function."""
-    return keras.models.clone_model(
-        flat, clone_function=lambda layer: layer, call_function=call_function
-    )
-
-
-def _inline(operation, *args, **kwargs):
-    if is_graph(operation):
-        return operation.call(*args, **kwargs)
-    return operation(*args, **kwargs)
-
-
-def _without_casts(operation, *args, **kwargs):
-    """Leaves out what models do to their inputs, where it changes nothing.
-
-    Such an operation would stand between features and pooling; and where it turns
-    the images into integers, it would stop the gradient.
-    """
-    if type(operation).__name__ == "ConvertToTensor":
-        tensor, dtype = args[0], operation.dtype
-        images = isinstance(tensor._keras_history.operation, keras.layers.InputLayer)
-        if dtype in (None, tensor.dtype) or (images and "int" in dtype):
-            return tensor
-    return operation(*args, **kwargs)
-
-
-@contextlib.contextmanager
-def unique_names(layers):
-    """Gives layers of the same name other names while a flat model is built.
-
-    Keras refuses two layers of one name in a model, yet a backbone and the model
-    around it may well hold one each. The names are put back afterwards.
+def flat_model(images, outputs):
+    """A functional model of uses that knows the weights of what they use.
 
     Args:
-        layers: Iterable of the layers and operations of the model to be built.
+        images: Symbolic input.
+        outputs: Symbolic output, or a list of them.
+
+    Returns:
+        A functional `keras.Model`.
     """
-    layers = list(layers)
-    count = collections.Counter(layer.name for layer in layers)
-    doubles = [(layer, layer.name) for layer in layers if count[layer.name] > 1]
-    try:
-        for number, (layer, name) in enumerate(doubles):
-            layer.name = f"{name}__{number}"
-        yield
-    finally:
-        for layer, name in doubles:
-            layer.name = name
+    flat = keras.Model(images, outputs)
+    layers = {id(used(each)): used(each) for each in flat.operations}
+    flat.used_layers = [
+        each for each in layers.values() if isinstance(each, keras.Layer)
+    ]
+    return flat
 
 
-def _leaves(model, seen=None):
-    """Yields every operation below a graph model once, nested ones included."""
-    seen = set() if seen is None else seen
-    graph = isinstance(model, keras.Function)
-    for operation in model.operations if graph else model.layers:
-        if id(operation) in seen:
-            continue
-        seen.add(id(operation))
-        if is_graph(operation):
-            yield from _leaves(operation, seen)
-        else:
-            yield operation
+def _graph(model):
+    """The functional model of a graph model, or `None`."""
+    if not is_graph(model):
+        return None
+    return model._functional if isinstance(model, keras.Sequential) else model
+
+
+class _Flattening:
+    """Uses the operations of a model, and of the models in it, one by one.
+
+    Args:
+        images: The symbolic input of the flat graph.
+    """
+
+    def __init__(self, images):
+        self._images = images
+        self._names = {images._keras_history.operation.name}
+
+    def run(self, graph, inputs, training=None):
+        """Applies a functional model to symbolic tensors of the flat graph."""
+        known = dict(zip(map(id, graph.inputs), inputs, strict=True))
+        for depth in sorted(graph._nodes_by_depth, reverse=True):
+            for node in graph._nodes_by_depth[depth]:
+                taken = node.input_tensors
+                if node.is_input or any(id(tensor) not in known for tensor in taken):
+                    continue
+                args, kwargs = node.arguments.fill_in(known)
+                outputs = self._apply(node, args, kwargs, known, training)
+                outputs = keras.tree.flatten(outputs)
+                known |= zip(map(id, node.outputs), outputs, strict=True)
+        return [known[id(tensor)] for tensor in graph.outputs]
+
+    def _apply(self, node, args, kwargs, known, training):
+        operation, nested = node.operation, _graph(node.operation)
+        if nested is not None:
+            given = kwargs.get("training")
+            images = args[0] if args else kwargs["inputs"]
+            return self.run(
+                nested,
+                self._converted(nested, images),
+                training if given is None else given,
+            )
+        if training is not None and isinstance(operation, keras.Layer):
+            kwargs = {**kwargs, "training": training}
+        # What Keras has found out of these shapes holds of them once more.
+        same = all(
+            (known[id(t)].shape, known[id(t)].dtype) == (t.shape, t.dtype)
+            for t in node.input_tensors
+        )
+        use = Use(operation, self._name(operation), node.outputs if same else None)
+        return use(*args, **kwargs)
+
+    def _name(self, operation):
+        name, count = operation.name, 1
+        while name in self._names:
+            count += 1
+            name = f"{operation.name}__{count}"
+        self._names.add(name)
+        return name
+
+    def _converted(self, graph, inputs):
+        """What a nested model makes of its inputs, where it changes anything.
+
+        Such an operation would stand between features and pooling; and where it
+        turns the images into integers, it would stop the gradient.
+        """
+        return [self._without_cast(t) for t in graph._standardize_inputs(inputs)]
+
+    def _without_cast(self, tensor):
+        operation, inputs = producer(tensor)
+        if type(operation).__name__ == "ConvertToTensor":
+            images = inputs[0] is self._images
+            if inputs[0].dtype == tensor.dtype or (images and "int" in tensor.dtype):
+                return inputs[0]
+        return tensor

@@ -16,7 +16,7 @@ from keras_xcons.models.anatomy import (
     is_pooling,
     named_features,
 )
-from keras_xcons.models.flatten import flatten, is_graph, unique_names
+from keras_xcons.models.flatten import flat_model, flatten, is_graph
 
 _PAIR_FEATURES = "features"
 
@@ -193,8 +193,7 @@ def _check_model(model):
 
 def _three_outputs(flat, activations, logits):
     """The flat model with activations and logits as outputs beside its own."""
-    with unique_names(flat.operations):
-        return keras.Model(flat.inputs[0], [activations, logits, flat.outputs[0]])
+    return flat_model(flat.inputs[0], [activations, logits, flat.outputs[0]])
 
 
 def _first_line(error):

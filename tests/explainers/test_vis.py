@@ -184,7 +184,7 @@ def test_no_evidence_is_a_map_of_zeros(explainer, build, batch):
     view = split(build())
     kernel = view.dense.kernel
     kernel.assign(0.0 * kernel)
-    features = view.flat.get_layer("features")
+    features = view.model.get_layer("body").get_layer("features")
     features.kernel.assign(0.0 * features.kernel)
     maps = explainer(view)(batch, LABELS)
     np.testing.assert_array_equal(maps, np.zeros(maps.shape))

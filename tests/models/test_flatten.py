@@ -1,9 +1,11 @@
+import concurrent.futures
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from keras_xcons.models.flatten import flatten, is_graph, unique_names
+from keras_xcons.models.flatten import flatten, is_graph, used
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 16, 16, 3)).astype("float32")
 
@@ -29,8 +31,9 @@ def nested_model():
 def test_inlines_two_levels_and_computes_the_same_bits():
     model = nested_model()
     flat = flatten(model)
-    assert not any(isinstance(layer, keras.Model) for layer in flat.layers)
-    assert len(flat.layers) > len(model.layers)
+    operations = [used(each) for each in flat.operations]
+    assert not any(isinstance(each, keras.Model) for each in operations)
+    assert len(operations) > len(model.layers)
     np.testing.assert_array_equal(flat(IMAGES), model(IMAGES))
 
 
@@ -102,9 +105,38 @@ def test_a_subclass_with_its_own_call_is_no_graph():
     assert not is_graph(layers.Flatten())
 
 
-def test_unique_names_puts_names_back_after_an_error():
-    twins = [layers.Flatten(name="a"), layers.Flatten(name="a")]
-    with pytest.raises(RuntimeError, match="stop"), unique_names(twins):
-        assert twins[0].name != twins[1].name
-        raise RuntimeError("stop")
-    assert [layer.name for layer in twins] == ["a", "a"]
+def connections(model):
+    """How often each layer and operation below a model is noted to be called."""
+    layers = model._flatten_layers()
+    return {
+        id(each): (len(each._inbound_nodes), len(each._outbound_nodes))
+        for part in layers
+        for each in (part, *getattr(part, "operations", []))
+    }
+
+
+def test_notes_nothing_on_the_layers_of_the_model():
+    model = nested_model()
+    before = connections(model)
+    for _ in range(3):
+        flatten(model)
+    assert connections(model) == before
+
+
+def test_threads_flatten_one_model_at_once():
+    """Two layers of one name in it, which Keras accepts in no single model."""
+    model = nested_model()
+    names = [layer.name for layer in model._flatten_layers()]
+    expected = np.array(model(IMAGES))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        flats = [pool.submit(flatten, model) for _ in range(12)]
+    for flat in flats:
+        np.testing.assert_array_equal(flat.result()(IMAGES), expected)
+    assert [layer.name for layer in model._flatten_layers()] == names
+
+
+def test_knows_the_shapes_of_a_backbone_on_images_of_another_size():
+    backbone = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 3)])
+    inputs = keras.Input((16, 16, 3))
+    model = keras.Model(inputs, layers.Flatten()(backbone(inputs)))
+    assert flatten(model).output_shape == (None, 14 * 14 * 4)
