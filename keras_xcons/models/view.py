@@ -17,6 +17,7 @@ from keras_xcons.models.anatomy import (
     named_features,
 )
 from keras_xcons.models.flatten import flat_model, flatten, is_graph
+from keras_xcons.models.memory import lock, memory_of, same_state, state_of
 
 _PAIR_FEATURES = "features"
 
@@ -44,6 +45,9 @@ class ClassifierView:
         feature_layer: Name of the layer whose output the activations are.
         dense: The `keras.layers.Dense` of a head that is global average pooling
             and one `Dense`, for which heatmaps have a closed form; else `None`.
+        asked: The feature layer that `split` was asked for, or `None`.
+        state: What the model computed by when it was split, see
+            `keras_xcons.models.memory.state_of`.
         explainers: What `explain` has made of this view, by method, so that it is
             compiled once.
 
@@ -60,10 +64,20 @@ class ClassifierView:
     flat: keras.Model
     feature_layer: str
     dense: keras.layers.Dense | None
+    asked: str | None = None
+    state: list | None = dataclasses.field(default=None, repr=False)
     explainers: dict = dataclasses.field(default_factory=dict, repr=False)
 
     def __call__(self, images, training=False):
         return tuple(self.flat(images, training=training))
+
+    @property
+    def current(self):
+        """Whether the model computes as it did when it was split.
+
+        Other values of its variables do not count: a view sees them.
+        """
+        return self.state is None or same_state(self.state, state_of(self.model))
 
     @property
     def closed_form(self):
@@ -113,27 +127,39 @@ def split(model, feature_layer=None, input_shape=(None, None, 3)):
     """
     if isinstance(model, ClassifierView):
         if feature_layer in (None, model.feature_layer):
-            return model
+            if model.current:
+                return model
+            feature_layer = model.asked
         model = model.model
     if isinstance(model, TrainsClassifier):
         model = model.classifier
-    if isinstance(model, tuple | list):
-        model = _joined(model, input_shape)
-        feature_layer = feature_layer or _PAIR_FEATURES
-    _check_model(model)
+    with lock:
+        if isinstance(model, tuple | list):
+            model = _joined(model, input_shape)
+            feature_layer = feature_layer or _PAIR_FEATURES
+        _check_model(model)
+        memory = memory_of(model)
+        view = memory.get(feature_layer)
+        if view is None or not view.current:
+            view = _split(model, feature_layer)
+            memory.put(feature_layer, view)
+    return view
 
+
+def _split(model, asked):
     flat = flatten(model)
-    output = flat.outputs[0]
-    logits, dense, pooled = find_logits(output)
-    if feature_layer is None:
-        feature_layer, activations = find_features(logits)
+    logits, dense, pooled = find_logits(flat.outputs[0])
+    if asked is None:
+        name, activations = find_features(logits)
     else:
-        activations = named_features(flat, feature_layer)
+        name, activations = asked, named_features(flat, asked)
     return ClassifierView(
         model=model,
         flat=_three_outputs(flat, activations, logits),
-        feature_layer=feature_layer,
+        feature_layer=name,
         dense=dense if is_pooling(pooled, activations) else None,
+        asked=asked,
+        state=state_of(model),
     )
 
 
@@ -145,6 +171,10 @@ def _joined(pair, input_shape):
             f"Received: model={pair}"
         )
     backbone, head = pair
+    memory, key = memory_of(backbone), (id(head), tuple(input_shape))
+    joined, state = memory.get(key) or (None, None)
+    if joined is not None and same_state(state, state_of(joined)):
+        return joined
     if is_graph(backbone) and backbone.built:
         input_shape = backbone.input_shape[1:]
     images = keras.Input(input_shape, name="images")
@@ -159,7 +189,9 @@ def _joined(pair, input_shape):
             "(height, width, channels) that the backbone takes. Received: "
             f"model={pair}"
         ) from error
-    return keras.Model(images, outputs, name=f"{backbone.name}_classifier")
+    joined = keras.Model(images, outputs, name=f"{backbone.name}_classifier")
+    memory.put(key, (joined, state_of(joined)))
+    return joined
 
 
 def _check_model(model):
