@@ -80,6 +80,22 @@ def find_logits(output):
     return output, None, None
 
 
+def final_activation(output):
+    """What a classifier makes of its logits.
+
+    Args:
+        output: Symbolic output of a flat graph, `(batch, classes)`.
+
+    Returns:
+        `"softmax"`, `"sigmoid"`, or `None` where the output is the logits.
+    """
+    operation, _ = _uncast(output)
+    for name in ("softmax", "sigmoid"):
+        if _is_activation(operation, (name,)) or _activation(operation) == name:
+            return name
+    return None
+
+
 def _is_spatial(tensor):
     shape = tensor.shape
     return len(shape) == 4 and (shape[1], shape[2]) != (1, 1)

@@ -9,8 +9,11 @@ tape at all is known from the head.
 import dataclasses
 
 import keras
+from keras import ops
 
+from keras_xcons.layers import BinaryLogits
 from keras_xcons.models.anatomy import (
+    final_activation,
     find_features,
     find_logits,
     is_pooling,
@@ -45,6 +48,8 @@ class ClassifierView:
         feature_layer: Name of the layer whose output the activations are.
         dense: The `keras.layers.Dense` of a head that is global average pooling
             and one `Dense`, for which heatmaps have a closed form; else `None`.
+        activation: What the model makes of its logits: `"softmax"`, `"sigmoid"`, or
+            `None` where it returns them.
         asked: The feature layer that `split` was asked for, or `None`.
         state: What the model computed by when it was split, see
             `keras_xcons.models.memory.state_of`.
@@ -57,13 +62,15 @@ class ClassifierView:
 
     Returns, when called:
         `(activations, logits, outputs)`: `(B, h, w, K)`, `(B, C)` before any
-        softmax or sigmoid, and what `model(images)` returns, to the bit.
+        softmax or sigmoid, and what `model(images)` returns, to the bit. A model
+        with one output z tells two classes apart, whose logits are (0, z).
     """
 
     model: keras.Model
     flat: keras.Model
     feature_layer: str
     dense: keras.layers.Dense | None
+    activation: str | None = None
     asked: str | None = None
     state: list | None = dataclasses.field(default=None, repr=False)
     explainers: dict = dataclasses.field(default_factory=dict, repr=False)
@@ -86,8 +93,47 @@ class ClassifierView:
 
     @property
     def num_classes(self):
-        """Number of classes, the size of the logits."""
+        """Number of classes, the size of the logits: 2 for a model with one output."""
         return self.flat.outputs[1].shape[-1]
+
+    @property
+    def binary(self):
+        """Whether the model has one output, for the second of two classes."""
+        return self.flat.outputs[2].shape[-1] == 1
+
+    @property
+    def multi_label(self):
+        """Whether the model gives each class a probability of its own, by a sigmoid."""
+        return self.activation == "sigmoid" and not self.binary
+
+    def probabilities(self, logits, multi_label=None):
+        """What logits say of each class.
+
+        Args:
+            logits: Float tensor `(B, C)`, as the view gives them.
+            multi_label: Whether an image can be of several classes. Defaults to what
+                the model's final activation tells.
+
+        Returns:
+            Float32 tensor `(B, C)`: softmax, or sigmoid where an image can be of
+            several classes.
+        """
+        several = self.multi_label if multi_label is None else multi_label
+        logits = ops.cast(logits, "float32")
+        return ops.sigmoid(logits) if several else ops.softmax(logits)
+
+    def names(self, class_names):
+        """Names of all classes: of a model with one output, one name will do.
+
+        Args:
+            class_names: Sequence of strings.
+
+        Returns:
+            Tuple of strings.
+        """
+        if self.binary and len(class_names) == 1:
+            return f"not {class_names[0]}", str(class_names[0])
+        return tuple(str(name) for name in class_names)
 
     @property
     def input_shape(self):
@@ -158,6 +204,7 @@ def _split(model, asked):
         flat=_three_outputs(flat, activations, logits),
         feature_layer=name,
         dense=dense if is_pooling(pooled, activations) else None,
+        activation=_checked_activation(flat.outputs[0]),
         asked=asked,
         state=state_of(model),
     )
@@ -223,8 +270,22 @@ def _check_model(model):
         )
 
 
+def _checked_activation(output):
+    """The final activation of a model, which must leave something to tell."""
+    activation = final_activation(output)
+    if activation == "softmax" and output.shape[-1] == 1:
+        raise ValueError(
+            "A softmax over one score is 1 for every image. End a classifier with one "
+            "output in a sigmoid, or in its logit. Received: a model with output shape "
+            f"{tuple(output.shape)} and a softmax"
+        )
+    return activation
+
+
 def _three_outputs(flat, activations, logits):
     """The flat model with activations and logits as outputs beside its own."""
+    if logits.shape[-1] == 1:
+        logits = BinaryLogits(dtype=logits.dtype)(logits)
     return flat_model(flat.inputs[0], [activations, logits, flat.outputs[0]])
 
 
