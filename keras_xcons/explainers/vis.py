@@ -73,11 +73,21 @@ class _VisExplainer:
         Float32 tensor `(B, h, w)` in 0..1; a map without any evidence is all zeros.
     """
 
+    _differentiates = True
+
     def __init__(self, view):
         self._view = view
         self._copies = {}
         graph = flat_model(view.flat.inputs[0], view.flat.outputs[:2])
         layers = graph._flatten_layers(include_self=False)
+        if self._differentiates and any(
+            layer.quantization_mode == "float8" for layer in layers
+        ):
+            raise ValueError(
+                "Layers that compute in float8 have gradients only in compiled code, "
+                "and this method is none. Use the method 'gradcam++' or 'scorecam', or "
+                f"the model before `quantize`. Received: model={view.model.name!r}"
+            )
         if any(layer.compute_dtype != "float32" for layer in layers):
             graph = _float32_copy(graph, self._copies)
         self._features = _Output(graph.outputs[0])
@@ -88,8 +98,12 @@ class _VisExplainer:
         if labels is None:
             labels = tf.argmax(self._view(images)[1], axis=-1)
         for layer, copy in self._copies.items():
-            for weight, value in zip(copy.weights, layer.weights, strict=True):
-                weight.assign(value)
+            pairs = zip(layer._flatten_layers(), copy._flatten_layers(), strict=True)
+            for source, target in pairs:
+                # By a name of Keras: a quantized layer may hold them in any order.
+                values = {}
+                source.save_own_variables(values)
+                target.load_own_variables(values)
             if isinstance(copy, keras.layers.Normalization):
                 # Its statistics are what it computed of its weights.
                 copy.finalize_state()
@@ -179,6 +193,7 @@ class ScoreCAM(_VisExplainer):
     """
 
     _path = ("scorecam", "Scorecam")
+    _differentiates = False
 
     def __init__(self, view, max_channels=None, multi_label=None):
         if max_channels is not None:
@@ -300,16 +315,17 @@ def _float32_copy(graph, copies):
 def _in_float32(config):
     """A layer's config with every dtype policy in it, nested ones too, float32."""
     if isinstance(config, dict):
+        if "DTypePolicy" in str(config.get("class_name")):
+            inner = config["config"]
+            # Of a quantized layer the precision beside the quantization.
+            key = "source_name" if "source_name" in inner else "name"
+            return {**config, "config": {**inner, key: "float32"}}
         return {
-            key: "float32" if _is_policy(key, value) else _in_float32(value)
+            key: "float32"
+            if key == "dtype" and "float16" in str(value) and isinstance(value, str)
+            else _in_float32(value)
             for key, value in config.items()
         }
     if isinstance(config, list | tuple):
         return type(config)(_in_float32(value) for value in config)
     return config
-
-
-def _is_policy(key, value):
-    if isinstance(value, dict):
-        return "DTypePolicy" in str(value.get("class_name"))
-    return key == "dtype" and "float16" in str(value)

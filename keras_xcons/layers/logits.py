@@ -1,15 +1,14 @@
 """Logits: read before the final activation, and of one output made two."""
 
 import keras
-from keras import ops
 
 
 class Logits(keras.layers.Layer):
     """The linear part of a `Dense` layer, sharing its weights.
 
     A classifier that ends in `Dense(activation="softmax")` has no tensor that
-    holds its logits. This layer computes them from the same kernel and bias,
-    in the dtype of the layer it reads.
+    holds its logits. This layer computes what that layer does, in its dtype and with
+    its quantized or low-rank kernel if it has one, before its activation.
 
     Args:
         dense: A built `keras.layers.Dense`. Its activation is left out.
@@ -19,13 +18,23 @@ class Logits(keras.layers.Layer):
     """
 
     def __init__(self, dense):
+        # The policy of the layer, without its quantization, which is in its `call`.
+        mixed = dense.compute_dtype != dense.variable_dtype
+        policy = f"mixed_{dense.compute_dtype}" if mixed else dense.compute_dtype
         # Beside the layer it reads, in one model, it needs a name of its own.
-        super().__init__(dtype=dense.dtype_policy, name=f"{dense.name}__linear")
+        super().__init__(dtype=policy, name=f"{dense.name}__linear")
         self.dense = dense
 
     def call(self, inputs):
-        logits = ops.matmul(inputs, self.dense.kernel)
-        return ops.add(logits, self.dense.bias) if self.dense.use_bias else logits
+        # The layer itself is not to be changed, not even for a moment; what shares
+        # all that it has, at this moment, computes what it computes.
+        linear = object.__new__(type(self.dense))
+        vars(linear).update(vars(self.dense), activation=None)
+        return (
+            linear.quantized_call(inputs)
+            if linear.quantization_mode
+            else (linear.call(inputs))
+        )
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.dense.units)

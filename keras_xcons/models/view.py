@@ -88,8 +88,11 @@ class ClassifierView:
 
     @property
     def closed_form(self):
-        """Whether the class gradient is the same at every location."""
-        return self.dense is not None
+        """Whether the class gradient is a column of the kernel at every location.
+
+        The kernel of a quantized layer is no number to be read.
+        """
+        return self.dense is not None and self.dense.quantization_mode is None
 
     @property
     def num_classes(self):
