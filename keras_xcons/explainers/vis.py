@@ -8,6 +8,7 @@ gradients into zeros.
 """
 
 import importlib
+import threading
 import warnings
 
 import keras
@@ -78,6 +79,7 @@ class _VisExplainer:
     def __init__(self, view):
         self._view = view
         self._copies = {}
+        self._lock = threading.Lock()
         graph = flat_model(view.flat.inputs[0], view.flat.outputs[:2])
         layers = graph._flatten_layers(include_self=False)
         if self._differentiates and any(
@@ -97,6 +99,13 @@ class _VisExplainer:
     def __call__(self, images, labels=None):
         if labels is None:
             labels = tf.argmax(self._view(images)[1], axis=-1)
+        # What tf-keras-vis computes by is set for each batch, and threads may share it.
+        with self._lock:
+            self._update_copies()
+            maps = self._maps(images, labels)
+        return scale_to_one(tf.convert_to_tensor(maps, "float32"))
+
+    def _update_copies(self):
         for layer, copy in self._copies.items():
             pairs = zip(layer._flatten_layers(), copy._flatten_layers(), strict=True)
             for source, target in pairs:
@@ -107,8 +116,6 @@ class _VisExplainer:
             if isinstance(copy, keras.layers.Normalization):
                 # Its statistics are what it computed of its weights.
                 copy.finalize_state()
-        maps = self._maps(images, labels)
-        return scale_to_one(tf.convert_to_tensor(maps, "float32"))
 
     def _maps(self, images, labels):
         """The maps of a batch, before they are scaled."""

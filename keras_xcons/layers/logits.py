@@ -1,6 +1,7 @@
 """Logits: read before the final activation, and of one output made two."""
 
 import keras
+from keras import ops
 
 
 class Logits(keras.layers.Layer):
@@ -30,11 +31,8 @@ class Logits(keras.layers.Layer):
         # all that it has, at this moment, computes what it computes.
         linear = object.__new__(type(self.dense))
         vars(linear).update(vars(self.dense), activation=None)
-        return (
-            linear.quantized_call(inputs)
-            if linear.quantization_mode
-            else (linear.call(inputs))
-        )
+        call = linear.quantized_call if linear.quantization_mode else linear.call
+        return call(inputs)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.dense.units)

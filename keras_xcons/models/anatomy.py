@@ -84,8 +84,10 @@ def final_activation(output):
         `"softmax"`, `"sigmoid"`, or `None` where the output is the logits.
     """
     operation, _ = _uncast(output)
+    is_dense = exactly(operation, keras.layers.Dense)
     for name in ("softmax", "sigmoid"):
-        if _is_activation(operation, (name,)) or _activation(operation) == name:
+        named = is_dense and activation_of(operation) == name
+        if named or is_activation(operation, (name,)):
             return name
     return None
 
