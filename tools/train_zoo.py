@@ -78,7 +78,7 @@ def main(argv):
         raise app.UsageError(f"Give the name of one model. Received: {argv[1:]}")
     name = argv[1]
     zoo_folder, work = pathlib.Path(_ZOO.value), pathlib.Path(_WORK.value)
-    from keras_xcons import recipes
+    from keras_xcons import locking, recipes
 
     recipe = recipes.read_recipe(_RECIPE.value or zoo_folder / name / "recipe.json")
     final = zoo_folder / name
@@ -99,12 +99,16 @@ def main(argv):
         )
     if _PRETRAINED.value:
         words = f"a file of weights in the place of: {words}"
-    run = work / name
-    model = recipes.train_by(recipe, run, **replaced)
-    metrics = recipes.measure_by(recipe, model, dataset)
-    final = recipes.publish_by(
-        *(recipe, model, name, zoo_folder, metrics, run), pretraining=words, **replaced
-    )
+    run = recipes.writable_folder(work / name)
+    # Or another process could train anew what this one is measuring.
+    with locking.locked(run):
+        model = recipes.train_by(recipe, run, **replaced)
+        metrics = recipes.measure_by(recipe, model, dataset)
+        final = recipes.publish_by(
+            *(recipe, model, name, zoo_folder, metrics, run),
+            pretraining=words,
+            **replaced,
+        )
     print(final)
 
 

@@ -97,7 +97,8 @@ class Probe:
 
     def probabilities(self, logits):
         """Softmax, or sigmoid where several classes can be right, float32."""
-        return self.view.probabilities(logits, self._multi_label)
+        logits = tf.cast(logits, tf.float32)
+        return tf.sigmoid(logits) if self._multi_label else tf.nn.softmax(logits)
 
     def loss_gradient(self, images, labels):
         """Gradient of each image's own cross-entropy with respect to the image.
@@ -136,7 +137,6 @@ class Probe:
             self._options.method,
             batch_size=len(images),
             resize=False,
-            multi_label=self._multi_label,
         )
         maps = np.zeros((*valid.shape, *found.shape[1:]), "float32")
         maps[rows, columns] = found

@@ -1,14 +1,16 @@
 """The job of `keras-xcons train`: runs from one start, evaluated side by side."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 
 from keras_xcons import evaluation, explainers, plotting
-from keras_xcons.recipes import files
+from keras_xcons.recipes import ownership
 from keras_xcons.recipes.arms import Experiment
 from keras_xcons.recipes.progress import Progress
 from keras_xcons.recipes.settings import identity
+from keras_xcons.writing import files_together
 from keras_xcons.zoo.plain import write_json
 
 # What the table shows of each figure, and the paired difference of two splits.
@@ -30,8 +32,10 @@ def train(options, report=print):
     options: finished runs are not repeated, the unfinished one continues after its
     last whole epoch.
 
-    Written into `options.output`: `<run>.keras` for each run (`probe`, `plain`,
-    `xcons`), `metrics.json`, and `heatmaps.png`, the same images under each model.
+    Written into `options.output`, together when all is done: `<run>.keras` for each
+    run (`probe`, `plain`, `xcons`), `metrics.json`, and `heatmaps.png`, the same images
+    under each model. Until then what is finished lies in the folder `unfinished` there.
+    Files of these names that this function has not written are refused.
 
     Args:
         options: `TrainOptions`.
@@ -55,16 +59,23 @@ def train(options, report=print):
             f"Received: model={options.model!r}"
         )
     experiment = Experiment(options)
-    splits = experiment.test_splits
-    folder = files.writable_folder(options.output)
+    runs = ("probe", "plain", "xcons") if experiment.has_probe else ("plain", "xcons")
+    written = [*(f"{run}.keras" for run in runs), "metrics.json", "heatmaps.png"]
+    with ownership.job_folder(options.output, written, _is_metrics) as folder:
+        metrics = _train(options, experiment, runs, folder, report)
+    report("")
+    for line in table(metrics):
+        report(line)
+    report(f"\nWritten to {folder}: " + ", ".join(written))
+    return metrics
+
+
+def _train(options, experiment, runs, folder, report):
     progress = Progress(folder, identity(options, experiment.info), report)
     if progress.found:
         report(f"Continuing the unfinished run in {folder}")
-
     trained = {}
-    for run in (
-        ("probe", "plain", "xcons") if experiment.has_probe else ("plain", "xcons")
-    ):
+    for run in runs:
         report(f"\n{_heading(run, options)}: {_PURPOSE[run]}")
         trained[run] = progress.resume(run, getattr(experiment, run))
         if run == "probe":
@@ -72,18 +83,27 @@ def train(options, report=print):
 
     report("\nEvaluating")
     values = {
-        run: {split: _measure(experiment, model, split) for split in splits}
+        run: {
+            split: _measure(experiment, model, split)
+            for split in experiment.test_splits
+        }
         for run, model in trained.items()
     }
     metrics = _metrics(options, experiment, values)
-    write_json(folder / "metrics.json", metrics)
-    _picture(experiment, trained, options, folder / "heatmaps.png")
+    # Together, or the models of one run would for a while lie beside another's figures.
+    with files_together(folder) as staging:
+        for run in runs:
+            shutil.copyfile(progress.path(run), staging / f"{run}.keras")
+        write_json(staging / "metrics.json", metrics)
+        _picture(experiment, trained, options, staging / "heatmaps.png")
     progress.done()
-    report("")
-    for line in table(metrics):
-        report(line)
-    report(f"\nWritten to {folder}: " + ", ".join(_written(trained)))
     return metrics
+
+
+def _is_metrics(found):
+    """Whether a JSON object is what `train` has written."""
+    told = found.get("options")
+    return isinstance(told, dict) and {"dataset", "model", "seed"} <= told.keys()
 
 
 _PURPOSE = {
@@ -214,7 +234,3 @@ def _samples(experiment):
         if len(images) == _PICTURES:
             break
     return np.stack(images), labels, np.stack(annotations) if annotations else None
-
-
-def _written(trained):
-    return [*(f"{run}.keras" for run in trained), "metrics.json", "heatmaps.png"]

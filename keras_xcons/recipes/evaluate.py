@@ -3,15 +3,19 @@
 import pathlib
 
 from keras_xcons import data, evaluation
-from keras_xcons.recipes import files
+from keras_xcons.recipes import ownership
 from keras_xcons.recipes.explain import open_model
+from keras_xcons.writing import files_together
+
+_WRITTEN = ("report.html", "report.csv", "report.json")
 
 
 def evaluate_models(names, dataset, output, report=print, **arguments):
     """Evaluates models and writes the report.
 
     Written into `output`, once everything has been measured: `report.html`,
-    `report.csv` and `report.json`, each whole or not at all.
+    `report.csv` and `report.json`, all or none. Files of these names that this
+    function has not written are refused.
 
     Args:
         names: The models, see `open_model`.
@@ -31,27 +35,35 @@ def evaluate_models(names, dataset, output, report=print, **arguments):
 
     >>> evaluate_models(["shapes_cnn"], "shapes", "/tmp/evaluation")
     """
-    folder = files.writable_folder(output)
-    models = {
-        label: open_model(name)
-        for label, name in zip(_labels(names), names, strict=True)
-    }
-    classes = data.info(dataset).class_names
-    found = evaluation.evaluate(
-        {label: model for label, (model, _) in models.items()},
-        dataset,
-        notes=[
-            note
-            for label, (_, names) in models.items()
-            for note in _notes_on_names(label, names, classes)
-        ],
-        **arguments,
-    )
-    found.to_html(folder / "report.html")
-    found.to_csv(folder / "report.csv")
-    found.to_json(folder / "report.json")
-    report(f"\n{found}\nWritten to {folder}: report.html, report.csv, report.json")
+    with ownership.job_folder(output, _WRITTEN, _is_report) as folder:
+        models = {
+            label: open_model(name)
+            for label, name in zip(_labels(names), names, strict=True)
+        }
+        classes = data.info(dataset).class_names
+        found = evaluation.evaluate(
+            {label: model for label, (model, _) in models.items()},
+            dataset,
+            notes=[
+                note
+                for label, (_, names) in models.items()
+                for note in _notes_on_names(label, names, classes)
+            ],
+            **arguments,
+        )
+        with files_together(folder) as staging:
+            found.to_html(staging / "report.html")
+            found.to_csv(staging / "report.csv")
+            found.to_json(staging / "report.json")
+    report(f"\n{found}\nWritten to {folder}: {', '.join(_WRITTEN)}")
     return found
+
+
+def _is_report(found):
+    """Whether a JSON object is what an evaluation has written."""
+    told = found.get("provenance")
+    versions = told.get("versions") if isinstance(told, dict) else None
+    return isinstance(versions, dict) and "keras_xcons" in versions
 
 
 def _notes_on_names(label, names, classes):

@@ -4,7 +4,6 @@ It runs on every backend of Keras: `fit` does all of it, and `tf.data` only feed
 """
 
 import dataclasses
-import json
 import shutil
 
 import keras
@@ -12,10 +11,11 @@ import tensorflow as tf
 
 from keras_xcons import data, models
 from keras_xcons.models.policy import dtype_policy
-from keras_xcons.recipes import files
+from keras_xcons.recipes import ownership
 from keras_xcons.recipes.resuming import Backup, Forward
 from keras_xcons.recipes.settings import begin_or_continue, identity
-from keras_xcons.writing import whole_file
+from keras_xcons.writing import files_together, whole_file
+from keras_xcons.zoo.fetch import sha256
 from keras_xcons.zoo.plain import write_json
 
 _MOMENTUM = 0.9
@@ -62,38 +62,54 @@ def pretrain(options, output, report=print):
     trial = _create(options, info, min(size for size, _ in options.phases))
     if options.zero_residual:
         models.zero_residual(trial)
-    folder = files.writable_folder(output)
-    remains = [folder / _WEIGHTS, folder / _METRICS, *folder.glob("phase*")]
-    settings, written = identity(options, info), folder / "options.json"
-    if begin_or_continue(written, settings, remains, report):
+    with ownership.job_folder(output, [_WEIGHTS, _METRICS]) as folder:
+        return _pretrain(options, info, folder, report)
+
+
+def _pretrain(options, info, folder, report):
+    kept, settings = ownership.claim(folder), identity(options, info)
+    results = [folder / _WEIGHTS, folder / _METRICS]
+    if begin_or_continue(kept, settings, report, results):
         report(f"Continuing the run in {folder}")
+    phases = _phases(options, info, kept, report)
+    # A phase that is finished makes those before it dispensable, but for their figures.
+    finished = [number for number, phase in enumerate(phases) if phase.is_finished]
+    last = max(finished, default=-1)
+    weights, history = None, []
+    for number, phase in enumerate(phases):
+        report(
+            f"Phase {number + 1} of {len(phases)}: {phase.epochs} epochs at "
+            f"{phase.size} px{', finished before' * (number <= last)}"
+        )
+        if number >= last:
+            weights = phase.load() if number == last else phase.run(weights)
+        history += phase.figures
+    model = _create(options, info, options.image_size)
+    model.set_weights(weights)
+    with files_together(folder) as staging:
+        model.save_weights(staging / _WEIGHTS)
+        write_json(
+            staging / _METRICS,
+            {"options": dataclasses.asdict(options), "epochs": history},
+        )
+    for phase in phases:
+        phase.forget_checkpoints()
+    accuracy = (history[-1] or {}).get("val_accuracy", float("nan"))
+    report(f"Validation accuracy {accuracy:.3f}. Written to {folder}")
+    return model
+
+
+def _phases(options, info, folder, report):
     steps = -(-info.splits["train"] // options.batch_size)
     steps = min(steps, options.steps_per_epoch or steps)
     total = steps * sum(epochs for _, epochs in options.phases)
-    weights, history, done = None, [], 0
+    phases, done = [], 0
     for number, (size, epochs) in enumerate(options.phases, start=1):
-        phase = _Phase(options, info, folder / f"phase{number}", size, epochs, steps)
-        report(
-            f"Phase {number} of {len(options.phases)}: "
-            f"{epochs} epochs at {size} px{', finished before' * phase.is_finished}"
-        )
-        weights, figures = phase.run(
-            weights, _Curve(options.learning_rate, total, done)
-        )
-        history += figures
+        curve = _Curve(options.learning_rate, total, done)
+        place = folder / f"phase{number}"
+        phases.append(_Phase(options, info, place, size, epochs, steps, curve, report))
         done += steps * epochs
-    model = _create(options, info, options.image_size)
-    model.set_weights(weights)
-    with whole_file(folder / _WEIGHTS) as unfinished:
-        model.save_weights(unfinished)
-    write_json(
-        folder / _METRICS,
-        {"options": dataclasses.asdict(options), "epochs": history},
-    )
-    report(
-        f"Validation accuracy {history[-1]['val_accuracy']:.3f}. Written to {folder}"
-    )
-    return model
+    return phases
 
 
 def _create(options, info, size, dtype="float32"):
@@ -105,49 +121,68 @@ def _create(options, info, size, dtype="float32"):
 class _Phase:
     """Some epochs at one image size, continued where they were stopped."""
 
-    def __init__(self, options, info, folder, size, epochs, steps):
+    def __init__(self, options, info, folder, size, epochs, steps, curve, report):
+        self.size, self.epochs = size, epochs
         self._options = options
         self._info = info
         self._folder = folder
-        self._size = size
-        self._epochs = epochs
         self._steps = steps
+        self._curve = curve
+        self._report = report
+        self._weights = folder / _WEIGHTS
         self._finished = folder / "finished.json"
+        self._log = _Log(folder / "epochs.json", report)
+        self.is_finished = self._is_finished()
+
+    def _is_finished(self):
+        """Whether `load` gives what the phase has learned, and it is whole."""
+        if not self._finished.exists():
+            return False
+        told = ownership.read_object(self._finished) or {}
+        if self._weights.is_file() and told.get("sha256") == sha256(self._weights):
+            return True
+        self._report(f"{self._weights} is damaged, or {self._finished.name} beside it")
+        return False
 
     @property
-    def is_finished(self):
-        """Whether `run` will only load what the phase has left."""
-        return self._finished.exists()
+    def figures(self):
+        """Those of each epoch, `None` for what was lost."""
+        rows = self._log.rows
+        return rows + [None] * (self.epochs - len(rows))
 
-    def run(self, weights, curve):
-        """The weights after the phase, and the figures of its epochs."""
-        path = self._folder / _WEIGHTS
+    def load(self):
+        """The weights after the phase."""
+        model = _create(self._options, self._info, self.size, self._options.dtype)
+        model.load_weights(self._weights)
+        return model.get_weights()
+
+    def run(self, weights):
+        """The weights after the phase, which begins with others."""
         keras.utils.set_random_seed(self._options.seed)
-        model = _create(self._options, self._info, self._size, self._options.dtype)
-        if self.is_finished:
-            model.load_weights(path)
-            return model.get_weights(), json.loads(self._finished.read_text())
+        model = _create(self._options, self._info, self.size, self._options.dtype)
         if weights is not None:
             model.set_weights(weights)
         elif self._options.zero_residual:
             models.zero_residual(model)
         self._folder.mkdir(exist_ok=True)
-        log = _Log(self._folder / "epochs.json")
-        self._fit(model, curve, log)
-        with whole_file(path) as unfinished:
+        self._fit(model)
+        with whole_file(self._weights) as unfinished:
             model.save_weights(unfinished)
-        write_json(self._finished, log.rows)
-        shutil.rmtree(self._folder / "backup")
-        return model.get_weights(), log.rows
+        write_json(self._finished, {"sha256": sha256(self._weights)})
+        return model.get_weights()
 
-    def _fit(self, model, curve, log):
+    def forget_checkpoints(self):
+        """Removes what only an unfinished phase goes on from."""
+        shutil.rmtree(self._folder / "backup", ignore_errors=True)
+
+    def _fit(self, model):
         options = self._options
         decay = options.weight_decay
         optimizer = (
-            keras.optimizers.AdamW(curve, weight_decay=decay)
+            keras.optimizers.AdamW(self._curve, weight_decay=decay)
             if options.optimizer == "adamw"
             else keras.optimizers.SGD(
-                curve, _MOMENTUM, nesterov=True, weight_decay=decay
+                self._curve, _MOMENTUM, nesterov=True, weight_decay=decay
             )
         )
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
@@ -167,9 +202,13 @@ class _Phase:
         model.fit(
             train,
             validation_data=self._data(self._info.test_split),
-            epochs=self._epochs,
+            epochs=self.epochs,
             # The log first, so that a backup never has an epoch that it lacks.
-            callbacks=[log, Backup(self._folder / "backup"), Forward(train)],
+            callbacks=[
+                self._log,
+                Backup(self._folder / "backup", self._report),
+                Forward(train),
+            ],
             shuffle=False,
             verbose=2,
         )
@@ -178,7 +217,7 @@ class _Phase:
         dataset = data.load(
             self._options.dataset,
             split,
-            image_size=self._size,
+            image_size=self.size,
             batch_size=self._options.batch_size,
             seed=self._options.seed,
             cache=True,
@@ -209,13 +248,19 @@ class _Curve(keras.optimizers.schedules.LearningRateSchedule):
 class _Log(keras.callbacks.Callback):
     """Keeps the figures of each epoch in a file, those of a stopped run too."""
 
-    def __init__(self, path):
+    def __init__(self, path, report):
         super().__init__()
         self._path = path
-        self.rows = json.loads(path.read_text()) if path.exists() else []
+        self.rows = []
+        if path.exists():
+            self.rows = (ownership.read_object(path) or {}).get("epochs")
+            if not isinstance(self.rows, list):
+                report(f"{path} is damaged: the figures of the epochs so far are lost")
+                self.rows = []
 
     def on_epoch_end(self, epoch, logs=None):
         figures = {name: float(value) for name, value in (logs or {}).items()}
         del self.rows[epoch:]
+        self.rows += [None] * (epoch - len(self.rows))
         self.rows.append(figures)
-        write_json(self._path, self.rows)
+        write_json(self._path, {"epochs": self.rows})

@@ -1,14 +1,18 @@
 """A `fit` that was stopped goes on as if it had not been, on every Keras backend."""
 
+import os
 import pathlib
+import re
 
 import keras
 
-from keras_xcons.writing import whole_file
+from keras_xcons.writing import unfinished_folder
+from keras_xcons.zoo.fetch import sha256
 
 # With TensorFlow, `fit` makes an iterator as an epoch begins and, unused, another one
 # as it ends; the others do not begin to read the second.
 _ITERATORS_AN_EPOCH = {"tensorflow": 2}
+_NAME = re.compile(r"(\d{1,9})\.[0-9a-f]{16}\.weights\.h5")
 
 
 class Backup(keras.callbacks.Callback):
@@ -16,42 +20,69 @@ class Backup(keras.callbacks.Callback):
 
     What `keras.callbacks.BackupAndRestore` does; but that one writes two files in
     place, and a process that is killed meanwhile leaves one torn, or both of different
-    epochs. Here a file appears whole, and its name tells the epoch.
+    epochs. Here a file appears whole, and its name tells the epoch and what it holds,
+    by the start of its sha256. The last two are kept: should the last be damaged, the
+    one before is gone on from.
 
     Args:
-        folder: Folder for the file, made when needed. It stays after the training.
+        folder: Folder for the files, made when needed. They stay after the training.
+        report: Function that is told of a damaged file. Defaults to `print`.
 
     Example:
 
     >>> model.fit(dataset, epochs=3, callbacks=[Backup("run/backup")])
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, report=print):
         super().__init__()
         self._folder = pathlib.Path(folder)
+        self._report = report
+        self._last = None
 
     def on_train_begin(self, logs=None):
-        epochs = self._epochs()
-        if epochs:
-            # Or there would be no variables for the optimizer's state.
-            self.model.optimizer.build(self.model.trainable_variables)
-            self.model.load_weights(self._path(max(epochs)))
-            self.model._initial_epoch = max(epochs)  # as Keras' own callback does
+        for epochs, path in reversed(self._files()):
+            if _digest(path) == path.name.split(".")[1]:
+                self._go_on(epochs, path)
+                return
+            self._report(f"{path} is damaged, and not used")
+        if self._files():
+            self._report("No whole checkpoint is left: the run begins anew")
 
     def on_epoch_end(self, epoch, logs=None):
         self._folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(self._path(epoch + 1)) as unfinished:
-            self.model.save_weights(unfinished)
-        for older in self._epochs() - {epoch + 1}:
-            self._path(older).unlink()
+        with unfinished_folder(self._folder) as work:
+            saved = work / "all.weights.h5"
+            self.model.save_weights(saved)
+            path = self._folder / f"{epoch + 1}.{_digest(saved)}.weights.h5"
+            os.replace(saved, path)
+        for _, older in self._files():
+            if older not in (path, self._last):
+                older.unlink()
+        self._last = path
 
-    def _path(self, epochs):
-        return self._folder / f"{epochs}.weights.h5"
+    def _go_on(self, epochs, path):
+        # Or there would be no variables for the optimizer's state.
+        self.model.optimizer.build(self.model.trainable_variables)
+        try:
+            self.model.load_weights(path)
+        except Exception as error:
+            raise ValueError(
+                f"The checkpoint {path} is whole, and does not fit the model; remove "
+                f"its folder to begin anew ({error})"
+            ) from error
+        self.model._initial_epoch = epochs  # as Keras' own callback does
+        self._last = path
 
-    def _epochs(self):
-        """Numbers of finished epochs that there are files of."""
-        files = self._folder.glob("[0-9]*.weights.h5")
-        return {int(path.name.partition(".")[0]) for path in files}
+    def _files(self):
+        """The numbers of finished epochs and the files of them, in order."""
+        if not self._folder.is_dir():
+            return []
+        named = ((_NAME.fullmatch(path.name), path) for path in self._folder.iterdir())
+        return sorted((int(name[1]), path) for name, path in named if name)
+
+
+def _digest(path):
+    return sha256(path)[:16]
 
 
 class Forward(keras.callbacks.Callback):

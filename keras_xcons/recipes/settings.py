@@ -4,8 +4,11 @@ import dataclasses
 import json
 import shutil
 
+from keras_xcons.recipes import ownership
 from keras_xcons.zoo.fetch import sha256
 from keras_xcons.zoo.plain import write_json
+
+_FILE = "settings.json"
 
 
 def identity(options, info):
@@ -38,43 +41,59 @@ def identity(options, info):
     return found
 
 
-def read_settings(path):
-    """The settings that a run has written, or `None` where there are none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def begin_or_continue(path, settings, remains, report):
-    """Whether a run is continued; the remains of one with other settings are removed.
+def settings_of(output):
+    """The settings that a job with the folder `output` has kept, `None` if it has none.
 
     Args:
-        path: `pathlib.Path` of the file of settings, in an existing folder.
-        settings: Dict of plain values, all that the run depends on.
-        remains: `pathlib.Path`s of what an earlier run may have left.
-        report: Function that is told before anything is removed, and why.
+        output: The output folder.
 
     Returns:
-        Whether the settings are those of the earlier run.
+        Dict of plain values, or `None`.
+    """
+    return ownership.read_object(ownership.unfinished(output) / _FILE)
+
+
+def begin_or_continue(folder, settings, report, results=()):
+    """Whether a job is continued; what one with other settings has kept is removed.
+
+    Args:
+        folder: `pathlib.Path` of what it keeps, from `ownership.claim`.
+        settings: Dict of plain values, all that the job depends on.
+        report: Function that is told before anything is removed, and why.
+        results: `pathlib.Path`s of what an earlier job has written elsewhere, that must
+            not be taken for the result of this one. Defaults to `()`.
+
+    Returns:
+        Whether the settings are those of the earlier job.
     """
     # As JSON has it, with lists in the place of tuples.
     settings = json.loads(json.dumps(settings))
-    found = read_settings(path)
+    path = folder / _FILE
+    found = ownership.read_object(path)
     if found == settings:
         return True
-    if found is not None:
+    others = [one for one in folder.iterdir() if one.name != ownership.MARKER]
+    if others and ownership.has_settings(folder, settings):
+        report(f"{path} is damaged; a copy of its digest shows the same settings")
+        write_json(path, settings)
+        return True
+    if others and found is None:
+        report(
+            f"{path} is damaged or missing; what else {folder} holds is removed, as it "
+            "may be of other settings"
+        )
+    elif others:
         names = sorted(found.keys() | settings.keys())
         other = [name for name in names if found.get(name) != settings.get(name)]
         report(
-            f"What an earlier run left in {path.parent} is removed, as its settings "
-            f"were others: {', '.join(other)}"
+            f"What an earlier run left in {folder} is removed, as its settings were "
+            f"others: {', '.join(other)}"
         )
-    for one in remains:
-        if one.is_dir():
+    for one in (*others, *results):
+        if one.is_dir() and not one.is_symlink():
             shutil.rmtree(one)
         else:
             one.unlink(missing_ok=True)
+    ownership.note_settings(folder, settings)
     write_json(path, settings)
     return False

@@ -3,11 +3,11 @@
 import pathlib
 
 from keras_xcons import data, evaluation, models, zoo
-from keras_xcons.recipes import files
+from keras_xcons.recipes import ownership
 from keras_xcons.recipes.arms import Experiment
 from keras_xcons.recipes.pretraining import pretrain
-from keras_xcons.recipes.progress import Progress, settings_file
-from keras_xcons.recipes.settings import identity, read_settings
+from keras_xcons.recipes.progress import Progress
+from keras_xcons.recipes.settings import identity, settings_of
 
 # What a card names as the source of the method.
 PAPERS = {
@@ -46,7 +46,6 @@ def train_by(recipe, output, report=print, **replaced):
         return pretrain(recipe.make_options(**replaced), output, report)
     options = recipe.make_options(**replaced, output=str(output))
     experiment = Experiment(options, recipe.architecture, recipe.stages)
-    folder = files.writable_folder(output)
     # What is measured afterwards, and what is said of it, may change meanwhile.
     settings = {
         **identity(options, experiment.info),
@@ -54,18 +53,25 @@ def train_by(recipe, output, report=print, **replaced):
         "architecture": recipe.architecture,
         "stages": recipe.stages,
     }
-    progress = Progress(folder, settings, report)
-    train = getattr(experiment, recipe.method)
-    if progress.is_finished(recipe.method):
-        report(f"Finished before, loaded from {folder}")
-        return experiment.in_float32(progress.resume(recipe.method, train))
+    runs = ["probe", recipe.method] if experiment.has_probe else [recipe.method]
+    written = [f"{run}.keras" for run in runs]
+    with ownership.job_folder(output, written) as folder:
+        progress = Progress(folder, settings, report, models=folder)
+        return _train(recipe.method, experiment, progress, report)
+
+
+def _train(method, experiment, progress, report):
+    train = getattr(experiment, method)
+    if progress.is_finished(method):
+        report(f"Finished before, loaded from {progress.path(method).parent}")
+        return experiment.in_float32(progress.resume(method, train))
     if progress.found:
-        report(f"Continuing the run in {folder}")
+        report(f"Continuing the run in {progress.path(method).parent}")
     if experiment.has_probe:
         report("The last layer alone, on frozen features")
         experiment.start_from(progress.resume("probe", experiment.probe))
-    report(f"Training: {recipe.method}")
-    return experiment.in_float32(progress.resume(recipe.method, train))
+    report(f"Training: {method}")
+    return experiment.in_float32(progress.resume(method, train))
 
 
 def measure_by(recipe, model, dataset=None):
@@ -156,5 +162,5 @@ def _pretraining(words, options, run):
     if path in (None, "imagenet"):
         return words
     # The file may have changed since.
-    digest = read_settings(settings_file(run))["pretrained"]
+    digest = settings_of(run)["pretrained"]
     return f"{words} ({pathlib.Path(path).name}, sha256 {digest[:12]}...)"

@@ -1,7 +1,9 @@
+import json
 import signal
 
 import pytest
 
+from keras_xcons import cli
 from tests.cli.process import ENTRY, pictures, process
 
 
@@ -29,7 +31,10 @@ def test_process_explains_many_files_without_a_note(published, image_file, place
 def test_interrupted_evaluation_leaves_the_old_report_alone(published, places):
     folder = places / "report"
     folder.mkdir()
-    (folder / "report.html").write_text("an older report", encoding="utf-8")
+    older = {"report.html": "older", "report.csv": "older"}
+    older["report.json"] = '{"provenance": {"versions": {"keras_xcons": "1.0"}}}'
+    for name, text in older.items():
+        (folder / name).write_text(text, encoding="utf-8")
     running = process(
         *("evaluate", published, f"--dataset={pictures(places, 400)}"),
         *("--output=report", "--batch_size=1"),
@@ -41,8 +46,43 @@ def test_interrupted_evaluation_leaves_the_old_report_alone(published, places):
     _, err = running.communicate()
     assert running.returncode == 130
     assert err == "keras-xcons evaluate: error: interrupted\n"
-    assert [path.name for path in folder.iterdir()] == ["report.html"]
-    assert (folder / "report.html").read_text(encoding="utf-8") == "an older report"
+    assert {path.name: path.read_text() for path in folder.iterdir()} == older
+
+
+# Kills itself when the first file of the new report has taken its place.
+KILLED = """
+import os, signal
+replace = os.replace
+
+def replace_and_die(one, other):
+    replace(one, other)
+    if str(other) == os.path.join("report", "report.csv"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+os.replace = replace_and_die
+"""
+
+
+@pytest.mark.slow
+def test_killed_evaluation_leaves_no_new_report_beside_an_old_one(published, places):
+    data = pictures(places, 6)
+    fast = ["--metrics=accuracy", "--gallery=0", "--output=report"]
+    command = ["evaluate", published, f"--dataset={data}", *fast]
+    assert cli.main(command) == 0
+    folder = places / "report"
+    old = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert len(old) == 3
+    command.append("--seed=7")
+    running = process(*command, code=f"{KILLED}\n{ENTRY}")
+    running.communicate()
+    assert running.returncode == -signal.SIGKILL
+    seen = {path.name for path in folder.iterdir() if path.name.startswith("report")}
+    assert seen == {"report.csv"}
+    assert (folder / "report.csv").read_bytes() != old["report.csv"]
+    # The next one there brings in what was left, even if it fails itself.
+    assert cli.main([*command[:-1], "--metrics=pxap"]) == 1
+    assert sorted(path.name for path in folder.iterdir()) == sorted(old)
+    assert json.loads((folder / "report.json").read_text())["provenance"]["seed"] == 7
 
 
 @pytest.mark.slow

@@ -75,6 +75,10 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def tree(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
 def assert_equal(one, other):
     for left, right in zip(one, other, strict=True):
         np.testing.assert_array_equal(left, right)
@@ -96,8 +100,9 @@ def stop_after(epoch, size, patch):
 
 def test_run_leaves_weights_and_the_figures_of_each_epoch(whole, options, pictures):
     folder, model = whole
-    written = ["metrics.json", "model.weights.h5", "options.json", "phase1", "phase2"]
-    assert names(folder) == written
+    assert names(folder) == ["metrics.json", "model.weights.h5", "unfinished"]
+    kept = ["keras_xcons.txt", "phase1", "phase2", "settings.json"]
+    assert names(folder / "unfinished") == kept
     metrics = read(folder / "metrics.json")
     assert metrics["options"] == {
         "dataset": str(pictures),
@@ -192,7 +197,7 @@ def test_weights_are_carried_over_from_phase_to_phase(eager, options, tmp_path, 
     assert [call["size"] for call in fits] == [16, 24]
     first = models.create("small_cnn", 2, 16)
     random = fits[0]["weights"]
-    first.load_weights(tmp_path / "phase1" / "model.weights.h5")
+    first.load_weights(tmp_path / "unfinished" / "phase1" / "model.weights.h5")
     assert_equal(fits[1]["weights"], first.get_weights())
     assert np.any(random[0] != fits[1]["weights"][0])
 
@@ -266,7 +271,7 @@ def test_stopped_run_goes_on_and_equals_an_uninterrupted_one(
     assert {call["size"]: call["epochs"] for call in fits} == expected
     assert_equal(model.get_weights(), whole[1].get_weights())
     assert read(tmp_path / "metrics.json") == read(whole[0] / "metrics.json")
-    assert names(tmp_path / "phase2") == names(whole[0] / "phase2")
+    assert tree(tmp_path) == tree(whole[0])
 
 
 def test_phase_that_was_trained_but_not_saved_is_not_repeated(
@@ -309,19 +314,47 @@ def test_other_options_begin_anew(eager, options, tmp_path, monkeypatch, fits):
         stop_after(0, 16, patch)
         pretrain(options(phases=((16, 2),)), tmp_path, lines.append)
     # Nothing is left that would be taken for the result of this run.
-    assert names(tmp_path) == ["options.json", "phase1"]
+    assert names(tmp_path) == ["unfinished"]
     assert not any("Continuing" in line for line in lines)
     assert lines[0] == (
-        f"What an earlier run left in {tmp_path} is removed, as its settings were "
-        "others: phases"
+        f"What an earlier run left in {tmp_path / 'unfinished'} is removed, as its "
+        "settings were others: phases"
     )
-    assert not (tmp_path / "phase1" / "finished.json").exists()
+    assert not (tmp_path / "unfinished" / "phase1" / "finished.json").exists()
 
 
-def test_damaged_options_are_not_continued(eager, options, tmp_path, fits):
-    (tmp_path / "options.json").write_text('{"dataset": ')
-    pretrain(options(phases=((16, 1),)), tmp_path, quiet)
-    assert read(tmp_path / "options.json")["model"] == "small_cnn"
+@pytest.mark.parametrize(
+    "damaged, repeated",
+    [
+        # The phase that all goes on from, or what is known of it.
+        ("phase2/model.weights.h5", [[]]),
+        ("phase2/finished.json", [[]]),
+        # A phase that is done with.
+        ("phase1/model.weights.h5", []),
+        ("phase2/epochs.json", []),
+    ],
+)
+def test_damaged_phase_is_named_and_nothing_good_is_repeated(
+    damaged, repeated, whole, eager, options, tmp_path, monkeypatch, fits
+):
+    def full(path):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
+        patch.setattr(pretraining, "files_together", full)
+        pretrain(options(), tmp_path, quiet)
+    fits.clear()
+    path, lines = tmp_path / "unfinished" / damaged, []
+    path.write_bytes(path.read_bytes()[:40])
+    model = pretrain(options(), tmp_path, lines.append)
+    assert len([line for line in lines if str(path.parent) in line]) == 1
+    assert [call["epochs"] for call in fits] == repeated
+    assert_equal(model.get_weights(), whole[1].get_weights())
+    metrics, expected = (read(one / "metrics.json") for one in (tmp_path, whole[0]))
+    if damaged == "phase2/epochs.json":
+        expected["epochs"][2:] = [None, None]
+        assert lines[-1].startswith("Validation accuracy nan")
+    assert metrics == expected
 
 
 @pytest.fixture

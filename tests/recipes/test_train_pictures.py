@@ -140,7 +140,7 @@ def test_interrupted_run_goes_on_and_equals_an_uninterrupted_one(
         add_callback(Interruption(epoch=1), patch)
         with pytest.raises(KeyboardInterrupt):
             train(options("stopped"), quiet)
-    assert names(tmp_path / "stopped") == ["plain.keras", "unfinished"]
+    assert names(tmp_path / "stopped") == ["unfinished"]
     assert started == ["plain", "plain"]
 
     seen, lines = [], []
@@ -159,7 +159,7 @@ def test_interrupted_run_goes_on_and_equals_an_uninterrupted_one(
     assert found["runs"] == expected["runs"]
 
 
-def stop_in_xcons(options, monkeypatch):
+def stop_in_xcons(options, monkeypatch, report=quiet):
     """A run that Ctrl-C ends once the plain model is there."""
 
     def stop(experiment, callbacks=()):
@@ -168,7 +168,7 @@ def stop_in_xcons(options, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(arms.Experiment, "xcons", stop)
         with pytest.raises(KeyboardInterrupt):
-            train(options, quiet)
+            train(options, report)
 
 
 def test_second_call_trains_anew(picture_options, tmp_path, started):
@@ -204,11 +204,57 @@ def test_same_options_in_another_folder_name_are_continued(
     assert started == ["plain", "xcons"]
 
 
-def test_damaged_remains_are_not_continued(picture_options, tmp_path, started):
-    (tmp_path / "unfinished").mkdir()
-    (tmp_path / "unfinished" / "settings.json").write_text('{"dataset": ')
-    train(picture_options(output=tmp_path), quiet)
-    assert started == ["plain", "xcons"]
+def test_damaged_settings_are_named_and_nothing_good_is_lost(
+    picture_options, tmp_path, started, monkeypatch
+):
+    options = picture_options(output=tmp_path)
+    settings = tmp_path / "unfinished" / "settings.json"
+    for content in ['{"dataset": ', "[" * 100_000, "\0", "{}", None]:
+        stop_in_xcons(options, monkeypatch)
+        if content is None:
+            settings.unlink()
+        else:
+            settings.write_text(content)
+        lines = []
+        stop_in_xcons(options, monkeypatch, lines.append)
+        assert lines[0].startswith(f"{settings} is damaged; a copy of its digest")
+        assert lines[1].startswith("Continuing the unfinished run")
+        assert started == ["plain"]
+        train(options, quiet)
+        started.clear()
+    # And where the copy is of others.
+    stop_in_xcons(options, monkeypatch)
+    settings.write_text("")
+    lines = []
+    train(picture_options(output=tmp_path, epsilon=5.0), lines.append)
+    assert "is removed, as it may be of other settings" in lines[0]
+    assert started == ["plain", "plain", "xcons"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "replaced", "no record"])
+def test_a_damaged_model_is_named_and_made_again(
+    damage, picture_options, tmp_path, started, monkeypatch
+):
+    options, lines = picture_options(output=tmp_path), []
+    stop_in_xcons(options, monkeypatch)
+    path = tmp_path / "unfinished" / "plain.keras"
+    content = path.read_bytes()
+    if damage == "truncated":
+        path.write_bytes(content[:1000])
+    elif damage == "replaced":
+        path.write_text("mine")
+    else:
+        (tmp_path / "unfinished" / "plain.finished.json").write_text('{"sha')
+    before = path.read_bytes()
+    stop_in_xcons(options, monkeypatch, lines.append)
+    assert [line for line in lines if " is damaged" in line] == [
+        f"{path} is damaged, or no longer what the run has written: it is kept as "
+        "plain.keras.damaged, and the run goes on from its last checkpoint"
+    ]
+    assert started == ["plain", "plain"]
+    assert path.with_name("plain.keras.damaged").read_bytes() == before
+    train(options, quiet)
+    assert started == ["plain", "plain", "xcons"]
 
 
 def test_output_that_cannot_be_written_is_refused_first(

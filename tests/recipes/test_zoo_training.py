@@ -58,7 +58,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(tmp_path):
         tool(stopped), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 300
-    while not list(backup.glob("[12].weights.h5")):
+    while not list(backup.glob("[12].*.weights.h5")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
@@ -265,7 +265,7 @@ def test_data_and_weights_are_known_by_what_they_are(
     reported = []
 
     def report(line):
-        reported.append((line, (run / "unfinished" / "plain.finished").exists()))
+        reported.append((line, (run / "unfinished" / "plain.finished.json").exists()))
 
     train_by(recipe, run, report, dataset=str(pictures), pretrained=str(start))
     assert reported[0] == (
