@@ -130,7 +130,8 @@ def class_labels(labels, size, num_classes, name="labels"):
     """Returns one class index an image as int32, after checking all of them.
 
     Args:
-        labels: Integers `(B,)`.
+        labels: Integers `(B,)`; of two classes also `(B, 1)`, floats or booleans, as
+            a binary cross-entropy takes them.
         size: Number of images B.
         num_classes: Number of classes the model knows.
         name: The argument's name in the caller's signature. Defaults to `"labels"`.
@@ -147,7 +148,14 @@ def class_labels(labels, size, num_classes, name="labels"):
     array([0, 2], dtype=int32)
     """
     array = np.asarray(labels)
-    if array.shape != (size,) or array.dtype.kind not in "ui":
+    if num_classes == 2 and array.shape == (size, 1):
+        array = array[:, 0]
+    whole = array.dtype.kind in "ui"
+    if num_classes == 2 and array.dtype.kind in "fb":
+        # NaN is no whole number either.
+        whole = bool(np.all(array == np.floor(array.astype("float32"))))
+        array = array.astype("int64") if whole else array
+    if array.shape != (size,) or not whole:
         raise ValueError(
             f"`{name}` must be integers of shape ({size},), one an image. "
             f"Received: {name} of shape {array.shape} and dtype {array.dtype}"

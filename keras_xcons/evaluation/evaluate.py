@@ -44,8 +44,10 @@ def evaluate(
         dataset: `tf.data.Dataset` of batches `(images, labels)`, `(images, labels,
             boxes)` or `(images, labels, masks)`, as `keras_xcons.data.load` gives
             them: images `(B, H, W, channels)` in 0..255, integer labels `(B,)` or
-            multi-hot `(B, C)`, boxes `(B, N, 4)` as `ymin, xmin, ymax, xmax` in
-            0..1, masks `(B, H, W, 1)` of 1 on the object and 0 elsewhere. Or the
+            multi-hot `(B, C)`, or 0 and 1 of shape `(B,)` or `(B, 1)` for a model with
+            one output, which tells two classes apart; boxes `(B, N, 4)` as `ymin,
+            xmin, ymax, xmax` in 0..1, masks `(B, H, W, 1)` of 1 on the object and 0
+            elsewhere. Or the
             name or folder of a data set, which is then loaded with its boxes or
             masks. Metrics that the data do not allow are left out, and the report
             says so.
@@ -170,7 +172,7 @@ class _Source:
 
     def _load(self, name, split, image_size, batch_size, view):
         info = data.info(name)
-        if len(info.class_names) != view.num_classes:
+        if len(view.names(info.class_names)) != view.num_classes:
             raise ValueError(
                 f"The model has {view.num_classes} classes, and the data set "
                 f"{info.name!r} has {len(info.class_names)}. Received: dataset={name!r}"

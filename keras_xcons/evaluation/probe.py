@@ -97,8 +97,7 @@ class Probe:
 
     def probabilities(self, logits):
         """Softmax, or sigmoid where several classes can be right, float32."""
-        logits = tf.cast(logits, tf.float32)
-        return tf.sigmoid(logits) if self._multi_label else tf.nn.softmax(logits)
+        return self.view.probabilities(logits, self._multi_label)
 
     def loss_gradient(self, images, labels):
         """Gradient of each image's own cross-entropy with respect to the image.
@@ -137,6 +136,7 @@ class Probe:
             self._options.method,
             batch_size=len(images),
             resize=False,
+            multi_label=self._multi_label,
         )
         maps = np.zeros((*valid.shape, *found.shape[1:]), "float32")
         maps[rows, columns] = found

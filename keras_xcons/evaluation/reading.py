@@ -100,7 +100,8 @@ def inspect(dataset, views, multi_label=None, verbose=0):
         dataset: `tf.data.Dataset` of batches, see `parts`.
         views: Sequence of the `ClassifierView` that will be evaluated.
         multi_label: Whether labels are multi-hot, or `None` to tell it: labels of
-            rank 2 in which some image has not exactly one class.
+            rank 2 in which some image has not exactly one class. Never of a model
+            with one output, which tells two classes apart.
         verbose: 1 to show a progress bar. Defaults to 0.
 
     Returns:
@@ -147,7 +148,7 @@ def inspect(dataset, views, multi_label=None, verbose=0):
         num_images=found["images"],
         image_shape=shape,
         truth=kind,
-        multi_label=_is_multi_label(multi_label, found, view.num_classes),
+        multi_label=_is_multi_label(multi_label, found, views),
         class_counts=tuple(int(count) for count in counts),
         without_object=found["without_object"],
         weighted=bool(found["weighted"]),
@@ -194,21 +195,27 @@ def _fingerprint(images, labels, where):
     return number
 
 
-def _is_multi_label(asked, found, num_classes):
+def _is_multi_label(asked, found, views):
     """Whether labels are multi-hot, as the caller says or the labels tell."""
-    several = found["several"]
-    if asked and found["indices"] and num_classes > 1:
+    several, binary = found["several"], any(view.binary for view in views)
+    if binary and several:
         raise ValueError(
-            f"Multi-hot labels must have the shape (batch, {num_classes}). Received: "
-            "multi_label=True with labels of one index an image"
+            "A model with one output takes labels of 0 and 1, one an image. Received: "
+            f"{several} images that do not have exactly one of two classes"
+        )
+    if asked and found["indices"] and not binary:
+        raise ValueError(
+            f"Multi-hot labels must have the shape (batch, {views[0].num_classes}). "
+            "Received: multi_label=True with labels of one index an image"
         )
     if asked is False and several:
         raise ValueError(
             f"{several} images do not have exactly one label. Received: "
             "multi_label=False"
         )
-    # A model of one output tells whether its only class is there.
-    return several > 0 or num_classes == 1 if asked is None else asked
+    if binary:
+        return False
+    return several > 0 if asked is None else asked
 
 
 def length(dataset):
@@ -260,10 +267,8 @@ def _count(labels, size, num_classes):
     Returns:
         Number of images of each class, and of images without exactly one class.
     """
-    if num_classes > 1 and labels.ndim == 2 and labels.shape[1] == 1:
+    if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if num_classes == 1 and labels.ndim == 1:
-        labels = labels[:, None]
     if labels.ndim == 1:
         if labels.dtype.kind == "f" and np.all(labels == np.floor(labels)):
             labels = labels.astype("int64")

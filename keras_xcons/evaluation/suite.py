@@ -88,7 +88,7 @@ class Suite:
         for view in views:
             # Refused now, where a method is not for such a classifier.
             explainers.explainer_of(view, self.options.method)
-        self.class_names = _class_names(class_names, views[0].num_classes)
+        self.class_names = _class_names(class_names, views[0])
         self.facts = inspect(dataset, views, multi_label, verbose)
         _check_options(self.options, self.facts)
         self.metrics, self.left_out = catalog.split_by_needs(
@@ -209,15 +209,16 @@ def _check_options(options, facts):
         )
 
 
-def _class_names(names, count):
+def _class_names(names, view):
+    count = view.num_classes
     if names is None:
         return tuple(f"class {number}" for number in range(count))
-    if isinstance(names, str) or len(names) != count:
+    if isinstance(names, str) or len(view.names(names)) != count:
         raise ValueError(
             f"`class_names` must be {count} names, as many as the model has classes. "
             f"Received: class_names={names!r}"
         )
-    return tuple(str(name) for name in names)
+    return view.names(names)
 
 
 def measure(model, dataset, metrics="all", *, multi_label=None, verbose=0, **options):

@@ -26,6 +26,8 @@ from keras_xcons.explainers.vis import (
 )
 from keras_xcons.models import split
 
+# Methods that weigh by probabilities.
+_BY_PROBABILITY = ("scorecam",)
 # One line a method: its name, and what makes an explainer of a view.
 _METHODS = {
     "gradcam": GradCAM,
@@ -63,13 +65,14 @@ def methods():
     return tuple(sorted(_METHODS))
 
 
-def explainer_of(view, method="gradcam++"):
+def explainer_of(view, method="gradcam++", multi_label=None):
     """What computes the heatmaps of a classifier by a method, made once for a view.
 
     Args:
         view: `ClassifierView`.
         method: One of `keras_xcons.explainers.methods()`. Defaults to
             `"gradcam++"`.
+        multi_label: As for `explain`.
 
     Returns:
         A callable: images, float32 `(B, H, W, channels)` in 0..255, and labels,
@@ -86,9 +89,12 @@ def explainer_of(view, method="gradcam++"):
     """
     if method not in _METHODS:
         raise ValueError(checks.unknown("method", method, _METHODS))
-    if method not in view.explainers:
-        view.explainers[method] = _METHODS[method](view)
-    return view.explainers[method]
+    multi_label = view.multi_label if multi_label is None else multi_label
+    arguments = {"multi_label": multi_label} if method in _BY_PROBABILITY else {}
+    key = method, *arguments.values()
+    if key not in view.explainers:
+        view.explainers[key] = _METHODS[method](view, **arguments)
+    return view.explainers[key]
 
 
 def explain(
@@ -99,6 +105,7 @@ def explain(
     feature_layer=None,
     batch_size=32,
     resize=True,
+    multi_label=None,
 ):
     """Heatmaps of where a classifier looks for a class.
 
@@ -109,7 +116,8 @@ def explain(
             called often.
         images: Array or tensor `(B, H, W, channels)`, uint8 or float, in 0..255.
         labels: Integers `(B,)`, the class to explain in each image, or `None` for
-            the predicted one.
+            the predicted one. A model with one output z, a sigmoid or its logit, has
+            two classes: 1 is explained by z, 0 by -z.
         method: One of `keras_xcons.explainers.methods()`; `"prototypes"` is for a
             ProtoPNet alone. Defaults to `"gradcam++"`.
         feature_layer: Name of the layer to explain. Defaults to the last 4-D
@@ -117,6 +125,9 @@ def explain(
         batch_size: Number of images computed at a time. Defaults to 32.
         resize: Whether maps are resized (bilinearly) to the image; else they have
             the resolution at which the method computes. Defaults to `True`.
+        multi_label: Whether an image can be of several classes, which `"scorecam"`
+            has to know. Defaults to what the model's final activation tells: yes
+            for a sigmoid of several outputs.
 
     Returns:
         Float32 NumPy array `(B, H, W)` in 0..1. A map without any positive evidence
@@ -135,7 +146,7 @@ def explain(
     """
     checks.within("batch_size", batch_size, 1, None)
     view = split(model, feature_layer)
-    explainer = explainer_of(view, method)
+    explainer = explainer_of(view, method, multi_label)
     images = checks.image_batch(images, view.input_shape)
     if labels is not None:
         labels = checks.class_labels(labels, len(images), view.num_classes)

@@ -5,7 +5,7 @@ import typing
 import tensorflow as tf
 from keras import ops
 
-from keras_xcons.layers import grad_cam_plus_plus
+from keras_xcons.layers import class_columns, class_scores, grad_cam_plus_plus
 
 
 class Explained(typing.NamedTuple):
@@ -18,6 +18,8 @@ class Explained(typing.NamedTuple):
 
 def class_gradients(view, logits, activations, classes, tape=None):
     """Gradients of class logits with respect to the feature activations.
+
+    Of a model with one output z the score of class 1 is z, that of class 0 is -z.
 
     For a head of global average pooling and one `Dense` layer with kernel `W` the
     gradient is `W[:, c] / (h·w)` at every location. It is read off the kernel, as
@@ -38,7 +40,7 @@ def class_gradients(view, logits, activations, classes, tape=None):
         `(B, P, h, w, K)`.
     """
     if view.closed_form:
-        kernel = ops.cast(view.dense.kernel, "float32")
+        kernel = class_columns(ops.cast(view.dense.kernel, "float32"))
         size = ops.shape(activations)[1] * ops.shape(activations)[2]
         columns = ops.take(ops.transpose(kernel), classes, axis=0)
         return columns[:, :, None, None, :] / ops.cast(size, "float32")
@@ -46,7 +48,7 @@ def class_gradients(view, logits, activations, classes, tape=None):
     with tape:
         for column in range(classes.shape[1]):
             index = classes[:, column : column + 1]
-            scores.append(ops.take_along_axis(logits, index, axis=1))
+            scores.append(class_scores(logits, index, view.binary))
     # Sums over the batch: each image's logit depends on its own activations only.
     gradients = [tape.gradient(score, activations) for score in scores]
     return ops.cast(ops.stack(gradients, axis=1), "float32")

@@ -3,7 +3,7 @@
 import tensorflow as tf
 from keras import ops
 
-from keras_xcons.layers import scale_to_one
+from keras_xcons.layers import class_columns, scale_to_one
 from keras_xcons.models.prototypes import prototype_view
 
 
@@ -53,7 +53,7 @@ class PrototypeEvidence:
         view = self._view
         distances = view.layer.distances(view.space(images, training=False))
         similarities = view.similarity(distances)
-        kernel = ops.convert_to_tensor(view.dense.kernel)
+        kernel = class_columns(ops.convert_to_tensor(view.dense.kernel))
         if labels is None:
             # The logits, of the same pass.
             labels = ops.argmax(ops.max(similarities, axis=1) @ kernel, axis=-1)

@@ -8,6 +8,7 @@ gradients into zeros.
 """
 
 import importlib
+import threading
 import warnings
 
 import keras
@@ -15,16 +16,27 @@ import numpy as np
 import tensorflow as tf
 
 from keras_xcons import checks
-from keras_xcons.layers import Logits, scale_to_one
+from keras_xcons.layers import Logits, class_scores, scale_to_one
 from keras_xcons.models.flatten import Use, flat_model, used
 from keras_xcons.models.policy import dtype_policy
 
 
 class _Quiet(keras.Model):
-    """A functional model that predicts without a progress bar."""
+    """A functional model that predicts without a progress bar.
+
+    Attributes:
+        alone: A class whose logit z is returned as (0, z), of which a softmax makes the
+            sigmoid of z; or `None` for the logits of all classes.
+    """
+
+    alone = None
 
     def predict(self, x, batch_size=None):
-        return super().predict(x, batch_size=batch_size, verbose=0)
+        logits = super().predict(x, batch_size=batch_size, verbose=0)
+        if self.alone is None:
+            return logits
+        chosen = logits[:, self.alone]
+        return np.stack([np.zeros_like(chosen), chosen], axis=-1)
 
 
 class _Output(keras.Layer):
@@ -62,11 +74,22 @@ class _VisExplainer:
         Float32 tensor `(B, h, w)` in 0..1; a map without any evidence is all zeros.
     """
 
+    _differentiates = True
+
     def __init__(self, view):
         self._view = view
         self._copies = {}
+        self._lock = threading.Lock()
         graph = flat_model(view.flat.inputs[0], view.flat.outputs[:2])
         layers = graph._flatten_layers(include_self=False)
+        if self._differentiates and any(
+            layer.quantization_mode == "float8" for layer in layers
+        ):
+            raise ValueError(
+                "Layers that compute in float8 have gradients only in compiled code, "
+                "and this method is none. Use the method 'gradcam++' or 'scorecam', or "
+                f"the model before `quantize`. Received: model={view.model.name!r}"
+            )
         if any(layer.compute_dtype != "float32" for layer in layers):
             graph = _float32_copy(graph, self._copies)
         self._features = _Output(graph.outputs[0])
@@ -76,14 +99,23 @@ class _VisExplainer:
     def __call__(self, images, labels=None):
         if labels is None:
             labels = tf.argmax(self._view(images)[1], axis=-1)
+        # What tf-keras-vis computes by is set for each batch, and threads may share it.
+        with self._lock:
+            self._update_copies()
+            maps = self._maps(images, labels)
+        return scale_to_one(tf.convert_to_tensor(maps, "float32"))
+
+    def _update_copies(self):
         for layer, copy in self._copies.items():
-            for weight, value in zip(copy.weights, layer.weights, strict=True):
-                weight.assign(value)
+            pairs = zip(layer._flatten_layers(), copy._flatten_layers(), strict=True)
+            for source, target in pairs:
+                # By a name of Keras: a quantized layer may hold them in any order.
+                values = {}
+                source.save_own_variables(values)
+                target.load_own_variables(values)
             if isinstance(copy, keras.layers.Normalization):
                 # Its statistics are what it computed of its weights.
                 copy.finalize_state()
-        maps = self._maps(images, labels)
-        return scale_to_one(tf.convert_to_tensor(maps, "float32"))
 
     def _maps(self, images, labels):
         """The maps of a batch, before they are scaled."""
@@ -92,7 +124,7 @@ class _VisExplainer:
     def _feature_maps(self, images, labels, **arguments):
         """Maps of the methods that combine the channels of the features."""
         return self._method()(
-            _class_score(labels),
+            self._class_score(labels),
             images,
             penultimate_layer=self._features,
             seek_penultimate_conv_layer=False,
@@ -100,6 +132,12 @@ class _VisExplainer:
             normalize_cam=False,
             **arguments,
         )
+
+    def _class_score(self, labels):
+        """The score of tf-keras-vis: that of one class an image."""
+        return lambda outputs: class_scores(
+            outputs, tf.reshape(labels, (-1, 1)), self._view.binary
+        )[:, 0]
 
     def _method(self):
         """The object of tf-keras-vis that computes the maps."""
@@ -140,16 +178,19 @@ class LayerCAM(_VisExplainer):
 class ScoreCAM(_VisExplainer):
     """Score-CAM, by tf-keras-vis: channels weighted by the scores that they leave.
 
-    Each channel of the features masks the image once, and the softmax probability
-    of the class is its weight. One image costs as many forward passes as there are
-    channels, and memory for as many images, which is why images are explained one
-    at a time.
+    Each channel of the features masks the image once, and the probability of the
+    class is its weight: a softmax, or a sigmoid where an image can be of several
+    classes, so that evidence against a class weighs less than evidence for it. One
+    image costs as many forward passes as there are channels, and memory for as many
+    images, which is why images are explained one at a time.
 
     Args:
         view: `ClassifierView`.
         max_channels: Number of channels to use, those that vary most over the
             image (known as Faster Score-CAM), or `None` for all of them. Defaults
             to `None`.
+        multi_label: Whether an image can be of several classes. Defaults to what
+            the model's final activation tells, `ClassifierView.multi_label`.
 
     Raises:
         ValueError: The features do not have that many channels.
@@ -159,20 +200,33 @@ class ScoreCAM(_VisExplainer):
     """
 
     _path = ("scorecam", "Scorecam")
+    _differentiates = False
 
-    def __init__(self, view, max_channels=None):
+    def __init__(self, view, max_channels=None, multi_label=None):
         if max_channels is not None:
             channels = view.flat.outputs[0].shape[-1]
             checks.within("max_channels", max_channels, 1, channels)
         super().__init__(view)
         self._max_channels = max_channels
+        if multi_label is None:
+            multi_label = view.multi_label
+        # The two classes of one output exclude each other.
+        self._multi_label = multi_label and not view.binary
 
     def _maps(self, images, labels):
-        maps = [
-            self._feature_maps(image[None], label[None], max_N=self._max_channels)
-            for image, label in zip(images, labels, strict=True)
-        ]
-        return tf.concat(maps, axis=0)
+        return tf.concat(
+            [self._map(*pair) for pair in zip(images, labels, strict=True)], axis=0
+        )
+
+    def _map(self, image, label):
+        if self._multi_label:
+            self._network.alone = int(label)
+        return self._feature_maps(image[None], label[None], max_N=self._max_channels)
+
+    def _class_score(self, labels):
+        # Of probabilities, which tf-keras-vis has made of what the network predicts.
+        chosen = 1 if self._multi_label else labels[0]
+        return lambda outputs: outputs[:, chosen]
 
 
 class Saliency(_VisExplainer):
@@ -188,7 +242,7 @@ class Saliency(_VisExplainer):
     _path = ("saliency", "Saliency")
 
     def _maps(self, images, labels):
-        score = _class_score(labels)
+        score = self._class_score(labels)
         return self._method()(score, images, normalize_map=False)
 
 
@@ -233,11 +287,6 @@ class SmoothGrad(Saliency):
         return total / self._samples
 
 
-def _class_score(labels):
-    """The score of tf-keras-vis that reads one class an image off the outputs."""
-    return lambda outputs: tf.gather(outputs, labels, batch_dims=1)
-
-
 def _float32_copy(graph, copies):
     """A float32 model that computes what `graph` does, with layers of its own.
 
@@ -273,16 +322,17 @@ def _float32_copy(graph, copies):
 def _in_float32(config):
     """A layer's config with every dtype policy in it, nested ones too, float32."""
     if isinstance(config, dict):
+        if "DTypePolicy" in str(config.get("class_name")):
+            inner = config["config"]
+            # Of a quantized layer the precision beside the quantization.
+            key = "source_name" if "source_name" in inner else "name"
+            return {**config, "config": {**inner, key: "float32"}}
         return {
-            key: "float32" if _is_policy(key, value) else _in_float32(value)
+            key: "float32"
+            if key == "dtype" and "float16" in str(value) and isinstance(value, str)
+            else _in_float32(value)
             for key, value in config.items()
         }
     if isinstance(config, list | tuple):
         return type(config)(_in_float32(value) for value in config)
     return config
-
-
-def _is_policy(key, value):
-    if isinstance(value, dict):
-        return "DTypePolicy" in str(value.get("class_name"))
-    return key == "dtype" and "float16" in str(value)

@@ -5,14 +5,22 @@ from keras_xcons.layers.gradcam import (
     grad_cam_plus_plus,
     scale_to_one,
 )
-from keras_xcons.layers.logits import Logits
+from keras_xcons.layers.logits import (
+    BinaryLogits,
+    Logits,
+    class_columns,
+    class_scores,
+)
 from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
 
 __all__ = [
+    "BinaryLogits",
     "GradCAMPlusPlus",
     "Logits",
     "PrototypeSimilarity",
     "Prototypes",
+    "class_columns",
+    "class_scores",
     "grad_cam_plus_plus",
     "scale_to_one",
 ]

@@ -9,6 +9,13 @@ import keras
 from keras_xcons import checks
 from keras_xcons.layers import Logits
 from keras_xcons.models.flatten import producer, used
+from keras_xcons.models.kinds import (
+    BOUNDED,
+    activation_of,
+    bounded_ending,
+    exactly,
+    is_activation,
+)
 
 # Layers that only gather, drop or reorder what the features before them hold.
 _PASSIVE = (
@@ -24,26 +31,11 @@ _PASSIVE = (
 )
 
 
-def _is_activation(operation, names):
-    """Whether an operation is nothing but one of the named activations."""
-    if isinstance(operation, keras.layers.Softmax):
-        return "softmax" in names
-    if isinstance(operation, keras.layers.Activation):
-        return _activation(operation) in names
-    if isinstance(operation, keras.Layer):
-        return False
-    return type(operation).__name__.lower() in names
-
-
-def _activation(layer):
-    return getattr(getattr(layer, "activation", None), "__name__", "linear")
-
-
 def _uncast(tensor):
     """The operation behind a tensor and any casts, and the tensors it took."""
     operation, inputs = producer(tensor)
     # `Activation("linear", dtype="float32")` is how mixed precision casts.
-    while _is_activation(operation, ("linear",)):
+    while is_activation(operation, ("linear",)):
         operation, inputs = producer(inputs[0])
     return operation, inputs
 
@@ -61,23 +53,43 @@ def find_logits(output):
     Raises:
         ValueError: The logits under a final activation cannot be read.
     """
-    bounded = ("softmax", "sigmoid")
     operation, inputs = _uncast(output)
-    if _is_activation(operation, bounded):
+    while is_activation(operation, BOUNDED):
         output = inputs[0]
-    elif _activation(operation) in bounded:
-        if isinstance(operation, keras.layers.Dense):
+        operation, inputs = _uncast(output)
+    if exactly(operation, keras.layers.Dense):
+        activation = activation_of(operation)
+        if activation in BOUNDED:
             return Logits(operation)(inputs[0]), operation, inputs[0]
+        if activation == "linear":
+            return output, operation, inputs[0]
+    ending = bounded_ending(operation, inputs)
+    if ending is not None:
         raise ValueError(
             f"The model ends in {type(operation).__name__} {operation.name!r} with a "
-            f"{_activation(operation)}, whose logits cannot be read. End it in a "
+            f"{ending}, whose logits cannot be read. End it in a "
             "`Dense` layer or a separate `Softmax` layer, or leave the activation "
             f"out and train with `from_logits=True`. Received: output={output}"
         )
-    operation, inputs = _uncast(output)
-    if isinstance(operation, keras.layers.Dense) and _activation(operation) == "linear":
-        return output, operation, inputs[0]
     return output, None, None
+
+
+def final_activation(output):
+    """What a classifier makes of its logits.
+
+    Args:
+        output: Symbolic output of a flat graph, `(batch, classes)`.
+
+    Returns:
+        `"softmax"`, `"sigmoid"`, or `None` where the output is the logits.
+    """
+    operation, _ = _uncast(output)
+    is_dense = exactly(operation, keras.layers.Dense)
+    for name in ("softmax", "sigmoid"):
+        named = is_dense and activation_of(operation) == name
+        if named or is_activation(operation, (name,)):
+            return name
+    return None
 
 
 def _is_spatial(tensor):
@@ -116,7 +128,7 @@ def find_features(logits):
             continue
         seen.add(id(tensor))
         operation, inputs = producer(tensor)
-        if _is_spatial(tensor) and not isinstance(operation, _PASSIVE):
+        if _is_spatial(tensor) and not exactly(operation, *_PASSIVE):
             if _has_weights(tensor):
                 found[operation.name] = tensor
         else:
@@ -189,12 +201,11 @@ def is_pooling(tensor, activations):
     # Once pooled, a Flatten or Reshape keeps the order of the channels.
     while tensor is not None and all(side == 1 for side in tensor.shape[1:-1]):
         operation, inputs = producer(tensor)
-        if isinstance(operation, keras.layers.GlobalAveragePooling2D):
+        if exactly(operation, keras.layers.GlobalAveragePooling2D):
             last = operation.data_format == "channels_last"
             return last and inputs[0] is activations
-        if not (
-            isinstance(operation, neutral) or _is_activation(operation, ("linear",))
-        ):
+        linear = is_activation(operation, ("linear",))
+        if not (linear or exactly(operation, *neutral)):
             return False
         tensor = inputs[0]
     return False

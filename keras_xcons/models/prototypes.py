@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
+from keras_xcons.models.kinds import exactly
 from keras_xcons.models.view import ClassifierView, TrainsClassifier
 
 
@@ -87,6 +88,13 @@ def prototype_view(model):
             f"model={model.name!r}"
         )
     features, layer, similarity, dense = found
+    if not exactly(dense, keras.layers.Dense) or dense.quantization_mode:
+        raise ValueError(
+            "The last layer of a ProtoPNet must be a `keras.layers.Dense` that is not "
+            "quantized, as its kernel tells what a prototype speaks for. Received: "
+            f"{type(dense).__name__} {dense.name!r} with "
+            f"quantization_mode={dense.quantization_mode!r}"
+        )
     return PrototypeView(
         model=model,
         space=keras.Model(model.input, layer.input, name="prototype_space"),

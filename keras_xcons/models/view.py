@@ -9,14 +9,18 @@ tape at all is known from the head.
 import dataclasses
 
 import keras
+from keras import ops
 
+from keras_xcons.layers import BinaryLogits
 from keras_xcons.models.anatomy import (
+    final_activation,
     find_features,
     find_logits,
     is_pooling,
     named_features,
 )
 from keras_xcons.models.flatten import flat_model, flatten, is_graph
+from keras_xcons.models.memory import lock, memory_of, same_state, state_of
 
 _PAIR_FEATURES = "features"
 
@@ -44,6 +48,11 @@ class ClassifierView:
         feature_layer: Name of the layer whose output the activations are.
         dense: The `keras.layers.Dense` of a head that is global average pooling
             and one `Dense`, for which heatmaps have a closed form; else `None`.
+        activation: What the model makes of its logits: `"softmax"`, `"sigmoid"`, or
+            `None` where it returns them.
+        asked: The feature layer that `split` was asked for, or `None`.
+        state: What the model computed by when it was split, see
+            `keras_xcons.models.memory.state_of`.
         explainers: What `explain` has made of this view, by method, so that it is
             compiled once.
 
@@ -53,27 +62,81 @@ class ClassifierView:
 
     Returns, when called:
         `(activations, logits, outputs)`: `(B, h, w, K)`, `(B, C)` before any
-        softmax or sigmoid, and what `model(images)` returns, to the bit.
+        softmax or sigmoid, and what `model(images)` returns, to the bit. A model
+        with one output z tells two classes apart, whose logits are (0, z).
     """
 
     model: keras.Model
     flat: keras.Model
     feature_layer: str
     dense: keras.layers.Dense | None
+    activation: str | None = None
+    asked: str | None = None
+    state: list | None = dataclasses.field(default=None, repr=False)
     explainers: dict = dataclasses.field(default_factory=dict, repr=False)
 
     def __call__(self, images, training=False):
         return tuple(self.flat(images, training=training))
 
     @property
+    def current(self):
+        """Whether the model computes as it did when it was split.
+
+        Other values of its variables do not count: a view sees them.
+        """
+        return self.state is None or same_state(self.state, state_of(self.model))
+
+    @property
     def closed_form(self):
-        """Whether the class gradient is the same at every location."""
-        return self.dense is not None
+        """Whether the class gradient is a column of the kernel at every location.
+
+        The kernel of a quantized layer is no number to be read.
+        """
+        return self.dense is not None and self.dense.quantization_mode is None
 
     @property
     def num_classes(self):
-        """Number of classes, the size of the logits."""
+        """Number of classes, the size of the logits: 2 for a model with one output."""
         return self.flat.outputs[1].shape[-1]
+
+    @property
+    def binary(self):
+        """Whether the model has one output, for the second of two classes."""
+        return self.flat.outputs[2].shape[-1] == 1
+
+    @property
+    def multi_label(self):
+        """Whether the model gives each class a probability of its own, by a sigmoid."""
+        return self.activation == "sigmoid" and not self.binary
+
+    def probabilities(self, logits, multi_label=None):
+        """What logits say of each class.
+
+        Args:
+            logits: Float tensor `(B, C)`, as the view gives them.
+            multi_label: Whether an image can be of several classes. Defaults to what
+                the model's final activation tells.
+
+        Returns:
+            Float32 tensor `(B, C)`: softmax, or sigmoid where an image can be of
+            several classes.
+        """
+        several = self.multi_label if multi_label is None else multi_label
+        logits = ops.cast(logits, "float32")
+        return ops.sigmoid(logits) if several else ops.softmax(logits)
+
+    def names(self, class_names):
+        """Names of all classes: of a model with one output, one name will do.
+
+        Args:
+            class_names: Sequence of strings.
+
+        Returns:
+            Tuple of strings.
+        """
+        if self.binary and len(class_names) == 1:
+            return f"not {class_names[0]}", str(class_names[0])
+        return tuple(str(name) for name in class_names)
 
     @property
     def input_shape(self):
@@ -113,27 +176,40 @@ def split(model, feature_layer=None, input_shape=(None, None, 3)):
     """
     if isinstance(model, ClassifierView):
         if feature_layer in (None, model.feature_layer):
-            return model
+            if model.current:
+                return model
+            feature_layer = model.asked
         model = model.model
     if isinstance(model, TrainsClassifier):
         model = model.classifier
-    if isinstance(model, tuple | list):
-        model = _joined(model, input_shape)
-        feature_layer = feature_layer or _PAIR_FEATURES
-    _check_model(model)
+    with lock:
+        if isinstance(model, tuple | list):
+            model = _joined(model, input_shape)
+            feature_layer = feature_layer or _PAIR_FEATURES
+        _check_model(model)
+        memory = memory_of(model)
+        view = memory.get(feature_layer)
+        if view is None or not view.current:
+            view = _split(model, feature_layer)
+            memory.put(feature_layer, view)
+    return view
 
+
+def _split(model, asked):
     flat = flatten(model)
-    output = flat.outputs[0]
-    logits, dense, pooled = find_logits(output)
-    if feature_layer is None:
-        feature_layer, activations = find_features(logits)
+    logits, dense, pooled = find_logits(flat.outputs[0])
+    if asked is None:
+        name, activations = find_features(logits)
     else:
-        activations = named_features(flat, feature_layer)
+        name, activations = asked, named_features(flat, asked)
     return ClassifierView(
         model=model,
         flat=_three_outputs(flat, activations, logits),
-        feature_layer=feature_layer,
+        feature_layer=name,
         dense=dense if is_pooling(pooled, activations) else None,
+        activation=_checked_activation(flat.outputs[0]),
+        asked=asked,
+        state=state_of(model),
     )
 
 
@@ -145,6 +221,10 @@ def _joined(pair, input_shape):
             f"Received: model={pair}"
         )
     backbone, head = pair
+    memory, key = memory_of(backbone), (id(head), tuple(input_shape))
+    joined, state = memory.get(key) or (None, None)
+    if joined is not None and same_state(state, state_of(joined)):
+        return joined
     if is_graph(backbone) and backbone.built:
         input_shape = backbone.input_shape[1:]
     images = keras.Input(input_shape, name="images")
@@ -159,7 +239,9 @@ def _joined(pair, input_shape):
             "(height, width, channels) that the backbone takes. Received: "
             f"model={pair}"
         ) from error
-    return keras.Model(images, outputs, name=f"{backbone.name}_classifier")
+    joined = keras.Model(images, outputs, name=f"{backbone.name}_classifier")
+    memory.put(key, (joined, state_of(joined)))
+    return joined
 
 
 def _check_model(model):
@@ -191,8 +273,22 @@ def _check_model(model):
         )
 
 
+def _checked_activation(output):
+    """The final activation of a model, which must leave something to tell."""
+    activation = final_activation(output)
+    if activation == "softmax" and output.shape[-1] == 1:
+        raise ValueError(
+            "A softmax over one score is 1 for every image. End a classifier with one "
+            "output in a sigmoid, or in its logit. Received: a model with output shape "
+            f"{tuple(output.shape)} and a softmax"
+        )
+    return activation
+
+
 def _three_outputs(flat, activations, logits):
     """The flat model with activations and logits as outputs beside its own."""
+    if logits.shape[-1] == 1:
+        logits = BinaryLogits(dtype=logits.dtype)(logits)
     return flat_model(flat.inputs[0], [activations, logits, flat.outputs[0]])
 
 

@@ -59,6 +59,7 @@ def explain_files(name_or_path, paths, folder, method, label=None, report=print)
     """
     model, names = open_model(name_or_path)
     view = models.split(model)
+    names = view.names(names) if names else names
     index = _class_index(label, names, view.num_classes)
     targets = _targets(paths, folder)
     failed = []
@@ -71,7 +72,7 @@ def explain_files(name_or_path, paths, folder, method, label=None, report=print)
         labels = None if index is None else [index]
         heatmap = explainers.explain(view, image[None], labels, method)[0]
         plotting.save(plotting.overlay(image, heatmap), target)
-        scores = keras.ops.softmax(view(image[None])[1])[0]
+        scores = view.probabilities(view(image[None])[1])[0]
         best = int(np.argmax(scores))
         name = names[best] if names else f"class {best}"
         report(f"{path}: {name} ({100 * float(scores[best]):.1f} %) -> {target}")
@@ -83,7 +84,7 @@ def _class_index(label, names, count):
     if label is None:
         return None
     if names and label in names:
-        return names.index(label)
+        return list(names).index(label)
     if str(label).isdecimal() and int(label) < count:
         return int(label)
     known = f"0..{count - 1}" + (f" or one of {', '.join(names)}" if names else "")

@@ -57,8 +57,11 @@ def checked(x, y, view, options):
         _check_spec(images, labels, view, options)
         if _are_indices(labels.shape, view, options):
             indices = labels.reshape(-1)
-            # Keras takes class indices as floats, too.
-            indices = indices.astype("int64") if labels.dtype.kind == "f" else indices
+            if view.binary:
+                _check_soft(indices)
+                indices = np.round(indices)
+            # Keras takes class indices as floats and booleans, too.
+            indices = indices.astype("int64") if indices.dtype.kind in "fb" else indices
             checks.class_labels(indices, len(images), view.num_classes)
     return x
 
@@ -94,18 +97,31 @@ def _check_spec(images, labels, view, options):
             f"shape {tuple(images.shape)}; is the dataset batched?"
         )
     label_shape = tuple(labels.shape)
-    accepted = [(view.num_classes,)] if options.multi_label else [(), (1,), (None,)]
-    one_hot = label_shape[1:] == (view.num_classes,)
-    if label_shape[1:] not in accepted and not one_hot:
+    accepted, wanted = [(), (1,), (None,)], "(batch,) integers"
+    if options.multi_label:
+        accepted = [(view.num_classes,)]
         wanted = f"(batch, {view.num_classes}) multi-hot"
-        if not options.multi_label:
-            wanted = f"(batch,) integers or (batch, {view.num_classes}) one-hot"
+    elif view.binary:
+        wanted = "(batch,) or (batch, 1) of 0 and 1, as the model has one output"
+    else:
+        accepted.append((view.num_classes,))
+        wanted += f" or (batch, {view.num_classes}) one-hot"
+    if label_shape[1:] not in accepted:
         raise ValueError(f"Labels must be {wanted}. Received: shape {label_shape}")
 
 
 def _are_indices(shape, view, options):
     """Whether labels are class indices, and not one-hot or multi-hot."""
     return not options.multi_label and tuple(shape[1:]) != (view.num_classes,)
+
+
+def _check_soft(labels):
+    """Labels of a model with one output may be soft, but not beyond its classes."""
+    if labels.size and not (labels.min() >= 0 and labels.max() <= 1):
+        raise ValueError(
+            "`labels` must be within 0..1, as the model has one output. Received: "
+            f"labels with minimum {labels.min()} and maximum {labels.max()}"
+        )
 
 
 def _assert_batch(batch, view, options):
@@ -121,7 +137,10 @@ def _assert_batch(batch, view, options):
         )
     ]
     if _are_indices(labels.shape, view, options):
-        known = (labels >= 0) & (labels < view.num_classes)
+        told = tf.cast(labels, tf.float32)
+        # Labels of a model with one output may be soft, but not 1.5.
+        below = told <= 1.0 if view.binary else told < view.num_classes
+        known = (told >= 0.0) & below
         asserts.append(
             _refuse(
                 tf.reduce_all(known),
@@ -168,13 +187,13 @@ def warn_of_logits(view, loss):
         view: `ClassifierView` of the classifier.
         loss: What `compile` got as `loss`.
     """
-    activations, logits, outputs = view.flat.outputs
     wants = isinstance(loss, str) and "crossentropy" in loss
     wants = wants or getattr(loss, "from_logits", True) is False
-    if wants and outputs is logits:
+    if wants and view.activation is None:
+        kind = "Binary" if view.binary else "SparseCategorical"
         warnings.warn(
             "The classifier returns logits, but the loss expects probabilities. Use "
-            "keras.losses.SparseCategoricalCrossentropy(from_logits=True) or its like. "
+            f"keras.losses.{kind}Crossentropy(from_logits=True) or its like. "
             f"Received: loss={loss!r}",
             stacklevel=3,
         )

@@ -61,7 +61,8 @@ def find_targets(labels, num_classes, multi_label=False):
 
     Args:
         labels: Integers `(B,)` or `(B, 1)`, one-hot `(B, C)`, or, if `multi_label`,
-            multi-hot `(B, C)`.
+            multi-hot `(B, C)`. Of a model with one output also soft labels in 0..1,
+            which stand for the nearer class.
         num_classes: Number of classes C.
         multi_label: Whether labels are multi-hot.
 
@@ -74,7 +75,10 @@ def find_targets(labels, num_classes, multi_label=False):
         return Targets(classes, ops.cast(labels > 0, "float32"))
     if len(labels.shape) == 2 and labels.shape[-1] == num_classes:
         labels = ops.argmax(labels, axis=-1)
-    classes = ops.cast(ops.reshape(labels, (-1, 1)), "int32")
+    labels = ops.reshape(labels, (-1, 1))
+    if labels.dtype.is_floating:
+        labels = ops.round(labels)
+    classes = ops.cast(labels, "int32")
     return Targets(classes, ops.ones_like(classes, dtype="float32"))
 
 

@@ -62,6 +62,9 @@ class XConsModel(ClassifierTrainer):
             activation before pooling.
         multi_label: Whether labels are multi-hot `(B, C)`. Each positive label then
             has its map, E is their mean, and the background is what no map claims.
+            Without effect on a classifier with one output z, whether there or not:
+            that is two classes with the logits (0, z), labels 0 and 1 of shape `(B,)`
+            or `(B, 1)`, and each image is explained for its own class, by z or -z.
         threshold: The background is where the map is below this share of its
             maximum. Defaults to 0.5.
         attack: `"fgsm"` or `"pgd"` with a random start. Defaults to `"fgsm"`.
@@ -133,7 +136,11 @@ class XConsModel(ClassifierTrainer):
         options = XConsOptions(**{name: values[name] for name in names})
         view = split(classifier, feature_layer)
         super().__init__(view, **kwargs)
-        self.options = dataclasses.replace(options, feature_layer=view.feature_layer)
+        self.options = dataclasses.replace(
+            options,
+            feature_layer=view.feature_layer,
+            multi_label=options.multi_label and not view.binary,
+        )
         self.epoch = self.add_weight(
             shape=(), dtype="int32", initializer="zeros", trainable=False, name="epoch"
         )

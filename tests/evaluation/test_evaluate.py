@@ -2,7 +2,6 @@
 
 import json
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -368,18 +367,6 @@ def test_accuracy_alone_makes_no_heatmaps(monkeypatch):
     names = ["accuracy", "top_5_accuracy"]
     found = contents(color_classifier(), IMAGES, LABELS, metrics=names, gallery=0)
     assert found["figures"]["colors"]["accuracy"]["n"] == 5
-
-
-def test_one_output_tells_whether_its_class_is_there():
-    images = keras.Input((8, 8, 3))
-    x = keras.layers.Conv2D(2, 1, activation="relu")(images)
-    x = keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(x))
-    for labels in (LABELS, LABELS[:, None].astype("float32")):
-        found = contents(keras.Model(images, x), IMAGES, labels, metrics="all", steps=2)
-        (figures,) = found["figures"].values()
-        assert figures["binary_accuracy"]["n"] == 5
-        # There is nothing to explain in an image without the class.
-        assert figures["deletion"]["n"] == 2
 
 
 def test_multi_label_data_without_a_label():

@@ -261,3 +261,40 @@ def test_takes_a_model_whose_input_are_bytes(images):
     model = keras.Model(inputs, layers.Dense(3)(layers.GlobalMaxPooling2D()(x)))
     for method in ("gradcam", "saliency", "scorecam"):
         assert explain(model, images, method=method).max() > 0.0
+
+
+@pytest.mark.parametrize("kind", ["one output", "sigmoid", "sigmoid layer", "told"])
+def test_score_cam_tells_evidence_for_from_evidence_against(kind):
+    """Channel 0, at the upper left, speaks for class 1; channel 1 against it."""
+    images = keras.Input((16, 16, 2))
+    x = layers.Conv2D(2, 1, name="features")(images)
+    x = layers.GlobalAveragePooling2D()(x)
+    dense = layers.Dense(
+        1 if kind == "one output" else 3,
+        activation="sigmoid" if kind in ("one output", "sigmoid") else None,
+    )
+    x = dense(x)
+    if kind == "sigmoid layer":
+        x = layers.Activation("sigmoid")(x)
+    model = keras.Model(images, x)
+    model.get_layer("features").set_weights([np.eye(2)[None, None], np.zeros(2)])
+    column = np.array([[1.0], [-1.0]])
+    # Between 0 and 15 of the mean of a channel. The other classes say nothing.
+    kernel = column if dense.units == 1 else column * [0.0, 1.0, 0.0]
+    dense.set_weights([kernel, np.zeros(dense.units)])
+    batch = np.zeros((1, 16, 16, 2), "float32")
+    batch[0, :4, :4, 0] = batch[0, 12:, 12:, 1] = 240.0
+    told = {"multi_label": True} if kind == "told" else {}
+    heat = explain(model, batch, [1], "scorecam", **told)[0]
+    assert heat[1, 1] == 1.0
+    assert heat[14, 14] < 0.01
+    against = explain(model, batch, [0], "scorecam", **told)[0]
+    if kind == "one output":
+        assert against[14, 14] == 1.0 and against[1, 1] < 0.01
+    else:
+        # A class that neither channel speaks for weighs both by 1/2.
+        assert against[14, 14] == against[1, 1] == 1.0
+    if kind == "told":
+        # Not told, the classes exclude each other.
+        exclusive = explain(model, batch, [0], "scorecam")[0]
+        assert exclusive[14, 14] == 1.0 and exclusive[1, 1] < 0.01

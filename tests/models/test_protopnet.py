@@ -165,3 +165,10 @@ def test_what_is_no_protopnet_is_refused():
         prototype_view(create("small_cnn", 3, 32, width=4))
     with pytest.raises(TypeError, match="Received: model of type str"):
         prototype_view("protopnet")
+
+
+def test_a_quantized_protopnet_is_refused():
+    model = tiny()
+    model.get_layer("logits").quantize("int8")
+    with pytest.raises(ValueError, match="not quantized.*quantization_mode='int8'"):
+        prototype_view(model)
