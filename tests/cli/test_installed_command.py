@@ -72,15 +72,14 @@ def test_killed_evaluation_leaves_no_new_report_beside_an_old_one(published, pla
     folder = places / "report"
     old = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert len(old) == 3
-    command.append("--seed=7")
-    running = process(*command, code=f"{KILLED}\n{ENTRY}")
+    running = process(*command, "--metrics=gini", "--seed=7", code=f"{KILLED}\n{ENTRY}")
     running.communicate()
     assert running.returncode == -signal.SIGKILL
     seen = {path.name for path in folder.iterdir() if path.name.startswith("report")}
     assert seen == {"report.csv"}
     assert (folder / "report.csv").read_bytes() != old["report.csv"]
     # The next one there brings in what was left, even if it fails itself.
-    assert cli.main([*command[:-1], "--metrics=pxap"]) == 1
+    assert cli.main([*command, "--metrics=pxap"]) == 1
     assert sorted(path.name for path in folder.iterdir()) == sorted(old)
     assert json.loads((folder / "report.json").read_text())["provenance"]["seed"] == 7
 
