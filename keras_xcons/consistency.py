@@ -28,8 +28,9 @@ def map_consistency(maps, others, measure="cosine"):
             `"cosine"`, our choice.
 
     Returns:
-        Float32 tensor `(...)` in 0..1; 1 for equal maps, 0 where either map is
-        empty (all zeros).
+        Float32 tensor `(...)` in 0..1: 1 for equal maps, 0 where `others` alone is
+        empty (all zeros), and NaN where nothing can be compared: where `maps` is
+        empty, or where a map is not finite. Gradients are 0 there, not NaN.
 
     Raises:
         ValueError: `measure` is unknown.
@@ -43,6 +44,7 @@ def map_consistency(maps, others, measure="cosine"):
     """
     maps, others = ops.cast(maps, "float32"), ops.cast(others, "float32")
     axes = (-2, -1)
+    empty, gone = (ops.max(each, axes) <= 0.0 for each in (maps, others))
     if measure == "cosine":
         dot = ops.sum(maps * others, axes)
         norms = ops.sum(maps**2, axes) * ops.sum(others**2, axes)
@@ -59,8 +61,9 @@ def map_consistency(maps, others, measure="cosine"):
         value = 1.0 - ops.mean(ops.abs(maps - others), axes)
     else:
         raise ValueError(checks.unknown("measure", measure, MAP_MEASURES))
-    empty = ops.logical_or(ops.max(maps, axes) <= 0.0, ops.max(others, axes) <= 0.0)
-    return ops.where(empty, 0.0, ops.clip(value, 0.0, 1.0))
+    known = ops.logical_and(ops.isfinite(value), ops.logical_not(empty))
+    value = ops.where(gone, 0.0, ops.clip(value, 0.0, 1.0))
+    return ops.where(known, value, float("nan"))
 
 
 def prediction_agreement(logits, others, kind, multi_label=False):
@@ -112,8 +115,8 @@ def explanation_consistency(maps, others, valid=None, measure="cosine"):
         measure: See `map_consistency`.
 
     Returns:
-        Float32 tensor `(B,)` in 0..1, the mean over the classes that count; 0 for an
-        image without any.
+        Float32 tensor `(B,)` in 0..1, the mean over the classes that count and whose
+        maps can be compared, see `map_consistency`; NaN for an image without any.
 
     Example:
 
@@ -121,10 +124,12 @@ def explanation_consistency(maps, others, valid=None, measure="cosine"):
     array([1., 1.], dtype=float32)
     """
     values = map_consistency(maps, others, measure)
-    if valid is None:
-        return ops.mean(values, axis=1)
-    valid = ops.cast(valid, "float32")
-    return ops.sum(values * valid, axis=1) / ops.maximum(ops.sum(valid, axis=1), 1.0)
+    counted = ops.isfinite(values)
+    if valid is not None:
+        counted = ops.logical_and(counted, ops.cast(valid, "bool"))
+    total = ops.sum(ops.where(counted, values, 0.0), axis=1)
+    count = ops.sum(ops.cast(counted, "float32"), axis=1)
+    return ops.where(count > 0.0, total / ops.maximum(count, 1.0), float("nan"))
 
 
 def sample_weights(values, scale="mean", floor=0.0, mean=None):
@@ -132,15 +137,19 @@ def sample_weights(values, scale="mean", floor=0.0, mean=None):
 
     Args:
         values: Float tensor `(B,)`, non-negative; a larger value is a larger weight.
+            What is not finite is missing: such a sample weighs what one of the mean
+            value weighs, which is 1 under `"mean"`, and is left out of the mean.
         scale: `"mean"` divides by the mean of the batch, because `v` itself shrinks
             the learning rate as training succeeds; `"raw"` leaves the values as they
             are; `"one_plus"` is the mild `1 + v`. Defaults to `"mean"`, our choice.
         floor: Smallest weight, after scaling, so that no sample vanishes.
-        mean: Function that takes the mean of a batch; pass one that spans replicas
-            when a batch is spread over several. Defaults to `keras.ops.mean`.
+        mean: Function of values and of how much each of them counts, two float
+            tensors `(B,)`, to their mean; pass one that spans replicas when a batch
+            is spread over several. Defaults to the mean of the batch.
 
     Returns:
-        Float32 tensor `(B,)`; all ones under `"mean"` where every value is 0.
+        Float32 tensor `(B,)`; all ones under `"mean"` where every value is 0, and
+        under any scale where every value is missing.
 
     Raises:
         ValueError: `scale` is unknown.
@@ -150,13 +159,20 @@ def sample_weights(values, scale="mean", floor=0.0, mean=None):
     >>> sample_weights(np.array([0.25, 0.75], "float32"))
     array([0.5, 1.5], dtype=float32)
     """
-    values = ops.cast(values, "float32")
+    values, mean = ops.cast(values, "float32"), mean or _mean
+    known = ops.cast(ops.isfinite(values), "float32")
+    average = mean(ops.where(known > 0.0, values, 0.0), known)
+    values = ops.where(known > 0.0, values, average)
     if scale == "one_plus":
         values = 1.0 + values
     elif scale == "mean":
-        average = (mean or ops.mean)(values)
         safe = ops.where(average > 0.0, average, 1.0)
         values = ops.where(average > 0.0, values / safe, ops.ones_like(values))
     elif scale != "raw":
         raise ValueError(checks.unknown("weight scale", scale, WEIGHT_SCALES))
-    return ops.maximum(values, floor)
+    anything = mean(known, ops.ones_like(known)) > 0.0
+    return ops.where(anything, ops.maximum(values, floor), ops.ones_like(values))
+
+
+def _mean(values, counts):
+    return ops.sum(values * counts) / ops.maximum(ops.sum(counts), 1.0)

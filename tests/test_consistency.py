@@ -45,8 +45,14 @@ def test_negative_ssim_is_cut_to_zero():
 @pytest.mark.parametrize("measure", MAP_MEASURES)
 def test_equal_maps_are_consistent_and_empty_ones_are_not(measure):
     np.testing.assert_allclose(map_consistency(A, A, measure), [1.0], rtol=1e-6)
-    for pair in ((A, ZERO), (ZERO, A), (ZERO, ZERO)):
-        np.testing.assert_array_equal(map_consistency(*pair, measure), [0.0])
+    np.testing.assert_array_equal(map_consistency(A, ZERO, measure), [0.0])
+
+
+@pytest.mark.parametrize("measure", MAP_MEASURES)
+def test_where_there_is_nothing_to_compare_the_value_is_missing(measure):
+    broken = np.where(A == 1.0, np.nan, A)
+    for pair in ((ZERO, A), (ZERO, ZERO), (broken, A), (A, broken)):
+        np.testing.assert_array_equal(map_consistency(*pair, measure), [np.nan])
 
 
 @pytest.mark.parametrize("measure", MAP_MEASURES)
@@ -64,7 +70,7 @@ def test_range_symmetry_and_leading_axes(measure):
 
 
 @pytest.mark.parametrize("measure", MAP_MEASURES)
-@pytest.mark.parametrize("pair", [(A, B), (A, A), (A, ZERO), (ZERO, ZERO)])
+@pytest.mark.parametrize("pair", [(A, B), (A, A), (A, ZERO), (ZERO, A), (ZERO, ZERO)])
 def test_gradients_are_finite(measure, pair):
     inputs = [tf.constant(maps) for maps in pair]
     with tf.GradientTape() as tape:
@@ -133,7 +139,25 @@ def test_consistency_of_an_image_is_the_mean_over_its_classes():
     value = explanation_consistency(maps, others, valid, "soft_iou")
     np.testing.assert_allclose(value, [0.7], rtol=1e-6)
     none = explanation_consistency(maps, others, np.zeros((1, 3)))
-    np.testing.assert_array_equal(none, [0.0])
+    np.testing.assert_array_equal(none, [np.nan])
+    # A class without a map does not count, one whose map is gone does.
+    maps = np.stack([A, ZERO, B], axis=1)
+    value = explanation_consistency(maps, others, measure="soft_iou")
+    np.testing.assert_allclose(value, [(1.0 + 0.0) / 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("measure", MAP_MEASURES)
+def test_gradients_of_missing_values_are_zero(measure):
+    maps = tf.constant(np.stack([[A[0], B[0]], [ZERO[0], ZERO[0]]]))
+    others = tf.constant(np.stack([[B[0], B[0]], [A[0], ZERO[0]]]))
+    with tf.GradientTape() as tape:
+        tape.watch([maps, others])
+        value = explanation_consistency(maps, others, measure=measure)
+        total = tf.reduce_sum(tf.where(tf.math.is_nan(value), 0.0, value))
+    np.testing.assert_array_equal(np.isnan(value), [False, True])
+    for gradient in tape.gradient(total, [maps, others]):
+        assert np.all(np.isfinite(gradient))
+        np.testing.assert_array_equal(gradient[1], np.zeros((2, 2, 2)))
 
 
 VALUES = np.array([0.0, 0.25, 0.5, 0.25], "float32")
@@ -147,7 +171,7 @@ VALUES = np.array([0.0, 0.25, 0.5, 0.25], "float32")
         ({"scale": "one_plus"}, 1.0 + VALUES),
         ({"scale": "raw", "floor": 0.3}, [0.3, 0.3, 0.5, 0.3]),
         ({"floor": 0.25}, [0.25, 1.0, 2.0, 1.0]),
-        ({"mean": lambda values: 0.5}, VALUES / 0.5),
+        ({"mean": lambda values, counts: 0.5}, VALUES / 0.5),
     ],
 )
 def test_sample_weights(arguments, expected):
@@ -162,6 +186,23 @@ def test_sample_weights_where_nothing_survives():
     np.testing.assert_array_equal(sample_weights(zeros, "raw"), zeros)
     np.testing.assert_allclose(sample_weights(zeros, "raw", floor=0.1), zeros + 0.1)
     np.testing.assert_array_equal(sample_weights(zeros, "one_plus"), np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"),
+    [
+        ("mean", [0.0, 1.0, 2.0, 1.0, 1.0]),
+        ("raw", [0.0, 0.25, 0.5, 0.25, 0.25]),
+        ("one_plus", [1.0, 1.25, 1.5, 1.25, 1.25]),
+    ],
+)
+def test_a_missing_value_weighs_what_the_mean_weighs(scale, expected):
+    for missing in (np.nan, np.inf):
+        values = np.array([0.0, 0.25, 0.5, missing, 0.25], "float32")[[0, 1, 2, 4, 3]]
+        weights = sample_weights(values, scale)
+        np.testing.assert_allclose(weights, expected, rtol=1e-6)
+        nothing = sample_weights(np.full(3, missing, "float32"), scale, floor=0.1)
+        np.testing.assert_array_equal(nothing, np.ones(3))
 
 
 def test_refuses_an_unknown_scale():

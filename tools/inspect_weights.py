@@ -59,7 +59,9 @@ def sweep():
     trainer = XConsModel(model, schedule="epoch", num_samples=len(labels))
     trainer.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     trainer.refresh_table(load(sample_ids=True))
-    return trainer.table.values.numpy(), labels, right
+    values = trainer.table.values.numpy()
+    known = values >= 0.0  # The others have an empty heatmap.
+    return values[known], labels[known], right[known]
 
 
 def main(argv):

@@ -210,8 +210,8 @@ def _notes(suite, measured):
         empty = int(np.nansum(found.rows.get("empty_heatmap", 0.0)))
         if empty:
             notes.append(
-                f"{empty} of {facts.num_images} heatmaps of {name} are empty: E is 0 "
-                "for them, their whole image is background, and their pixels rank row "
+                f"{empty} of {facts.num_images} heatmaps of {name} are empty: they "
+                "have no E, their whole image is background, and their pixels rank row "
                 "by row."
             )
     if facts.num_images < _FEW:

@@ -180,7 +180,9 @@ TABLE = (
     ),
     Metric(
         *("explanation_consistency", "Explanation consistency E", "consistency"),
-        *("higher", "How well the heatmap survives an FGSM attack on the background."),
+        "higher",
+        "How well the heatmap survives an FGSM attack on the background; images with "
+        "an empty one are left out.",
         *(_XCONS, "explanation_consistency"),
         percent=False,
     ),

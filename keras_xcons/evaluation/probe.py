@@ -118,7 +118,7 @@ class Probe:
         )
 
     def consistency(self, maps, others, targets):
-        """E of two sets of maps `(B, P, h, w)`, a float32 tensor `(B,)`."""
+        """E of two sets of maps `(B, P, h, w)`, float32 `(B,)`; NaN without a map."""
         return consistency.explanation_consistency(
             maps, others, targets.valid, self._options.consistency_measure
         )

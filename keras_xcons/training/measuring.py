@@ -82,7 +82,7 @@ def find_targets(labels, num_classes, multi_label=False):
     return Targets(classes, ops.ones_like(classes, dtype="float32"))
 
 
-def attack(images, clean, targets, gradient, gradient_fn, seeds, options):
+def attack(images, clean, targets, gradient, gradient_fn, seed, options):
     """Attacks a region of the images, told from their clean maps.
 
     Args:
@@ -91,27 +91,37 @@ def attack(images, clean, targets, gradient, gradient_fn, seeds, options):
         targets: `Targets`.
         gradient: Gradient of the loss with respect to the images, for FGSM.
         gradient_fn: Function from attacked images to that gradient, for PGD.
-        seeds: `keras.random.SeedGenerator` for the random start of PGD.
+        seed: Int32 tensor `(2,)` for the random start of PGD.
         options: `XConsOptions`.
 
     Returns:
-        Attacked images, the shape of `images`.
+        `(attacked, finite)`: attacked images, the shape of `images`, and a boolean
+        tensor `(B,)`, whether the gradients that attacked an image were numbers.
     """
     # What any of the classes' maps claims is no background.
     claimed = ops.max(clean.maps * targets.valid[:, :, None, None], axis=1)
     size = ops.shape(images)[1:3]
     mask = attacks.region_mask(claimed, options.region, options.threshold, size)
+    # Under a loss scale that is still too large there is no attack to judge.
+    finite = []
+
+    def usable(gradient):
+        finite.append(ops.all(ops.isfinite(gradient), axis=(1, 2, 3)))
+        return _without_nan(gradient)
+
     if options.attack == "fgsm":
-        return attacks.fgsm(images, _without_nan(gradient), options.epsilon, mask)
-    return attacks.pgd(
-        images,
-        lambda attacked: _without_nan(gradient_fn(attacked)),
-        options.epsilon,
-        options.step_size,
-        options.attack_steps,
-        mask,
-        seed=ops.cast(seeds.next(), "int32"),
-    )
+        attacked = attacks.fgsm(images, usable(gradient), options.epsilon, mask)
+    else:
+        attacked = attacks.pgd(
+            images,
+            lambda attacked: usable(gradient_fn(attacked)),
+            options.epsilon,
+            options.step_size,
+            options.attack_steps,
+            mask,
+            seed=seed,
+        )
+    return attacked, ops.all(ops.stack(finite), axis=0)
 
 
 def _without_nan(gradient):
@@ -120,24 +130,67 @@ def _without_nan(gradient):
 
 
 def consistency_of(clean, other, targets, options):
-    """E of a batch, `(B,)` float32 in 0..1, from a clean and an attacked pass."""
+    """E of a batch, `(B,)` float32 in 0..1, from a clean and an attacked pass.
+
+    NaN for an image without a class or a map, of which nothing can be said.
+    """
     value = consistency.explanation_consistency(
         clean.maps, other.maps, targets.valid, options.measure
     )
     if options.agreement is None:
         return value
-    return value * consistency.prediction_agreement(
+    agreement = consistency.prediction_agreement(
         clean.logits, other.logits, options.agreement, options.multi_label
     )
+    known = ops.isfinite(value)
+    # Not NaN times the agreement, whose gradient would be NaN as well.
+    return ops.where(known, ops.where(known, value, 0.0) * agreement, float("nan"))
 
 
-def batch_weights(values, warm, seeds, options):
+class MeanOfKnown(keras.metrics.Mean):
+    """The mean of the values that are numbers; NaN where there is none.
+
+    Args:
+        name: Name of the metric.
+    """
+
+    def update_state(self, values, sample_weight=None):
+        known = ops.isfinite(values)
+        counts = ops.cast(known, "float32")
+        if sample_weight is not None:
+            counts = counts * ops.cast(sample_weight, "float32")
+        super().update_state(ops.where(known, values, 0.0), sample_weight=counts)
+
+    def result(self):
+        count = ops.convert_to_tensor(self.count)
+        return ops.where(count > 0.0, super().result(), float("nan"))
+
+
+def has_weight(sample_weight, weights):
+    """Which samples the caller's and the method's weights leave in the loss.
+
+    Args:
+        sample_weight: The caller's weights, `(B,)` or `(B, 1)`, or `None`.
+        weights: The method's weights, float tensor `(B,)`.
+
+    Returns:
+        Boolean tensor `(B,)`.
+    """
+    weighs = weights != 0.0
+    if sample_weight is not None:
+        rows = ops.reshape(sample_weight, (ops.shape(weights)[0], -1))
+        weighs = ops.logical_and(weighs, ops.any(rows != 0, axis=1))
+    return weighs
+
+
+def batch_weights(values, warm, seed, options):
     """The weights of a batch, by the options' scale and control.
 
     Args:
-        values: Float tensor `(B,)`, `1 - E` or what a control puts in its place.
+        values: Float tensor `(B,)`, `1 - E` or what a control puts in its place; NaN
+            where nothing is known of a sample, which then has a neutral weight.
         warm: Boolean tensor, whether training is still warming up.
-        seeds: `keras.random.SeedGenerator` that shuffles.
+        seed: Int32 tensor `(2,)` to shuffle with.
         options: `XConsOptions`.
 
     Returns:
@@ -146,9 +199,19 @@ def batch_weights(values, warm, seeds, options):
     if options.control in ("uniform", "adversarial"):
         return ops.ones_like(values)
     if options.control == "shuffled":
-        noise = keras.random.uniform(ops.shape(values), seed=seeds)
-        values = ops.take(values, ops.argsort(noise))
+        values = _shuffled(values, seed)
     weights = consistency.sample_weights(
         values, options.weight_scale, options.weight_floor, mean_over_replicas
     )
     return ops.where(warm, ops.ones_like(weights), weights)
+
+
+def _shuffled(values, seed):
+    """The known values in another order; what is missing stays where it is."""
+    missing = ops.cast(ops.logical_not(ops.isfinite(values)), "float32")
+    noise = tf.random.stateless_uniform(ops.shape(values), seed)
+    # Both begin with the places of the known values.
+    count = ops.cast(ops.shape(values)[0], "float32")
+    takers = ops.argsort(missing * count + ops.cumsum(ops.ones_like(values)))
+    givers = ops.argsort(2.0 * missing + noise)
+    return ops.take(ops.take(values, givers), ops.argsort(takers))

@@ -5,6 +5,7 @@ import numbers
 
 from keras_xcons import checks
 from keras_xcons.consistency import AGREEMENTS, MAP_MEASURES, WEIGHT_SCALES
+from keras_xcons.data import arguments
 
 SCHEDULES = ("batch", "memory", "epoch")
 CONTROLS = (
@@ -71,6 +72,7 @@ class XConsOptions:
             value = getattr(self, name)
             if not (value is None or isinstance(value, numbers.Integral)):
                 raise TypeError(f"`{name}` must be an int. Received: {name}={value!r}")
+        arguments.check_seed(self.seed)
         if self.uses_table and self.num_samples is None:
             raise ValueError(
                 f"The {self.schedule!r} schedule remembers one weight a sample. Pass "

@@ -44,24 +44,21 @@ class SampleTable(keras.layers.Layer):
         seen = ops.cast(values >= 0.0, "float32")
         return values * seen, seen
 
-    def store(self, ids, values, measured=None):
+    def store(self, ids, values):
         """Sets the values of samples; of a sample that occurs twice, the mean.
 
         Under `tf.distribute` every replica stores the samples of all replicas.
 
         Args:
             ids: Integer tensor `(B,)`.
-            values: Float tensor `(B,)`.
-            measured: Boolean tensor `(B,)`, which of them to take; the others stay
-                as they were. Defaults to all.
+            values: Float tensor `(B,)`; a sample whose value is not finite, as it
+                could not be measured, stays as it was.
         """
         # Segment sums, not a scatter: the order of duplicates cannot matter.
         values = ops.cast(values, "float32")
-        counted = ops.ones_like(values)
-        if measured is not None:
-            counted = ops.cast(measured, "float32")
-            values = ops.where(measured, values, 0.0)
-        stacked = ops.stack([values, counted], axis=-1)
+        known = ops.isfinite(values)
+        counted = ops.cast(known, "float32")
+        stacked = ops.stack([ops.where(known, values, 0.0), counted], axis=-1)
         totals = sum_over_replicas(
             tf.math.unsorted_segment_sum(stacked, ids, self.num_samples)
         )

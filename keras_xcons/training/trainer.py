@@ -10,8 +10,11 @@ from keras import ops
 from keras_xcons.data import split_sample_ids
 from keras_xcons.models import TrainsClassifier
 from keras_xcons.training.inputs import checked, plain_errors, warn_of_logits
+from keras_xcons.training.measuring import random_states
 from keras_xcons.training.options import XConsOptions
 
+# Name of the states of random number generators in a file of weights.
+_RANDOM = "random_state_"
 # Of the step that a thread is in: `tf.distribute` runs each replica's in its own.
 _step = threading.local()
 
@@ -132,6 +135,19 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
     def learned_variables(self):
         """The variables that a training step updates, a list."""
         return list(self.trainable_variables)
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        # Keras leaves them out, and dropout would begin anew in a continued run.
+        for number, (_, value) in enumerate(random_states(self.classifier)):
+            store[f"{_RANDOM}{number}"] = value
+
+    def load_own_variables(self, store):
+        own = {key: store[key] for key in store.keys() if not key.startswith(_RANDOM)}
+        super().load_own_variables(own)
+        for number, (state, _) in enumerate(random_states(self.classifier)):
+            if f"{_RANDOM}{number}" in store.keys():
+                state.assign(store[f"{_RANDOM}{number}"])
 
     @contextlib.contextmanager
     def _without_trackers(self):

@@ -9,12 +9,15 @@ from keras import ops
 from keras_xcons.data import split_sample_ids
 from keras_xcons.explainers import explained_pass
 from keras_xcons.models import split
+from keras_xcons.training.draws import fold, seed_of
 from keras_xcons.training.inputs import as_dataset
 from keras_xcons.training.measuring import (
+    MeanOfKnown,
     attack,
     batch_weights,
     consistency_of,
     find_targets,
+    has_weight,
     random_states,
     still_pass,
 )
@@ -22,7 +25,6 @@ from keras_xcons.training.options import XConsOptions
 from keras_xcons.training.reweighting import EpochCounter, EpochReweighting
 from keras_xcons.training.sample_table import (
     SampleTable,
-    mean_over_replicas,
     sum_over_replicas,
 )
 from keras_xcons.training.trainer import ClassifierTrainer
@@ -84,7 +86,10 @@ class XConsModel(ClassifierTrainer):
         consistency_loss: Factor λ of an explicit loss term, the mean of
             `λ · (1 - E)`, beside the weights. Not the paper's. Defaults to 0.
         sweep_every: Epochs between sweeps of the `"epoch"` schedule. Defaults to 1.
-        seed: Seed of PGD's random start and of `control="shuffled"`.
+        seed: Seed of PGD's random start and of `control="shuffled"`, an int in
+            0..2**31 - 1. Each step draws anew, by the steps that the optimizer has
+            counted, so that a run that is stopped and continued draws the same.
+            Defaults to 0.
         **kwargs: `keras.Model` arguments.
 
     Raises:
@@ -103,6 +108,11 @@ class XConsModel(ClassifierTrainer):
     Logs of `fit`, beside the caller's: `consistency`, the mean E (under the
     `"epoch"` schedule, of the last sweep), and `mean_weight`, the mean weight
     applied.
+
+    What cannot be measured counts neither as good nor as bad: a sample without a
+    positive label, with an empty map, with gradients that overflow float16, or with
+    sample weight 0 has no E. It weighs what a sample of mean `v` weighs, is left out
+    of the means (NaN where nothing is left), and the sample table keeps what it knew.
 
     Reference:
         [Wu et al., 2024](https://arxiv.org/abs/2408.04600)
@@ -144,14 +154,13 @@ class XConsModel(ClassifierTrainer):
         self.epoch = self.add_weight(
             shape=(), dtype="int32", initializer="zeros", trainable=False, name="epoch"
         )
-        self.seed_generator = keras.random.SeedGenerator(seed)
         self.table = SampleTable(num_samples) if options.uses_table else None
         self._mean_weight = keras.metrics.Mean(name="mean_weight")
         self._trackers = [self._mean_weight]
         self._sweep = None
         # Between the sweeps of the "epoch" schedule no consistency is measured.
         if options.attacks_in_step:
-            self._mean_consistency = keras.metrics.Mean(name="consistency")
+            self._mean_consistency = MeanOfKnown(name="consistency")
             self._trackers.append(self._mean_consistency)
 
     def compile(self, *args, **kwargs):
@@ -212,25 +221,25 @@ class XConsModel(ClassifierTrainer):
             sources = [images] if self.options.attacks_first else [*variables, images]
             *gradients, image_gradient = tape.gradient(scaled, sources)
             training = self.in_training_mode
-            attacked = self._attacked(
+            attacked, measured = self._attacked(
                 images, labels, targets, clean, image_gradient, states, training
             )
+            measured = ops.logical_and(measured, has_weight(sample_weight, weights))
             with tape:
                 other = still_pass(
                     self.training_view, attacked, targets.classes, training, states
                 )
                 survival = consistency_of(clean, other, targets, self.options)
-            values = 1.0 - survival
-            if self.options.control == "loss":
-                values = self.sample_losses(labels, clean.outputs)
-            # Under a loss scale that is still too large there is no attack to judge.
-            measured = ops.all(ops.isfinite(image_gradient), axis=(1, 2, 3))
+                survival = ops.where(measured, survival, float("nan"))
+            values = self._values(survival, labels, clean, sample_weight)
             if self.options.schedule == "memory":
-                self.table.store(ids, values, measured)
-            self._mean_consistency.update_state(survival, sample_weight=measured)
+                self.table.store(ids, values)
+            self._mean_consistency.update_state(survival)
         if self.options.attacks_first:
             if self.table is None:
                 weights = self._weights(tf.stop_gradient(values))
+            known = ops.isfinite(survival)
+            count = sum_over_replicas(ops.sum(ops.cast(known, "float32")))
             learned = other if self.options.control == "adversarial" else clean
             with tape:
                 loss = self.weighted_loss(
@@ -238,19 +247,30 @@ class XConsModel(ClassifierTrainer):
                 )
                 if self.options.consistency_loss > 0.0:
                     # Only then: a factor of 0 would still cost a backward pass.
-                    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-                    penalty = ops.mean(1.0 - survival) / replicas
+                    penalty = ops.sum(ops.where(known, 1.0 - survival, 0.0))
+                    penalty = penalty / ops.maximum(count, 1.0)
                     loss = loss + self.options.consistency_loss * penalty
                 scaled = self.optimizer.scale_loss(loss)
             gradients = tape.gradient(scaled, variables)
         del tape
 
         self.optimizer.apply(gradients, variables)
-        self._mean_weight.update_state(weights)
+        present = has_weight(sample_weight, ops.ones_like(weights))
+        self._mean_weight.update_state(weights, sample_weight=present)
         self.track_loss(loss, ops.shape(images)[0])
         return clean.outputs
 
-    def _attacked(self, images, labels, targets, clean, gradient, states, training):
+    def _values(self, survival, labels, clean, sample_weight):
+        """What the weights of the samples are made of, NaN where it is not known."""
+        if self.options.control != "loss":
+            return 1.0 - survival
+        losses = self.sample_losses(labels, clean.outputs)
+        present = has_weight(sample_weight, ops.ones_like(losses))
+        return ops.where(present, losses, float("nan"))
+
+    def _attacked(
+        self, images, labels, targets, clean, gradient, states, training, sweep=None
+    ):
         def gradient_fn(attacked):
             with tf.GradientTape() as tape:
                 tape.watch(attacked)
@@ -262,46 +282,51 @@ class XConsModel(ClassifierTrainer):
                 scaled = self.optimizer.scale_loss(loss)
             return tape.gradient(scaled, attacked)
 
-        seeds = self.seed_generator
-        return attack(
-            images, clean, targets, gradient, gradient_fn, seeds, self.options
-        )
+        seed = self._seed("start")
+        if sweep is not None:
+            # No step is counted between the batches of a sweep.
+            seed = fold(self._seed("sweep"), sweep)
+        return attack(images, clean, targets, gradient, gradient_fn, seed, self.options)
+
+    def _seed(self, purpose):
+        return seed_of(self.options.seed, self.optimizer, purpose)
 
     def _weights(self, values):
         warm = ops.convert_to_tensor(self.epoch) < self.options.warmup_epochs
-        return batch_weights(values, warm, self.seed_generator, self.options)
+        return batch_weights(values, warm, self._seed("shuffle"), self.options)
 
     def _remembered_weights(self, ids, images):
         """Weights from the table; an unseen sample counts like the average one."""
         if self.table is None:
             return ops.ones_like(images[:, 0, 0, 0])
         values, seen = self.table.lookup(ids)
-        average = mean_over_replicas(values, seen)
-        weights = self._weights(ops.where(seen > 0.0, values, average))
-        # Before anything is known of a batch, whatever the scale.
-        known = sum_over_replicas(ops.sum(seen)) > 0.0
-        return ops.where(known, weights, ops.ones_like(weights))
+        return self._weights(ops.where(seen > 0.0, values, float("nan")))
 
     def refresh_table(self, dataset):
         """Measures every sample of a dataset and remembers it.
 
         Args:
-            dataset: `tf.data.Dataset` of batches `({"image", "sample_id"}, labels)`.
+            dataset: `tf.data.Dataset` of batches `({"image", "sample_id"}, labels)`,
+                with sample weights or without. Samples of weight 0 are left out.
 
         Returns:
-            Float, the mean explanation consistency of the samples.
+            Float, the mean explanation consistency of the samples that have one; NaN
+            if none has.
         """
         if self._sweep is None:
             self._sweep = tf.function(
                 self._measure, reduce_retracing=True, autograph=False
             )
-        mean = keras.metrics.Mean()
-        for x, labels, *_ in dataset:
+        mean = MeanOfKnown()
+        for number, batch in enumerate(dataset):
+            x, labels, given = keras.utils.unpack_x_y_sample_weight(batch)
             images, ids = split_sample_ids(x)
-            mean.update_state(self._sweep(ops.cast(images, "float32"), ids, labels))
+            images = ops.cast(images, "float32")
+            place = tf.constant(number)
+            mean.update_state(self._sweep(images, ids, labels, given, place))
         return float(mean.result())
 
-    def _measure(self, images, ids, labels):
+    def _measure(self, images, ids, labels, sample_weight, place):
         targets = find_targets(labels, self.view.num_classes, self.options.multi_label)
         states = random_states(self.classifier)
         weights = ops.ones_like(images[:, 0, 0, 0])
@@ -311,13 +336,12 @@ class XConsModel(ClassifierTrainer):
             loss = self.weighted_loss(labels, clean.outputs, None, weights)
             scaled = self.optimizer.scale_loss(loss)
         image_gradient = tape.gradient(scaled, images)
-        attacked = self._attacked(
-            images, labels, targets, clean, image_gradient, states, False
+        attacked, measured = self._attacked(
+            images, labels, targets, clean, image_gradient, states, False, place
         )
+        measured = ops.logical_and(measured, has_weight(sample_weight, weights))
         other = still_pass(self.training_view, attacked, targets.classes, False, states)
         survival = consistency_of(clean, other, targets, self.options)
-        values = 1.0 - survival
-        if self.options.control == "loss":
-            values = self.sample_losses(labels, clean.outputs)
-        self.table.store(ids, values)
+        survival = ops.where(measured, survival, float("nan"))
+        self.table.store(ids, self._values(survival, labels, clean, sample_weight))
         return survival

@@ -7,6 +7,7 @@ from keras import layers
 from keras_xcons.explainers import Explained, explained_pass
 from keras_xcons.models import split
 from keras_xcons.training.measuring import (
+    MeanOfKnown,
     Targets,
     attack,
     batch_weights,
@@ -93,7 +94,9 @@ def test_an_attack_spares_what_any_label_claims():
     found = {}
     for control in (None, "whole_image"):
         options = XConsOptions(control=control, epsilon=8.0)
-        found[control] = attack(images, clean, targets, gradient, None, None, options)
+        attacked, finite = attack(images, clean, targets, gradient, None, None, options)
+        assert np.all(finite)
+        found[control] = attacked
     expected = [[100.0, 92.0], [92.0, 100.0]]
     np.testing.assert_array_equal(found[None][0, :, :, 0], expected)
     np.testing.assert_array_equal(found["whole_image"], images - 8.0)
@@ -107,10 +110,10 @@ def test_gradients_that_are_no_number_attack_nothing(kind):
     images = tf.fill((1, 2, 2, 1), 100.0)
     gradient = tf.reshape(tf.constant([np.nan, np.inf, -1.0, np.nan]), (1, 2, 2, 1))
     options = XConsOptions(attack=kind, epsilon=8.0, step_size=8.0, attack_steps=4)
-    seeds = keras.random.SeedGenerator(0)
-    attacked = attack(
-        images, clean, targets, gradient, lambda _: gradient, seeds, options
+    attacked, finite = attack(
+        images, clean, targets, gradient, lambda _: gradient, (0, 1), options
     )
+    assert not np.any(finite)
     found = np.array(attacked)[0, :, :, 0]
     np.testing.assert_allclose([found[0, 1], found[1, 0]], [108.0, 92.0])
     assert np.all(np.abs(found - 100.0) <= 8.0)
@@ -141,10 +144,9 @@ def test_consistency_counts_valid_maps_and_agreement():
 VALUES = tf.constant([0.1, 0.2, 0.3, 0.6])
 
 
-def weights(warm=False, **options):
-    seeds = keras.random.SeedGenerator(3)
+def weights(warm=False, values=VALUES, **options):
     options = XConsOptions(**{"weight_floor": 0.5, **options})
-    return np.array(batch_weights(VALUES, tf.constant(warm), seeds, options))
+    return np.array(batch_weights(values, tf.constant(warm), (3, 0), options))
 
 
 def test_batch_weights_by_scale_and_floor():
@@ -163,6 +165,26 @@ def test_batch_weights_by_control():
     np.testing.assert_allclose(np.sort(shuffled), weights())
     assert np.any(shuffled != weights())
     np.testing.assert_array_equal(weights(control="shuffled"), shuffled)
+
+
+def test_missing_values_are_not_shuffled():
+    """A padded row must not take the weight of a real one."""
+    values = tf.constant([np.nan, 0.1, 0.2, np.nan, 0.3, 0.6])
+    found = weights(values=values, control="shuffled")
+    np.testing.assert_array_equal(found[[0, 3]], [1.0, 1.0])
+    rows = [1, 2, 4, 5]
+    np.testing.assert_allclose(np.sort(found[rows]), weights(), rtol=1e-6)
+    assert np.any(found[rows] != weights())
+
+
+def test_the_mean_of_known_values():
+    metric = MeanOfKnown(name="mean")
+    assert np.isnan(metric.result())
+    metric.update_state(tf.constant([0.25, np.nan, 0.75]))
+    metric.update_state(tf.constant([np.nan, 0.8]), sample_weight=[1.0, 0.0])
+    assert float(metric.result()) == 0.5
+    metric.reset_state()
+    assert np.isnan(metric.result())
 
 
 def test_batch_weights_while_warming_up():

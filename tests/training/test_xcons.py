@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import ops
 
 from keras_xcons import attacks
 from keras_xcons.callbacks import EpochReweighting
 from keras_xcons.consistency import sample_weights
 from keras_xcons.explainers import explained_pass
 from keras_xcons.training import XConsModel
+from keras_xcons.training.draws import seed_of
 from keras_xcons.training.sample_table import UNSEEN
 
 EPSILON = 64.0
@@ -120,7 +120,7 @@ def test_batch_step_updates_by_the_weighted_loss(head, build, arrays, dataset, b
 
 def test_pgd_with_its_random_start(build, arrays, dataset, by_hand):
     images, labels = first_batch(arrays)
-    seed = ops.cast(keras.random.SeedGenerator(7).next(), "int32")
+    seed = seed_of(7, keras.optimizers.SGD(), "start")
 
     def perturb(images, gradient_fn, mask):
         return attacks.pgd(images, gradient_fn, 20.0, 6.0, 3, mask, seed)
@@ -128,7 +128,8 @@ def test_pgd_with_its_random_start(build, arrays, dataset, by_hand):
     survival, attacked = by_hand(build(), images, labels, perturb=perturb)
     assert 18.0 < np.abs(attacked - images).max() <= 20.001
     options = {"epsilon": 20.0, "step_size": 6.0, "attack_steps": 3, "seed": 7}
-    history = fit(xcons(build(), attack="pgd", **options), dataset(ids=False, count=12))
+    trainer = xcons(build(), attack="pgd", **options)
+    history = fit(trainer, dataset(ids=False, count=12))
     assert history["consistency"] == pytest.approx([survival.mean()], rel=1e-4)
 
 

@@ -133,8 +133,10 @@ def test_sweeps_scale_the_loss_in_float16(build, dataset):
     assert mean > 0.01
 
 
-@pytest.mark.parametrize("schedule", ["batch", "memory"])
-def test_mixed_float16_survives_an_overflow(schedule, build, dataset):
+@pytest.mark.parametrize(
+    ("schedule", "attack"), [("batch", "fgsm"), ("memory", "fgsm"), ("memory", "pgd")]
+)
+def test_mixed_float16_survives_an_overflow(schedule, attack, build, dataset):
     """The first steps are skipped until the loss scale has come down."""
     optimizer = keras.optimizers.LossScaleOptimizer(
         keras.optimizers.SGD(0.05), initial_scale=2.0**28
@@ -143,8 +145,13 @@ def test_mixed_float16_survives_an_overflow(schedule, build, dataset):
     before = classifier.get_weights()
     data = dataset()
     trainer, history = run(
-        classifier, schedule, data, epochs=1, optimizer=optimizer, run_eagerly=True
+        *(classifier, schedule, data),
+        options={"attack": attack, "attack_steps": 1},
+        epochs=1,
+        optimizer=optimizer,
+        run_eagerly=True,
     )
+    assert np.isnan(history["consistency"]) and history["mean_weight"] == [1.0]
     assert float(optimizer.dynamic_scale.value) < 2.0**28
     assert np.all(np.isfinite(history["loss"]))
     if trainer.table is not None:

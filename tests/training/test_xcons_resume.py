@@ -111,6 +111,63 @@ def test_stopped_after_an_epoch_and_continued(
         assert np.ptp(continued.table.values) > 0.0
 
 
+RANDOM = {
+    "batch": {"attack": "pgd", "attack_steps": 2, "agreement": "soft"},
+    "memory": {"control": "shuffled", "attack": "pgd", "attack_steps": 1},
+    "epoch": {"control": "shuffled", "attack": "pgd", "attack_steps": 1},
+}
+
+
+def final_state(trainer):
+    """All that an unstopped run ends with, the optimizer's and dropout's included."""
+    return [np.array(v) for v in (*trainer.variables, *trainer.optimizer.variables)]
+
+
+@pytest.mark.parametrize("way", ["backup", "keras", "weights"])
+@pytest.mark.parametrize("schedule", RANDOM)
+def test_random_draws_go_on(schedule, way, build, dataset, tmp_path):
+    """PGD's start, the shuffling and dropout, to the bit."""
+    options, path = RANDOM[schedule], tmp_path / f"saved.{way}"
+    unstopped = xcons(build(dropout=0.3), schedule, **options)
+    fit(unstopped, dataset(), epochs=2)
+
+    trainer = xcons(build(dropout=0.3), schedule, **options)
+    if way == "backup":
+        backup = keras.callbacks.BackupAndRestore(path)
+        with pytest.raises(Stop):
+            fit(trainer, dataset(), backup, StopAfter(epoch=0), epochs=2)
+    else:
+        fit(trainer, dataset(), epochs=1)
+    keras.random.uniform((1,))  # Of the process's own generator nothing depends.
+    if way == "keras":
+        trainer.save(path)
+        continued = keras.saving.load_model(path)
+        continued.run_eagerly = True
+    else:
+        continued = xcons(build(dropout=0.3), schedule, **options)
+    if way == "weights":
+        path = tmp_path / "saved.weights.h5"
+        trainer.save_weights(path)
+        continued.optimizer.build(continued.trainable_variables)
+        continued.load_weights(path)
+    backup = [keras.callbacks.BackupAndRestore(path)] if way == "backup" else []
+    start = 0 if way == "backup" else 1
+    fit(continued, dataset(), *backup, epochs=2, initial_epoch=start)
+    for one, other in zip(final_state(continued), final_state(unstopped), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_weights_without_the_states_of_generators_load(build, tmp_path):
+    """Such as files of earlier versions."""
+    trainer = xcons(build(), "batch")
+    trainer.save_weights(tmp_path / "saved.weights.h5")
+    other = xcons(build(dropout=0.3), "batch")
+    before = [np.array(v) for v in other.non_trainable_variables]
+    other.load_weights(tmp_path / "saved.weights.h5")
+    for value, variable in zip(before, other.non_trainable_variables, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
 def test_epoch_sweeps_given_by_the_caller_are_backed_up(build, dataset, tmp_path):
     sweep = EpochReweighting(dataset(), every=2)
     backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
