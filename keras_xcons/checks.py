@@ -5,6 +5,12 @@ import numbers
 
 import numpy as np
 
+# A larger number was mistyped, not meant: an int32 of TensorFlow cannot hold it.
+LARGEST = 2**31 - 1
+# Height and width of an image, in pixels: 3 GB for one of this size.
+LARGEST_SIDE = 2**14
+_LONG = 300  # characters of a value that a message shows in full
+
 
 def unknown(kind, name, accepted):
     """Returns the error message for a name that is not one of a known set.
@@ -46,10 +52,10 @@ def image_size(value, name="input_size"):
         name: The argument's name in the caller's signature, for the message.
 
     Returns:
-        `(height, width)`, both ints of at least 1.
+        `(height, width)`, both ints in 1..16384.
 
     Raises:
-        ValueError: `value` is neither an int nor a pair of ints, or not positive.
+        ValueError: `value` is neither an int nor a pair of ints, or out of range.
 
     Example:
 
@@ -62,11 +68,13 @@ def image_size(value, name="input_size"):
         and len(pair) == 2
         and all(isinstance(side, int) and not isinstance(side, bool) for side in pair)
         and min(pair) >= 1
+        and max(pair) <= LARGEST_SIDE
     )
     if not accepted:
         raise ValueError(
             f"`{name}` must be a positive int or a pair (height, width) of "
-            f"positive ints, in pixels. Received: {name}={value!r}"
+            f"positive ints, in pixels and at most {LARGEST_SIDE}. Received: "
+            f"{name}={shown(value)}"
         )
     return tuple(pair)
 
@@ -169,13 +177,13 @@ def class_labels(labels, size, num_classes, name="labels"):
 
 
 def within(name, value, low, high, inclusive=True):
-    """Refuses a number outside its range.
+    """Refuses a number that is not finite, or outside its range.
 
     Args:
         name: The argument's name in the caller's signature.
         value: The number that came in.
         low: Smallest accepted value.
-        high: Largest accepted value, `None` for no limit.
+        high: Largest accepted value, `None` where nothing but `LARGEST` bounds it.
         inclusive: Whether `low` itself is accepted. Defaults to `True`.
 
     Returns:
@@ -183,7 +191,7 @@ def within(name, value, low, high, inclusive=True):
 
     Raises:
         TypeError: `value` is not a number.
-        ValueError: `value` is out of range or NaN.
+        ValueError: `value` is out of range, infinite or NaN.
 
     Example:
 
@@ -191,16 +199,37 @@ def within(name, value, low, high, inclusive=True):
     0.5
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
+        raise TypeError(f"`{name}` must be a number. Received: {name}={shown(value)}")
+    high = LARGEST if high is None else high
     above = value >= low if inclusive else value > low
-    if not (above and (high is None or value <= high)):
+    if not (above and value <= high):
         opening = "[" if inclusive else "("
-        closing = "infinity)" if high is None else f"{high}]"
         raise ValueError(
-            f"`{name}` must be within {opening}{low}, {closing}. "
-            f"Received: {name}={value!r}"
+            f"`{name}` must be within {opening}{low}, {high}]. "
+            f"Received: {name}={shown(value)}"
         )
     return value
+
+
+def shown(value):
+    """What came in, as a message shows it: in one line of a length to read.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        A string: its `repr`, cut in the middle where it is long.
+
+    Example:
+
+    >>> shown("a")
+    "'a'"
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write more than 4,300 digits
+        return "an int of more than 4,300 digits"
+    return text if len(text) <= _LONG else f"{text[:60]}...{text[-20:]}"
 
 
 def positive_int(name, value):
@@ -212,8 +241,8 @@ def positive_int(name, value):
 
     Raises:
         TypeError: It is no int.
-        ValueError: It is below 1.
+        ValueError: It is below 1, or above `LARGEST`.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"`{name}` must be an int. Received: {name}={value!r}")
+        raise TypeError(f"`{name}` must be an int. Received: {name}={shown(value)}")
     within(name, value, 1, None)

@@ -32,7 +32,11 @@ def test_image_size(value, expected):
 
 
 @pytest.mark.parametrize(
-    "value", [0, -1, 64.0, True, "64", None, (64,), (64, 64, 3), (64, 0), (64, True)]
+    "value",
+    [
+        *(0, -1, 64.0, True, "64", None, (64,), (64, 64, 3), (64, 0), (64, True)),
+        *(10**23, (64, 2**31), [10**5000, 64]),
+    ],
 )
 def test_image_size_refuses(value):
     with pytest.raises(ValueError, match="`crop` must be a positive int.*Received"):
@@ -102,7 +106,12 @@ def test_within_returns_the_value(value):
     ("value", "arguments", "message"),
     [
         (1.1, {"low": 0, "high": 1}, r"`share` must be within \[0, 1\].*share=1.1"),
-        (-1, {"low": 0, "high": None}, r"within \[0, infinity\)"),
+        (-1, {"low": 0, "high": None}, r"within \[0, 2147483647\]"),
+        (float("inf"), {"low": 0, "high": None}, "share=inf"),
+        (np.float32("inf"), {"low": 0, "high": None}, "share=np.float32.inf"),
+        (10**23, {"low": 0, "high": None}, "share=100000000000000000000000$"),
+        pytest.param(10**5000, {"low": 0, "high": None}, "4,300 digits", id="5000"),
+        pytest.param(10**999, {"low": 0, "high": 1}, "=10{59}[.]{3}0{20}$", id="999"),
         (0, {"low": 0, "high": 1, "inclusive": False}, r"within \(0, 1\]"),
         (float("nan"), {"low": 0, "high": 1}, "share=nan"),
     ],

@@ -30,9 +30,13 @@ flags.DEFINE_list(
     "The last needs Xplique; benchmark_faithfulness.py says how it is run. For load, "
     "--models are names of published models.",
 )
-flags.DEFINE_integer("image_size", 128, "Height and width of the images in pixels.")
-flags.DEFINE_integer("batch_size", 16, "Images a step.")
-flags.DEFINE_integer("rounds", 15, "Timed rounds; each variant runs once a round.")
+flags.DEFINE_integer(
+    "image_size", 128, "Height and width of the images in pixels.", 16, 2**14
+)
+flags.DEFINE_integer("batch_size", 16, "Images a step.", 1, 2**14)
+flags.DEFINE_integer(
+    "rounds", 15, "Timed rounds; each variant runs once a round.", 1, 2**14
+)
 flags.DEFINE_string("output", None, "CSV file to write.")
 flags.DEFINE_string("peak_of", None, "Internal: print the peak memory of a variant.")
 

@@ -41,7 +41,8 @@ flags.mark_flags_as_required(["dataset", "model", "output"])
 
 def _phase(text):
     size, times, epochs = text.partition("x")
-    if not (times and size.isdigit() and epochs.isdigit()):
+    numbers = all(one.isdecimal() and len(one) < 10 for one in (size, epochs))
+    if not (times and numbers):
         raise app.UsageError(f"A phase is SIZExEPOCHS, as 64x4. Received: {text!r}")
     return int(size), int(epochs)
 

@@ -70,7 +70,7 @@ class FigureLogger(keras.callbacks.Callback):
             columns = reader.fieldnames or [_EPOCH]
             rows = list(reader)
         epochs = [row.get(_EPOCH) or "" for row in rows]
-        if _EPOCH not in columns or not all(epoch.isdecimal() for epoch in epochs):
+        if _EPOCH not in columns or not all(_is_epoch(epoch) for epoch in epochs):
             raise ValueError(
                 "A log to append to must be a CSV file with a column 'epoch' of whole "
                 f"numbers. Received: path={str(self.path)!r} with the columns {columns}"
@@ -91,6 +91,11 @@ class FigureLogger(keras.callbacks.Callback):
                 writer = csv.DictWriter(file, self._columns, restval="")
                 writer.writeheader()
                 writer.writerows(row for _, row in sorted(self._rows.items()))
+
+
+def _is_epoch(text):
+    """Whether a text is a number of an epoch, not one of any length."""
+    return text.isdecimal() and len(text) < 10
 
 
 def _plain(value):

@@ -7,6 +7,8 @@ import numpy as np
 from keras_xcons import checks
 
 MIN_IMAGE_SIZE = 16
+MOST_CHANNELS = 2**14  # of one layer
+MOST_GENERATED = 10**8  # images
 
 
 def is_whole(value):
@@ -14,11 +16,13 @@ def is_whole(value):
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def check_count(value, name):
-    """Refuses what is not an integer of at least 1."""
-    if not is_whole(value) or value < 1:
+def check_count(value, name, most=checks.LARGEST):
+    """Refuses what is not an integer of at least 1 and at most `most`."""
+    if not is_whole(value) or not 1 <= value <= most:
+        bound = f"at most {most}" if is_whole(value) and value > most else "at least 1"
         raise ValueError(
-            f"`{name}` must be an int of at least 1. Received: {name}={value!r}"
+            f"`{name}` must be an int of {bound}. Received: "
+            f"{name}={checks.shown(value)}"
         )
 
 
@@ -26,7 +30,8 @@ def check_seed(value, name="seed"):
     """Refuses what is not an integer in 0..2**31 - 1."""
     if not is_whole(value) or not 0 <= value < 2**31:
         raise ValueError(
-            f"`{name}` must be an int in 0..2**31 - 1. Received: {name}={value!r}"
+            f"`{name}` must be an int in 0..2**31 - 1. Received: "
+            f"{name}={checks.shown(value)}"
         )
 
 

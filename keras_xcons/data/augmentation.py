@@ -8,6 +8,8 @@ import math
 
 import tensorflow as tf
 
+from keras_xcons import checks
+
 
 def random_flip(image, seed):
     """Mirrors an image left to right in half of the cases.
@@ -49,7 +51,8 @@ def random_shift(image, seed, fraction=0.1):
     """
     if not 0 <= fraction < 1:
         raise ValueError(
-            f"`fraction` must be in 0..1, 1 excluded. Received: fraction={fraction!r}"
+            "`fraction` must be in 0..1, 1 excluded. Received: "
+            f"fraction={checks.shown(fraction)}"
         )
     size = tf.shape(image)[:2]
     most = tf.cast(tf.cast(size, tf.float32) * fraction, tf.int32)

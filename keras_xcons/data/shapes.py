@@ -78,7 +78,7 @@ class ShapesRenderer:
         if split not in SPLITS:
             raise ValueError(checks.unknown("split", split, SPLITS))
         self.num_samples = SPLITS[split] if num_samples is None else num_samples
-        arguments.check_count(self.num_samples, "num_samples")
+        arguments.check_count(self.num_samples, "num_samples", arguments.MOST_GENERATED)
         self.image_size = arguments.check_image_size(image_size)
         arguments.check_seed(seed)
         check_correlation(correlation)

@@ -32,7 +32,7 @@ class ShapesSource:
         check_correlation(correlation)
         sizes = SPLITS
         if num_samples is not None:
-            arguments.check_count(num_samples, "num_samples")
+            arguments.check_count(num_samples, "num_samples", arguments.MOST_GENERATED)
             sizes = dict.fromkeys(sizes, num_samples)
         self.info = catalog.DatasetInfo(
             name=catalog.SHAPES,

@@ -10,6 +10,8 @@ EXPLAINED = ("label", "predicted")
 
 # The pointing game's tolerance is stated for images of this size.
 _TOLERANCE, _TOLERANCE_SIDE = 15, 224
+# Of an image through a model, and of images kept in memory or on a page.
+_MOST_PASSES, _MOST_IN_MEMORY = 10_000, 100_000
 
 
 def _option(default, help, choices=None):
@@ -81,17 +83,16 @@ class EvaluationOptions:
                 )
             )
         if self.tolerance is not None:
-            checks.within("tolerance", self.tolerance, 0.0, None)
-        for name in (
-            *("steps", "pgd_steps", "noise_samples"),
-            *("max_backgrounds", "challenge_backgrounds"),
-        ):
-            arguments.check_count(getattr(self, name), name)
+            checks.within("tolerance", self.tolerance, 0.0, checks.LARGEST_SIDE)
+        for name in ("steps", "pgd_steps", "noise_samples"):
+            arguments.check_count(getattr(self, name), name, _MOST_PASSES)
+        for name in ("max_backgrounds", "challenge_backgrounds"):
+            arguments.check_count(getattr(self, name), name, _MOST_IN_MEMORY)
         for name in ("epsilon", "pgd_step_size", "noise_radius"):
             checks.within(name, getattr(self, name), 0.0, 255.0, inclusive=False)
         checks.within("threshold", self.threshold, 0.0, 1.0)
         if self.gallery != 0:
-            arguments.check_count(self.gallery, "gallery")
+            arguments.check_count(self.gallery, "gallery", _MOST_IN_MEMORY)
         arguments.check_seed(self.seed)
 
     def tolerance_for(self, size):

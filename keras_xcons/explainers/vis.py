@@ -268,7 +268,7 @@ class SmoothGrad(Saliency):
     """
 
     def __init__(self, view, samples=20, noise=0.2, seed=0):
-        checks.within("samples", samples, 1, None)
+        checks.within("samples", samples, 1, 10_000)
         checks.within("noise", noise, 0.0, None)
         super().__init__(view)
         self._samples = samples

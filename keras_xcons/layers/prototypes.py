@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_xcons import checks
+from keras_xcons.data import arguments
 
 _UNKNOWN = -1
 
@@ -196,6 +197,11 @@ def _checked_counts(counts):
     if min(listed) < 1:
         raise ValueError(
             "Every class must have at least one prototype. Received: "
-            f"prototypes_per_class={counts!r}"
+            f"prototypes_per_class={checks.shown(counts)}"
+        )
+    if max(listed) > arguments.MOST_CHANNELS:
+        raise ValueError(
+            f"A class can have at most {arguments.MOST_CHANNELS} prototypes. Received: "
+            f"prototypes_per_class={checks.shown(counts)}"
         )
     return tuple(listed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_xcons.checks import class_labels
+from keras_xcons.checks import class_labels, shown
 
 # Rows of counts that are worked on at a time, which bounds the memory.
 _CHUNK = 100
@@ -39,7 +39,7 @@ def top_k(logits, labels, k=1):
     if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= classes:
         raise ValueError(
             f"`k` must be an int within 1..{classes}, the number of classes. "
-            f"Received: k={k!r}"
+            f"Received: k={shown(k)}"
         )
     own = np.take_along_axis(logits, labels, axis=1)
     ahead = (logits > own) | ((logits == own) & (np.arange(classes) < labels))

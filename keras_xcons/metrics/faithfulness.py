@@ -68,7 +68,7 @@ def insertion_and_deletion(
     if not arguments.is_whole(steps) or not 1 <= steps <= height * width:
         raise ValueError(
             f"`steps` must be an int in 1..{height * width}, the number of pixels. "
-            f"Received: steps={steps!r}"
+            f"Received: steps={checks.shown(steps)}"
         )
     checks.within("value", value, 0.0, 255.0)
     blurred = blurred_images(images, blur)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_xcons import checks
 from keras_xcons.metrics.truth import check_heatmaps, object_pixels
 
 
@@ -45,11 +46,7 @@ def pointing_game(heatmaps, boxes=None, masks=None, tolerance=15):
     """
     heatmaps = check_heatmaps(heatmaps)
     objects = object_pixels(heatmaps.shape, boxes, masks)
-    if not tolerance >= 0:
-        raise ValueError(
-            "`tolerance` must be a number of pixels, 0 or more. Received: "
-            f"tolerance={tolerance!r}"
-        )
+    checks.within("tolerance", tolerance, 0, checks.LARGEST_SIDE)
     size, height, width = heatmaps.shape
     flat = heatmaps.reshape(size, -1)
     row, column = np.divmod(flat.argmax(axis=1)[:, None], width)

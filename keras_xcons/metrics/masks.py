@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_xcons.data import arguments
 from keras_xcons.metrics.truth import check_heatmaps, check_masks
 
 # Bins of a histogram of scores, or thresholds: those of 8-bit maps (our choice).
@@ -140,10 +141,7 @@ def _checked(heatmaps, masks):
 
 
 def _checked_count(name, value):
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(
-            f"`{name}` must be an int, 1 or more. Received: {name}={value!r}"
-        )
+    arguments.check_count(value, name)
     return value
 
 

@@ -85,7 +85,7 @@ def _class_index(label, names, count):
         return None
     if names and label in names:
         return list(names).index(label)
-    if str(label).isdecimal() and int(label) < count:
+    if str(label).isdecimal() and len(str(label)) < 10 and int(label) < count:
         return int(label)
     known = f"0..{count - 1}" + (f" or one of {', '.join(names)}" if names else "")
     raise ValueError(f"A class is given as {known}. Received: label={label!r}")

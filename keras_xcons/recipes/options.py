@@ -25,6 +25,7 @@ def _option(default, help, choices=None):
     )
 
 
+_MOST = {"num_samples": arguments.MOST_GENERATED}
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -126,7 +127,8 @@ class TrainOptions:
         for name in ("epochs", "image_size", "batch_size", "num_samples"):
             # A default that is `None` stands for a number that the data decide.
             if name == "epochs" or getattr(self, name) is not None:
-                arguments.check_count(getattr(self, name), name)
+                most = _MOST.get(name, checks.LARGEST)
+                arguments.check_count(getattr(self, name), name, most)
         if self.image_size is not None:
             arguments.check_image_size(self.image_size)
         arguments.check_seed(self.seed)

@@ -63,11 +63,12 @@ class XConsOptions:
         checks.within("threshold", self.threshold, 0.0, 1.0)
         checks.within("epsilon", self.epsilon, 0.0, 255.0)
         checks.within("step_size", self.step_size, 0.0, 255.0, inclusive=False)
-        checks.within("attack_steps", self.attack_steps, 1, None)
+        checks.within("attack_steps", self.attack_steps, 1, 10_000)
         checks.within("weight_floor", self.weight_floor, 0.0, 1.0)
         checks.within("warmup_epochs", self.warmup_epochs, 0, None)
         checks.within("consistency_loss", self.consistency_loss, 0.0, None)
         checks.within("sweep_every", self.sweep_every, 1, None)
+        arguments.check_seed(self.seed)
         for name in ("num_samples", "attack_steps", "warmup_epochs", "sweep_every"):
             value = getattr(self, name)
             if not (value is None or isinstance(value, numbers.Integral)):

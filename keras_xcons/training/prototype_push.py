@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons import checks
+from keras_xcons.data import arguments
 from keras_xcons.explainers.prototypes import activated_boxes
 from keras_xcons.models.prototypes import prototype_view
 from keras_xcons.training.prototype_data import checked_batches
@@ -85,7 +86,8 @@ def draw_prototypes(classifier, dataset, power=2.0, seed=0):
     >>> trainer.fit(train, epochs=30, callbacks=[PrototypeStages(images_in_order)])
     """
     view = prototype_view(classifier)
-    checks.within("power", power, 0.0, None)
+    checks.within("power", power, 0.0, 100.0)
+    arguments.check_seed(seed)
     seeds = keras.random.SeedGenerator(seed)
 
     def race(patches, features):

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_xcons.data import arguments
+
 
 class EpochCounter(keras.callbacks.Callback):
     """Tells a model that has an `epoch` variable which epoch it is in.
@@ -26,6 +28,9 @@ class EpochReweighting(keras.callbacks.Callback):
             `keras_xcons.data.with_sample_ids`.
         every: Number of epochs from one sweep to the next. Defaults to 1.
 
+    Raises:
+        ValueError: `every` is no int of at least 1.
+
     Example:
 
     >>> sweep = EpochReweighting(train_ds, every=2)
@@ -34,6 +39,7 @@ class EpochReweighting(keras.callbacks.Callback):
 
     def __init__(self, dataset, every=1):
         super().__init__()
+        arguments.check_count(every, "every")
         self.dataset = dataset
         self.every = every
 

@@ -192,5 +192,5 @@ def test_refuses_wrong_heatmaps(metric, maps, message):
 
 @pytest.mark.parametrize("tolerance", [-1, float("nan")])
 def test_refuses_a_wrong_tolerance(tolerance):
-    with pytest.raises(ValueError, match="0 or more.*tolerance="):
+    with pytest.raises(ValueError, match="`tolerance` must be within .*tolerance="):
         pointing_game(MAPS, boxes=GOOD, tolerance=tolerance)

@@ -147,7 +147,7 @@ def test_other_bad_arguments_are_refused():
         tiny(backbone_arguments={"pretrained": "imagenet"})
     with pytest.raises(TypeError, match=r"must be a dict. Received: .*=\['width'\]"):
         tiny(backbone_arguments=["width"])
-    with pytest.raises(ValueError, match="`channels` must be a positive int"):
+    with pytest.raises(ValueError, match="`channels` must be an int of at least 1"):
         create("protopnet", 3, 32, backbone="small_cnn", channels=0)
     with pytest.raises(TypeError, match="Unknown backbone.*_argument='depth'"):
         tiny(backbone_arguments={"depth": 3})

@@ -32,7 +32,7 @@ from keras_xcons.recipes import TrainOptions
         ({"image_size": 15}, "`image_size` must be .*16.*Received: image_size=15"),
         ({"batch_size": 0}, "`batch_size`.*Received: batch_size=0"),
         ({"num_samples": 0}, "`num_samples`.*Received: num_samples=0"),
-        ({"learning_rate": 0.0}, r"`learning_rate` must be within \(0.0, infinity\)"),
+        ({"learning_rate": 0.0}, r"`learning_rate` must be within \(0.0, 2147483647\]"),
         ({"learning_rate": -1e-3}, "`learning_rate`.*learning_rate=-0.001"),
         ({"learning_rate": math.nan}, "`learning_rate`.*learning_rate=nan"),
         ({"weight_decay": -1.0}, "`weight_decay`.*weight_decay=-1.0"),

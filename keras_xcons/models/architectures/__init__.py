@@ -30,6 +30,8 @@ from keras_xcons.models.architectures.transfer import IMAGENET
 from keras_xcons.models.architectures.vgg import vgg16
 from keras_xcons.models.architectures.xception import xception
 
+_MOST_CLASSES = 10**6
+
 _ARCHITECTURES = {
     "convnext_tiny": convnext_tiny,
     "densenet121": densenet121,
@@ -111,8 +113,11 @@ def create(architecture, num_classes, input_size, pretrained=None, **arguments):
     accepted = arguments_of(architecture)
     if isinstance(num_classes, bool) or not isinstance(num_classes, int):
         raise TypeError(f"`num_classes` must be an int. Received: {num_classes=}")
-    if num_classes < 1:
-        raise ValueError(f"`num_classes` must be at least 1. Received: {num_classes=}")
+    if not 1 <= num_classes <= _MOST_CLASSES:
+        raise ValueError(
+            f"`num_classes` must be at least 1 and at most {_MOST_CLASSES}. Received: "
+            f"num_classes={checks.shown(num_classes)}"
+        )
     input_size = checks.image_size(input_size)
     for name in arguments:
         if name not in accepted:
@@ -150,8 +155,8 @@ def arguments_of(architecture):
 
 def _check_rates(dropout=0.0, alpha=1.0, **others):
     """Refuses numbers that Keras would build something else of, or nothing."""
-    checks.within("alpha", alpha, 0.0, None, inclusive=False)
-    checks.within("dropout", dropout, 0.0, None)
+    checks.within("alpha", alpha, 0.0, 100.0, inclusive=False)
+    checks.within("dropout", dropout, 0.0, 1.0)
     if dropout >= 1.0:
         raise ValueError(f"`dropout` must be below 1. Received: dropout={dropout!r}")
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_xcons import checks
+from keras_xcons.data import arguments as data_arguments
 from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
 
 # Weights of the last layer at first: a prototype speaks for its own class and
@@ -60,10 +61,7 @@ def protopnet(
             "A ProtoPNet tells classes apart: `num_classes` must be at least 2. "
             f"Received: num_classes={num_classes}"
         )
-    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
-        raise ValueError(
-            f"`channels` must be a positive int. Received: channels={channels!r}"
-        )
+    data_arguments.check_count(channels, "channels", data_arguments.MOST_CHANNELS)
     counts = _counts(prototypes, num_classes)
     arguments = {} if backbone_arguments is None else backbone_arguments
     if not isinstance(arguments, dict):
@@ -124,8 +122,6 @@ def _counts(prototypes, num_classes):
             f"`prototypes` must be an int or a list of {num_classes} ints, one a "
             f"class. Received: prototypes={prototypes!r}"
         )
-    if prototypes < 1:
-        raise ValueError(
-            f"`prototypes` must be at least 1. Received: prototypes={prototypes}"
-        )
+    # Refused here: the list of so many could itself be too long.
+    data_arguments.check_count(prototypes, "prototypes", data_arguments.MOST_CHANNELS)
     return [prototypes] * num_classes

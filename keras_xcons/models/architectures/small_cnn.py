@@ -4,6 +4,7 @@ import functools
 
 import keras
 
+from keras_xcons.data import arguments
 from keras_xcons.models.architectures.transfer import classifier
 
 # Keras' default of 0.99 lags behind a training of a few hundred steps.
@@ -32,8 +33,7 @@ def small_cnn(num_classes, input_size, pretrained=None, *, width=16, dropout=0.0
     Raises:
         ValueError: The images are too small, or `width` is not a positive int.
     """
-    if not isinstance(width, int) or width < 1:
-        raise ValueError(f"`width` must be a positive int. Received: width={width!r}")
+    arguments.check_count(width, "width", arguments.MOST_CHANNELS)
     return classifier(
         functools.partial(_network, width),
         "small_cnn",
