@@ -52,6 +52,8 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         self.view = self.training_view = view
         self._trackers = []
         self.built = True
+        # Built without `build`, which would not let subclasses add what they need.
+        self._build_shapes_dict = {"input_shape": self.input_shape}
 
     def call(self, inputs, training=None):
         images, _ = split_sample_ids(inputs)
@@ -59,6 +61,32 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
 
     def build(self, input_shape=None):
         self.built = True
+
+    def get_build_config(self):
+        return None  # The classifier says it.
+
+    @property
+    def input_shape(self):
+        """`(None, H, W, channels)`, the shape of the images that are taken."""
+        return None, *self.view.input_shape
+
+    @property
+    def output_shape(self):
+        """The shape of what the classifier returns."""
+        return tuple(self.classifier.output_shape)
+
+    def compute_output_shape(self, input_shape):
+        return self.output_shape
+
+    def export(self, filepath, format="tf_saved_model", **kwargs):
+        """Exports the classifier, which needs nothing of this package.
+
+        Args:
+            filepath: As for `keras.Model.export`.
+            format: As there. Defaults to `"tf_saved_model"`.
+            **kwargs: As there.
+        """
+        return self.classifier.export(filepath, format, **kwargs)
 
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
         """Configures the training; see `keras.Model.compile`."""
