@@ -12,6 +12,7 @@ from absl import flags
 
 from keras_xcons import checks, explainers, models, recipes, zoo
 from keras_xcons.evaluation import EvaluationOptions
+from keras_xcons.printable import printable
 from keras_xcons.recipes import DATASET_HELP, TrainOptions
 
 _USAGE = """Usage: keras-xcons COMMAND [FLAGS]
@@ -89,7 +90,8 @@ def _first_line(error):
 
 
 def _fail(command, message, code):
-    print(f"keras-xcons {command}".rstrip() + f": error: {message}", file=sys.stderr)
+    line = f"keras-xcons {command}".rstrip() + f": error: {message}"
+    print(printable(line), file=sys.stderr)
     return code
 
 
@@ -164,7 +166,8 @@ def _list(values, positional):
     print(f"Published models ({len(found)}):")
     for name, told in found.items():
         size = f"{told['parameters']:>11,} parameters"
-        print(f"  {name:30} {size}  {told['dataset']:16} {told['method']}")
+        dataset, method = printable(told["dataset"]), printable(told["method"])
+        print(f"  {name:30} {size}  {dataset:16} {method}")
     if not positional and set(filters.values()) == {None}:
         print("Architectures:\n  " + ", ".join(models.architectures()))
         print("Explanation methods:\n  " + ", ".join(explainers.methods()))
@@ -206,7 +209,7 @@ def _download(values, positional):
                 raise
             code = _fail("download", f"{name}: {_first_line(error)}", 1)
         else:
-            print(f"{name}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+            print(printable(f"{name}: {path} ({path.stat().st_size / 1e6:.1f} MB)"))
     return code
 
 

@@ -34,7 +34,7 @@ FLOORS = [
     {"layers"},
     {"data"},
     {"locking", "writing"},
-    {"checks", "offline", "processes", "startup", "version"},
+    {"checks", "offline", "printable", "processes", "startup", "version"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -1,6 +1,17 @@
 """Loading of weights files with an error that names the file."""
 
+import os
 import warnings
+
+import keras
+import numpy as np
+
+from keras_xcons.printable import printable
+
+# Keras does not compress what it writes; a file that unpacks to more than that many
+# times its size is made to fill the memory. Our choice.
+_EXPANSION = 10
+_SMALL = 1 << 20  # bytes, of whatever expansion
 
 
 def load_weights(model, path):
@@ -13,16 +24,96 @@ def load_weights(model, path):
             weights are cast to the dtype of the model's variables.
 
     Raises:
-        ValueError: The file is not HDF5, or its layers are not the model's.
+        ValueError: The file is not HDF5, is damaged, unpacks to more than ten times
+            its size, its layers are not the model's, its weights are no real numbers,
+            or one of them is not finite in the dtype of its variable.
     """
     try:
+        check_numbers(path, os.path.getsize(path))
         with warnings.catch_warnings():
             # Keras warns, and goes on, where a part of the model is not in the file.
             warnings.filterwarnings("error", message="Skipping nested container")
             model.load_weights(path)
-    except (ValueError, OSError, KeyError, UserWarning) as error:
-        reason = (str(error).strip() or "no reason given").splitlines()[0]
+    # Whatever bytes a file holds, h5py and Keras raise by them what they like.
+    except Exception as error:
         raise ValueError(
             f"The weights file {path} does not fit the model {model.name!r} "
-            f"({type(error).__name__}: {reason}). Received: path={str(path)!r}"
+            f"({why(error)}). Received: path={str(path)!r}"
         ) from error
+    check_finite(model, path)
+
+
+def check_numbers(file, size):
+    """Refuses an HDF5 file that holds what no weight can be, before it is loaded.
+
+    Args:
+        file: Path or opened binary file.
+        size: Its size in bytes.
+
+    Raises:
+        ValueError: It holds a link, an array of no real numbers, or unpacks to more
+            than ten times its size. Names the first such array.
+        OSError, RuntimeError: Of h5py: it is not HDF5, or damaged.
+    """
+    import h5py
+
+    left = _EXPANSION * size + _SMALL
+
+    def check(name, item):
+        nonlocal left
+        if isinstance(item, h5py.Group):
+            for key in item:
+                if not isinstance(item.get(key, getlink=True), h5py.HardLink):
+                    raise ValueError(f"{name}/{key} is a link")
+            return
+        # NumPy knows no bfloat16, and Keras notes it beside the bytes.
+        brain = item.dtype.kind == "V" and item.attrs.get("dtype") == "bfloat16"
+        if not (item.dtype.kind in "iuf" or brain):
+            raise ValueError(
+                f"{name} is of dtype {item.dtype}, and weights are integers or "
+                "floating-point numbers"
+            )
+        left -= item.size * item.dtype.itemsize
+        if left < 0:
+            raise ValueError(f"{name} and what precedes it unpack to far too much")
+
+    with h5py.File(file, "r") as opened:
+        check("", opened)
+        opened.visititems(check)
+
+
+def check_finite(model, path):
+    """Refuses a model with a weight that is NaN or infinite.
+
+    Args:
+        model: Built `keras.Model`.
+        path: The file that its weights are from, for the error message.
+
+    Raises:
+        ValueError: Names the file and the first such variable.
+    """
+    for variable in model.weights:
+        values = keras.ops.convert_to_numpy(variable)
+        if values.dtype.kind not in "iuf":  # bfloat16, of which NumPy knows nothing
+            values = values.astype("float32")
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"The weights file {path} holds NaN, infinity or a number beyond "
+                f"{variable.dtype}, in {variable.path!r} first: a model with such "
+                "weights answers with NaN. Restore the file, or train anew. "
+                f"Received: path={str(path)!r}"
+            )
+
+
+def why(error):
+    """Returns in one line what an error of another library says.
+
+    Args:
+        error: An exception.
+
+    Returns:
+        Its kind and the first 300 characters of its text.
+    """
+    text = printable(" ".join(str(error).split())) or "no reason given"
+    text = text if len(text) <= 300 else f"{text[:297]}..."
+    return f"{type(error).__name__}: {text}"

@@ -1,6 +1,5 @@
 """The card of a published model: plain JSON, checked field by field."""
 
-import math
 import re
 import urllib.parse
 
@@ -23,9 +22,37 @@ _BYTES_A_PARAMETER = 2
 # Our choice: with what is put before and behind a name while a file is written, it
 # stays below the 255 that file systems allow.
 _LONGEST_NAME = 128
+# Our choices, all far above what a classifier has: a card must not take the memory or
+# the screen of whoever reads it.
+_LARGEST_SIDE = 2048
+_MOST_CLASSES = 100_000
+_LONGEST_TEXT = 4000
+_LONGEST_ARGUMENTS = 1_000_000  # as text; a ProtoPNet names a number a class
+_LARGEST_LOGIT = 1e30
 
-_TEXT = ("a non-empty string", lambda v: isinstance(v, str) and bool(v.strip()))
-_COUNT = ("a positive int", lambda v: type(v) is int and v > 0)
+
+def _is_text(value):
+    return (
+        isinstance(value, str)
+        and bool(value.strip())
+        and len(value) <= _LONGEST_TEXT
+        # Half of a character, which cannot be written.
+        and re.search("[\ud800-\udfff]", value) is None
+    )
+
+
+_TEXT = (f"a non-empty string of at most {_LONGEST_TEXT} characters", _is_text)
+
+
+def _count(largest):
+    """What a field must be that is a number of things."""
+    return (
+        f"a positive int of at most {largest}",
+        lambda v: type(v) is int and 0 < v <= largest,
+    )
+
+
+_SIDE = _count(_LARGEST_SIDE)
 _FILE = (
     "a plain file name",
     lambda v: (
@@ -41,9 +68,15 @@ _CHECK = (
         isinstance(v, dict)
         and v.keys() == {"logits"}
         and isinstance(v["logits"], list)
-        and all(type(z) in (int, float) and math.isfinite(z) for z in v["logits"])
+        and all(map(_is_logit, v["logits"]))
     ),
 )
+
+
+def _is_logit(value):
+    # Compared first: an int that no float can hold has no `isfinite`.
+    return type(value) in (int, float) and abs(value) <= _LARGEST_LOGIT
+
 
 # What a field must be, in words and as a check.
 _FIELDS = {
@@ -57,26 +90,31 @@ _FIELDS = {
         "64 lower-case hexadecimal digits",
         lambda v: isinstance(v, str) and re.fullmatch("[0-9a-f]{64}", v) is not None,
     ),
-    "bytes": (
-        f"a positive int of at most {_LARGEST_WEIGHTS}",
-        lambda v: _COUNT[1](v) and v <= _LARGEST_WEIGHTS,
-    ),
+    "bytes": _count(_LARGEST_WEIGHTS),
     "url": (
         "null or an http(s) URL",
         lambda v: v is None or (isinstance(v, str) and is_url(v)),
     ),
     "architecture": _TEXT,
-    "arguments": ("an object", lambda v: isinstance(v, dict)),
+    "arguments": (
+        f"an object of at most {_LONGEST_ARGUMENTS} characters",
+        lambda v: isinstance(v, dict) and len(str(v)) <= _LONGEST_ARGUMENTS,
+    ),
     "input_size": (
-        "[height, width], positive ints",
-        lambda v: isinstance(v, list) and len(v) == 2 and all(map(_COUNT[1], v)),
+        f"[height, width], positive ints of at most {_LARGEST_SIDE}",
+        lambda v: isinstance(v, list) and len(v) == 2 and all(map(_SIDE[1], v)),
     ),
     "class_names": (
-        "a non-empty list of strings",
-        lambda v: isinstance(v, list) and bool(v) and all(map(_TEXT[1], v)),
+        f"a non-empty list of at most {_MOST_CLASSES} strings of at most "
+        f"{_LONGEST_TEXT} characters",
+        lambda v: (
+            isinstance(v, list)
+            and 0 < len(v) <= _MOST_CLASSES
+            and all(map(_TEXT[1], v))
+        ),
     ),
     "feature_layer": _TEXT,
-    "parameters": _COUNT,
+    "parameters": _count(_LARGEST_WEIGHTS // _BYTES_A_PARAMETER),
     "method": _TEXT,
     "recipe": _FILE,
     "dataset": _TEXT,
@@ -101,6 +139,8 @@ def is_name(text):
 
 def is_url(text):
     """Whether a string is a URL that this package reads from."""
+    if len(text) > _LONGEST_TEXT:
+        return False
     if re.fullmatch(r"https?://[!-~]+", text, re.IGNORECASE) is None:
         return False
     try:
@@ -143,14 +183,14 @@ def check(card, source):
     if isinstance(card.get("format"), int) and card["format"] > FORMAT:
         raise ValueError(
             f"The card {source} was written by a later version of keras-xcons; this "
-            f"one reads format {FORMAT}. Received: format={card['format']}"
+            f"one reads format {FORMAT}. Received: format={_short(card['format'])}"
         )
     for problem, fields in (
         ("lacks the fields", _FIELDS.keys() - card.keys()),
         ("has the unknown fields", card.keys() - _FIELDS.keys()),
     ):
         if fields:
-            raise ValueError(f"The card {source} {problem} {sorted(fields)}")
+            raise ValueError(f"The card {source} {problem} {_short(sorted(fields))}")
     for field, (wanted, is_right) in _FIELDS.items():
         if not is_right(card[field]):
             raise ValueError(
@@ -182,29 +222,46 @@ def summary(card):
     return {field: card[field] for field in SUMMARY}
 
 
-def check_index(index, source):
-    """Raises a `ValueError` where an index is not as it should be, and returns it.
+def read_index(index, source):
+    """Returns what an index tells of its models, and what is wrong in it.
 
     Args:
         index: What its JSON text held.
         source: What it is and where it is from, for the error message.
 
     Returns:
-        The index: dict from the name of a model to its `summary`.
+        `(told, wrong)`: a dict from the name of a model to its `summary`, and a list
+        of reasons, one line for each model that is left out.
+
+    Raises:
+        ValueError: It is no JSON object.
     """
-    right = isinstance(index, dict) and all(
-        is_name(name)
-        and isinstance(told, dict)
-        and told.keys() == set(SUMMARY)
-        and all(_FIELDS[field][1](value) for field, value in told.items())
-        for name, told in index.items()
-    )
-    if not right:
+    if not isinstance(index, dict):
         raise ValueError(
             f"{source} must be a JSON object that tells {', '.join(SUMMARY)} of each "
             f"model by its name. Received: {_short(index)}"
         )
-    return index
+    told, wrong = {}, []
+    for name, summary in index.items():
+        reason = _wrong_in_summary(name, summary)
+        if reason is None:
+            told[name] = summary
+        else:
+            wrong.append(f"In {source} the model {_short(name)} {reason}")
+    return told, wrong
+
+
+def _wrong_in_summary(name, told):
+    """What is wrong with what an index tells of a model, `None` if nothing is."""
+    if not is_name(name):
+        return "must have a model name"
+    if not isinstance(told, dict) or told.keys() != set(SUMMARY):
+        return f"must be told by {', '.join(SUMMARY)}. Received: {_short(told)}"
+    for field, value in told.items():
+        wanted, is_right = _FIELDS[field]
+        if not is_right(value):
+            return f"must have in '{field}' {wanted}. Received: {_short(value)}"
+    return None
 
 
 def _short(value):

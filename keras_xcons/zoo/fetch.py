@@ -2,7 +2,8 @@
 
 `keras.utils.get_file` is not used: it writes to the final path and has no time
 limit, so a run that is killed leaves half a file there, and a server that stops
-answering stops the caller for good.
+answering stops the caller for good. Here one limit holds for all attempts together,
+see `keras_xcons.zoo.connection`.
 """
 
 import contextlib
@@ -15,20 +16,22 @@ import sys
 import tempfile
 import time
 import urllib.error
-import urllib.request
 
 import keras
 
 from keras_xcons.offline import is_offline
-from keras_xcons.version import __version__
+from keras_xcons.zoo import connection
 from keras_xcons.zoo.plain import LARGEST
 
-_TIMEOUT = 30  # seconds without a byte
-_BLOCK = 1 << 20
-# How often in a row a download may fail without getting any further, and the pause
-# before the second attempt in seconds, which doubles with each.
+_BLOCK = 1 << 16
+# How often in a row a download may fail without getting further by at least that share
+# of the file, and the pause before the second attempt in seconds, which doubles with
+# each.
 _ATTEMPTS = 3
+_STEP = 0.01
 _PAUSE = 0.5
+# What the network raises, malformed answers and host names included.
+_FAILURES = (OSError, http.client.HTTPException, ValueError)
 # After how many seconds a partial file was left behind by a process that was killed.
 _ABANDONED = 24 * 3600
 
@@ -49,26 +52,31 @@ def text(url):
         Its bytes, or `None` where the server says that there is no such file.
 
     Raises:
-        ConnectionError: No answer, another error, an answer above 16 MiB, or
-            `KERAS_XCONS_OFFLINE` is set.
+        ConnectionError: No answer, another error, an answer above 4 MiB or too slow,
+            or `KERAS_XCONS_OFFLINE` is set.
     """
     _check_online(url)
+    limit = connection.Limit(LARGEST)
+    content = bytearray()
     try:
-        with _open(url) as response:
-            content = response.read(LARGEST + 1)
+        with connection.open_url(url, limit) as response:
+            while len(content) <= LARGEST and (block := response.read1(_BLOCK)):
+                content += block
+                limit.gain(len(content))
             # What comes short of the length that was told is no error to urllib.
             left = response.length or 0
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code in (404, 410):
             return None
-        raise ConnectionError(f"Cannot read {url}: {error}") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise ConnectionError(f"Cannot read {url}: {error}") from error
+        raise ConnectionError(_cannot("read", url, error)) from error
+    except _FAILURES as error:
+        raise ConnectionError(_cannot("read", url, error)) from error
     if len(content) > LARGEST:
         raise ConnectionError(f"{url} is larger than {LARGEST} bytes")
     if left:
         raise ConnectionError(f"Cannot read {url}: it broke off {left} bytes too soon")
-    return content
+    return bytes(content)
 
 
 def file(url, target, size, digest):
@@ -86,8 +94,8 @@ def file(url, target, size, digest):
         digest: Expected sha256, 64 hexadecimal digits.
 
     Raises:
-        ConnectionError: No answer, the connection broke again and again, or
-            `KERAS_XCONS_OFFLINE` is set.
+        ConnectionError: No answer, the connection broke again and again or is too
+            slow, or `KERAS_XCONS_OFFLINE` is set.
         ValueError: The file is not the expected one.
         OSError: The folder cannot be written to, or has no space left.
     """
@@ -137,6 +145,7 @@ class _Transfer:
     def __init__(self, url, output, size):
         self.url, self.output, self.size = url, output, size
         self.validator = None
+        self.limit = connection.Limit(size)
         # A bar in a file that collects what was printed would be many lines.
         self.progress = (
             keras.utils.Progbar(size, unit_name="byte") if sys.stdout.isatty() else None
@@ -156,11 +165,14 @@ class _Transfer:
                 self.attempt()
                 return self.digest.hexdigest()
             except _Cut:
-                failures = 1 if self.count > furthest else failures + 1
+                if self.count - furthest >= max(1, _STEP * self.size):
+                    failures = 0
                 furthest = max(furthest, self.count)
-                if failures == _ATTEMPTS:
+                failures += 1
+                if failures == _ATTEMPTS or not self.limit.left():
                     raise
-            time.sleep(_PAUSE * 2 ** (failures - 1))
+            pause = _PAUSE * 2 ** (failures - 1)
+            time.sleep(min(pause, self.limit.left()))
 
     def attempt(self):
         if self.count and self.validator is None:
@@ -170,15 +182,16 @@ class _Transfer:
             # Another file is sent from its start.
             headers = {"Range": f"bytes={self.count}-", "If-Range": self.validator}
         try:
-            response = _open(self.url, headers)
+            response = connection.open_url(self.url, self.limit, headers)
         except urllib.error.HTTPError as error:
+            error.close()
             passing = error.code >= 500 or error.code in (408, 416, 429)
             if error.code == 416:
                 self.restart()
             kind = _Cut if passing else ConnectionError
-            raise kind(f"Cannot download {self.url}: {error}") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise _Cut(f"Cannot download {self.url}: {error}") from error
+            raise kind(_cannot("download", self.url, error)) from error
+        except _FAILURES as error:
+            raise _Cut(_cannot("download", self.url, error)) from error
         with response:
             self.receive(response)
         if self.count < self.size:
@@ -193,23 +206,25 @@ class _Transfer:
             self.restart()
             raise self.broken("the server sent another part of it")
         self.validator = _validator(response.headers)
-        left = response.headers.get("Content-Length", "")
-        if left.isdecimal() and self.count + int(left) != self.size:
-            raise self.other(f"bytes={self.count + int(left)}")
+        # `None` where the server does not say, or says what is no length.
+        left = response.length
+        if left is not None and self.count + left != self.size:
+            raise self.other(f"bytes={self.count + left}")
         while block := self.read(response):
             self.count += len(block)
             if self.count > self.size:
                 raise self.other("more")
             self.digest.update(block)
             self.output.write(block)
+            self.limit.gain(self.count)
             if self.progress is not None:
                 self.progress.update(self.count)
 
     def read(self, response):
         try:
-            return response.read(_BLOCK)
-        except (OSError, http.client.HTTPException) as error:
-            raise self.broken(error) from error
+            return response.read1(_BLOCK)
+        except _FAILURES as error:
+            raise self.broken(connection.reason(error)) from error
 
     def broken(self, reason):
         return _Cut(
@@ -248,7 +263,5 @@ def _check_online(url):
         raise ConnectionError(f"KERAS_XCONS_OFFLINE is set: {url} was not asked")
 
 
-def _open(url, headers=None):
-    agent = {"User-Agent": f"keras-xcons/{__version__}"}
-    request = urllib.request.Request(url, headers={**agent, **(headers or {})})
-    return urllib.request.urlopen(request, timeout=_TIMEOUT)
+def _cannot(action, url, error):
+    return f"Cannot {action} {url}: {connection.reason(error)}"

@@ -10,6 +10,7 @@ import pathlib
 
 from absl import logging
 
+from keras_xcons.printable import printable
 from keras_xcons.zoo import card as cards
 from keras_xcons.zoo import fetch
 from keras_xcons.zoo.plain import LARGEST, read_json
@@ -64,9 +65,11 @@ class Folder:
             if not cards.is_name(name):
                 continue
             try:
-                found[name] = cards.summary(read_card(self.inside(name), name))
-            except ValueError as error:
-                logging.warning("%s; it is not listed", error)
+                card = read_card(self.inside(name), name)
+                if card is not None:
+                    found[name] = cards.summary(card)
+            except (ValueError, OSError) as error:
+                logging.warning("%s; it is not listed", printable(error))
         return found
 
 
@@ -94,7 +97,10 @@ class Remote:
         if content is None:
             logging.warning("%s does not exist; its models are not listed", source)
             return {}
-        return cards.check_index(read_json(content, source), source)
+        told, wrong = cards.read_index(read_json(content, source), source)
+        for reason in wrong:
+            logging.warning("%s; it is not listed", printable(reason))
+        return told
 
 
 class Web(Remote):

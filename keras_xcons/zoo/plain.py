@@ -2,10 +2,15 @@
 
 import json
 import math
+import re
 
 from keras_xcons.writing import whole_file
 
-LARGEST = 16 << 20  # bytes of a card, an index or metrics; weights are elsewhere
+LARGEST = 4 << 20  # bytes of a card, an index or metrics; weights are elsewhere
+# Our choice. What is read is written again, nested in other things and indented, by
+# recursion that has less room than that of the reader.
+_DEEPEST = 64
+_MOST_NAMED = 5  # keys in an error message
 
 
 def read_json(text, source):
@@ -20,8 +25,8 @@ def read_json(text, source):
         Plain values.
 
     Raises:
-        ValueError: Not JSON, a key that appears twice, or a number that is not
-            finite.
+        ValueError: Not JSON, a key that appears twice, a number that is not finite,
+            a character that cannot be encoded, or nested more than 64 deep.
 
     Example:
 
@@ -29,16 +34,25 @@ def read_json(text, source):
     {'epochs': 2}
     """
     try:
-        return json.loads(
+        if isinstance(text, bytes):
+            text = text.decode("utf-8-sig")
+        value = json.loads(
             text,
             object_pairs_hook=_object,
             parse_constant=_constant,
             parse_float=_float,
         )
+        _check_depth(value)
+        # An escape can spell half of a character, which no file can hold.
+        if re.search(r"\\u[dD][89a-fA-F]", text):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError as error:
         raise ValueError(f"{source} is not JSON: it is nested too deeply") from error
+    except UnicodeError as error:
+        raise ValueError(f"{source} is not JSON in UTF-8: {error}") from error
     except ValueError as error:
         raise ValueError(f"{source} is not JSON: {error}") from error
+    return value
 
 
 def write_json(path, content):
@@ -56,10 +70,27 @@ def write_json(path, content):
 def _object(pairs):
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        raise ValueError(f"the keys {twice} appear more than once")
+        seen, twice = set(), set()
+        for key, _ in pairs:
+            (twice if key in seen else seen).add(key)
+        named = [key[:50] for key in sorted(twice)[:_MOST_NAMED]]
+        raise ValueError(f"the keys {named} appear more than once")
     return found
+
+
+def _check_depth(value):
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += [each for each in one.values() if type(each) in (dict, list)]
+            elif isinstance(one, list):
+                inner += [each for each in one if type(each) in (dict, list)]
+        if not inner:
+            return
+        level = inner
+    raise RecursionError
 
 
 def _constant(text):
@@ -69,5 +100,5 @@ def _constant(text):
 def _float(text):
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"the number {text} is too large")
+        raise ValueError(f"the number {text[:20]} is too large")
     return value

@@ -1,5 +1,6 @@
 import json
 import os
+import time
 
 import h5py
 import keras
@@ -7,6 +8,7 @@ import pytest
 from tensorflow.python.ops import resource_variable_ops
 
 from keras_xcons import zoo
+from keras_xcons.zoo import card as cards
 from keras_xcons.zoo import fetch, store
 from tests.zoo.published import (
     ABOUT,
@@ -136,7 +138,16 @@ LOGITS = [0.5, 1.0, -2.0]
         ({"name": "small_cnn_pets"}, "that of another model.*name='small_cnn_pets'"),
         ({"parameters": 1}, "does not fit.* has more than 2 parameters.*parameters=1$"),
         ({"parameters": 3001}, "does not fit its architecture.*parameters=3001"),
-        ({"parameters": 1 << 40}, "2 bytes a parameter or more.*parameters=1099511627"),
+        ({"parameters": 1 << 30}, "2 bytes a parameter or more.*parameters=1073741824"),
+        ({"parameters": 1 << 40}, "'parameters' must be a positive int of at most"),
+        ({"input_size": [1 << 31, 1 << 31]}, "'input_size' must .* of at most 2048"),
+        ({"logits_check": {"logits": [10**400, 1, 2]}}, "'logits_check' must be an"),
+        ({"method": "x" * 4001}, "'method' must be .* of at most 4000 characters"),
+        ({"arguments": {"x": "y" * 10**6}}, "'arguments' must be an object of at most"),
+        (
+            {"class_names": ["x"] * 100_001},
+            "'class_names' must .* at most 100000 st",
+        ),
         ({"feature_layer": "nosuch"}, "does not have. Received: feature_layer='nos"),
         ({"weights": "\u00e9.weights.h5"}, "'weights' must be a plain file name"),
         ({"weights": f"{'a' * 128}.weights.h5"}, "'weights' must be a plain file name"),
@@ -206,7 +217,10 @@ def not_a_number(text):
         (lambda text: '{"a":' * 100_000, "is not JSON: it is nested too deeply"),
         (lambda text: '{"bytes": ' + "1" * 5000 + "}", "is not JSON"),
         (lambda text: "\udcff", "is not JSON"),
-        (lambda text: " " * (17 << 20), "card.json is larger than 16777216 bytes"),
+        (lambda text: " " * (5 << 20), "card.json is larger than 4194304 bytes"),
+        (lambda text: '{"a":' * 65 + "1" + "}" * 65, "it is nested too deeply"),
+        (lambda text: '{"a": "\\ud800"}', "is not JSON in UTF-8: .*surrogates not all"),
+        (lambda text: '["\\uD83D\\uDE00"]', "must be a JSON object. Received: list"),
     ],
 )
 def test_card_that_is_no_plain_json_is_refused(spoil, message, folder):
@@ -216,6 +230,28 @@ def test_card_that_is_no_plain_json_is_refused(spoil, message, folder):
     for function in (zoo.info, zoo.load, zoo.download):
         with pytest.raises(ValueError, match=message):
             function(NAME)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" + ", ".join(f'"{n}": 0' for n in range(300_000)) + ', "0": 1}',
+        "{" + ", ".join(f'"{n}": 0' for n in [*range(150_000)] * 2) + "}",
+        '{"a": [' + "[], " * 1_000_000 + "[]]}",
+        '{"a": ' + "[" * 60 + "1, " * 1_000_000 + "1" + "]" * 60 + "}",
+        '{"a": [' + '{"a": 1, "a": 2}, ' * 100_000 + "1]}",
+        '{"a": [' + f"{'1' * 4000}, " * 1000 + "1]}",
+        '{"a": "' + "\\ud83d\\ude00" * 300_000 + '"}',
+    ],
+    ids=["one twice", "all twice", "wide", "deep", "objects", "integers", "escapes"],
+)
+def test_no_card_takes_long_to_read(text):
+    assert len(text) <= 4 << 20
+    start = time.process_time()
+    with pytest.raises(ValueError) as error:
+        cards.parse(text, "x/card.json")
+    assert time.process_time() - start < 10.0  # seconds; a quadratic one takes minutes
+    assert len(str(error.value)) < 600
 
 
 def test_what_cannot_be_built_is_not_downloaded(by_card, zoo_folder):

@@ -124,13 +124,38 @@ def test_filter_must_be_a_string(name):
         zoo.list_models(None)
 
 
-def test_wrong_card_is_left_out_of_the_list_with_a_warning(folder, zoo_folder, caplog):
+WRONG = [
+    ({"method": 7}, "'method' must be a non-empty string"),
+    ({"parameters": 10**400}, "'parameters' must be a positive int of at most"),
+    ({"bytes": 10**400}, "'bytes' must be a positive int of at most"),
+    ({"logits_check": {"logits": [10**400]}}, "'logits_check' must be an object"),
+    ({"class_names": ["a", "\ud800", "b"]}, "is not JSON in UTF-8"),
+    ({"dataset": "\udc80"}, "is not JSON in UTF-8"),
+    ({"a\x1b[2J": 1}, r"the unknown fields ['a\x1b[2J']"),
+]
+
+
+@pytest.mark.parametrize("changes, reason", WRONG)
+def test_wrong_card_is_left_out_of_the_list_with_a_warning(
+    changes, reason, folder, zoo_folder, caplog
+):
     publish(zoo_folder, "small_cnn_pets")
-    change_card(folder, method=7)
+    change_card(folder, **changes)
     caplog.set_level("WARNING", logger="absl")
     assert zoo.list_models() == ["small_cnn_pets"]
-    assert "'method' must be a non-empty string" in caplog.text
-    assert "it is not listed" in caplog.text
+    (record,) = caplog.records
+    assert reason in record.getMessage()
+    assert "it is not listed" in record.getMessage()
+    assert record.getMessage().isprintable()
+
+
+def test_what_is_no_file_is_no_card(folder, zoo_folder):
+    publish(zoo_folder, "small_cnn_pets")
+    (folder / "card.json").unlink()
+    (folder / "card.json").mkdir()
+    assert zoo.list_models() == ["small_cnn_pets"]
+    with pytest.raises(FileNotFoundError, match="card.json; there is none"):
+        zoo.load(folder)
 
 
 def test_package_beside_another_zoo_folder_does_not_read_it(folder, places):
