@@ -43,8 +43,9 @@ def list_models(pattern="*", *, dataset=None, method=None, architecture=None):
     Returns:
         A sorted list of names, empty when nothing matches. A zoo that
         `KERAS_XCONS_ZOO` gives by its address is listed from its `index.json`; when
-        that cannot be read, a warning is logged and the other places are listed. A
-        local model whose card is wrong is left out with a warning.
+        that cannot be read, a warning is logged and what was downloaded from there is
+        listed. A model whose card, or entry of the index, is wrong is left out with a
+        warning that says why.
 
     Raises:
         TypeError: An argument is not a string.
@@ -161,10 +162,12 @@ def download(name):
 def load(name):
     """Loads a published model.
 
-    A name is looked up in the folder or at the address that `KERAS_XCONS_ZOO` gives, in
-    the `zoo/` of a checkout and in the cache under the Keras home. Weights that are not
-    beside the card are taken from the cache, else downloaded into it, unless
-    `KERAS_XCONS_OFFLINE=1`. The sha256 of a file is checked before it is opened.
+    A name is looked up in the folder or at the address that `KERAS_XCONS_ZOO` gives and
+    in the `zoo/` of a checkout. Weights that are not beside the card are taken from the
+    cache under the Keras home, else downloaded into it, unless `KERAS_XCONS_OFFLINE=1`.
+    What came from an address is kept under that address: where it does not answer, the
+    model is opened from the cache, by its address or its name in the zoo there. The
+    sha256 of a file is checked before it is opened.
 
     Args:
         name: A name of `list_models()`; or the path of a folder that holds a

@@ -26,6 +26,11 @@ LOWEST_RATE = 16 << 10
 _HEADS = 1 << 20
 
 
+def longest(size):
+    """Returns how many seconds a download of that many bytes may take at most."""
+    return ALLOWANCE + size / LOWEST_RATE
+
+
 class Limit:
     """The time and the bytes that one download may take.
 
@@ -52,8 +57,8 @@ class Limit:
 
     def left(self):
         """Returns the seconds that are left, 0.0 when the limit is reached."""
-        seconds = ALLOWANCE + self._gained / LOWEST_RATE
-        return max(0.0, self._started + seconds - time.monotonic())
+        until = self._started + longest(self._gained)
+        return max(0.0, until - time.monotonic())
 
     def wait(self):
         """Returns how long to wait for the next bytes, in seconds.

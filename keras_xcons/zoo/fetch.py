@@ -6,20 +6,19 @@ answering stops the caller for good. Here one limit holds for all attempts toget
 see `keras_xcons.zoo.connection`.
 """
 
-import contextlib
 import errno
 import hashlib
 import http.client
 import os
 import shutil
 import sys
-import tempfile
 import time
 import urllib.error
 
 import keras
 
 from keras_xcons.offline import is_offline
+from keras_xcons.writing import whole_file
 from keras_xcons.zoo import connection
 from keras_xcons.zoo.plain import LARGEST
 
@@ -32,8 +31,6 @@ _STEP = 0.01
 _PAUSE = 0.5
 # What the network raises, malformed answers and host names included.
 _FAILURES = (OSError, http.client.HTTPException, ValueError)
-# After how many seconds a partial file was left behind by a process that was killed.
-_ABANDONED = 24 * 3600
 
 
 def sha256(path):
@@ -82,14 +79,13 @@ def text(url):
 def file(url, target, size, digest):
     """Downloads a file of known size and sha256.
 
-    It is written to a temporary file of the folder above, and takes its place in one
-    step once the whole of it is there and right; so processes that download the same
-    file at the same time do not disturb each other. After a connection that was cut it
-    goes on where it was, or from the start where the server cannot do that.
+    It takes its place once the whole of it is there and right. After a connection that
+    was cut it goes on where it was, or from the start where the server cannot do that.
 
     Args:
         url: An http(s) URL.
-        target: `pathlib.Path` to write to. What is there is replaced, on success.
+        target: `pathlib.Path` to write to, in an existing folder. What is there is
+            replaced, on success.
         size: Expected number of bytes.
         digest: Expected sha256, 64 hexadecimal digits.
 
@@ -100,39 +96,16 @@ def file(url, target, size, digest):
         OSError: The folder cannot be written to, or has no space left.
     """
     _check_online(url)
-    folder = target.parent.parent
-    partial = None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(folder)
-        _check_space(folder, size)
-        handle, partial = tempfile.mkstemp(
-            dir=folder, prefix=f".{target.name}-", suffix=".part"
-        )
-        with os.fdopen(handle, "wb") as output:
+    if shutil.disk_usage(target.parent).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with whole_file(target) as unfinished:
+        with open(unfinished, "wb") as output:
             received = _Transfer(url, output, size).run()
         if received != digest:
             raise ValueError(
                 f"The file at {url} is not the published one and was not kept. "
                 f"Expected: sha256={digest}. Received: sha256={received}"
             )
-        # mkstemp makes the file private; a cache may be shared.
-        os.chmod(partial, 0o644)
-        target.parent.mkdir(exist_ok=True)
-        os.replace(partial, target)
-    except ConnectionError:
-        raise
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"Cannot write the {size} bytes of {url}, nothing of them was kept: "
-            f"{error.strerror}; KERAS_HOME can name another place. "
-            f"Received: folder={str(folder)!r}",
-        ) from error
-    finally:
-        if partial is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(partial)
 
 
 class _Cut(ConnectionError):
@@ -244,18 +217,6 @@ def _validator(headers):
     tag = headers.get("ETag")
     strong = tag is not None and not tag.startswith("W/")
     return tag if strong else headers.get("Last-Modified")
-
-
-def _remove_abandoned(folder):
-    for path in folder.glob(".*.part"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _ABANDONED:
-                path.unlink()
-
-
-def _check_space(folder, size):
-    if shutil.disk_usage(folder).free < size:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _check_online(url):

@@ -2,17 +2,20 @@
 
 Each offers `inside(name)`, the place of one model; `read(file)`, the bytes of a small
 file, or `None` where there is none; `weights(card)`, the checked weights file if the
-place can have it on this machine; `urls(card)`, where it can be downloaded; and
-`summaries()`, what the models in it are.
+place can have it on this machine; `urls(card)`, where it can be downloaded;
+`origin(card)`, what the cache knows downloaded weights by; `kept()`, the place of what
+was downloaded from here before, `None` where there is none; and `summaries()`, what the
+models in it are.
 """
 
 import pathlib
 
 from absl import logging
 
+from keras_xcons.offline import is_offline
 from keras_xcons.printable import printable
+from keras_xcons.zoo import cache, fetch
 from keras_xcons.zoo import card as cards
-from keras_xcons.zoo import fetch
 from keras_xcons.zoo.plain import LARGEST, read_json
 
 INDEX_FILE = "index.json"
@@ -57,20 +60,22 @@ class Folder:
         del card
         return ()
 
+    def origin(self, card):
+        """Returns what the cache knows the weights by: the URL of the card.
+
+        In words that are no address, so that no model can be looked for there.
+        """
+        return f"the weights at {card['url']}"
+
+    def kept(self):
+        """Returns `None`: a folder of this machine is not kept twice."""
+
     def summaries(self):
         """Returns what its models are, by name; one with a wrong card is left out."""
-        found = {}
-        for path in sorted(self.path.glob(f"*/{cards.CARD_FILE}")):
-            name = path.parent.name
-            if not cards.is_name(name):
-                continue
-            try:
-                card = read_card(self.inside(name), name)
-                if card is not None:
-                    found[name] = cards.summary(card)
-            except (ValueError, OSError) as error:
-                logging.warning("%s; it is not listed", printable(error))
-        return found
+        return _summaries(
+            (path.parent.name, Folder(path.parent))
+            for path in sorted(self.path.glob(f"*/{cards.CARD_FILE}"))
+        )
 
 
 class Remote:
@@ -86,21 +91,45 @@ class Remote:
         """Returns the place of one of its models."""
         return type(self)(f"{self.address}/{name}")
 
+    def origin(self, card):
+        """Returns what the cache knows the model by: its address."""
+        del card
+        return cache.origin_of(self.address)
+
+    def kept(self):
+        """Returns the place of what was downloaded from here, `None` if nothing was."""
+        path = cache.find(cache.origin_of(self.address))
+        return None if path is None else Folder(path)
+
     def summaries(self):
-        """Returns what its models are, by name, as its index says."""
+        """Returns what its models are, by name, as its index says.
+
+        Where that cannot be read, those that were downloaded before.
+        """
         source = f"The index {self.address}/{INDEX_FILE}"
         try:
             content = self.read(INDEX_FILE)
         except ConnectionError as error:
-            logging.warning("%s; its models are not listed", error)
-            return {}
+            if not is_offline():
+                logging.warning("%s; what was not downloaded is not listed", error)
+            return self._kept_summaries()
         if content is None:
-            logging.warning("%s does not exist; its models are not listed", source)
-            return {}
+            logging.warning(
+                "%s does not exist; what was not downloaded is not listed", source
+            )
+            return self._kept_summaries()
         told, wrong = cards.read_index(read_json(content, source), source)
         for reason in wrong:
             logging.warning("%s; it is not listed", printable(reason))
         return told
+
+    def _kept_summaries(self):
+        start = f"{cache.origin_of(self.address)}/"
+        return _summaries(
+            (origin.removeprefix(start), Folder(path))
+            for origin, path in cache.found()
+            if origin.startswith(start)
+        )
 
 
 class Web(Remote):
@@ -117,6 +146,21 @@ class Web(Remote):
     def urls(self, card):
         """Returns where a weights file can be downloaded from."""
         return (f"{self.address}/{card['weights']}",)
+
+
+def _summaries(places):
+    """What the models in places of one model are, by their names there."""
+    found = {}
+    for name, place in places:
+        if not cards.is_name(name):
+            continue
+        try:
+            card = read_card(place, name)
+            if card is not None:
+                found[name] = cards.summary(card)
+        except (ValueError, OSError) as error:
+            logging.warning("%s; it is not listed", printable(error))
+    return found
 
 
 def read_card(place, name=None):

@@ -3,21 +3,18 @@
 import dataclasses
 import os
 import pathlib
-import threading
 
 from absl import logging
 
 from keras_xcons import checks
 from keras_xcons.offline import is_offline
+from keras_xcons.zoo import cache, fetch
 from keras_xcons.zoo import card as cards
-from keras_xcons.zoo import fetch
 from keras_xcons.zoo.hub import Hub
 from keras_xcons.zoo.places import Folder, Web, read_card
 from keras_xcons.zoo.plain import read_json, write_json
 
 _CHECKOUT = pathlib.Path(__file__).parents[2]
-# Threads wait for each other, processes do not.
-_DOWNLOADING = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +41,6 @@ class Entry:
                 f"{source} must be a JSON object. Received: {type(metrics).__name__}"
             )
         return metrics
-
-
-def cache():
-    """Returns the folder of downloaded models, under the Keras home."""
-    home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")
-    return pathlib.Path(home).expanduser() / "keras_xcons"
 
 
 def find(name):
@@ -81,7 +72,8 @@ def find(name):
         try:
             entry = _look_up(place, name)
         except ConnectionError as error:
-            logging.warning("%s; looking for %s elsewhere", error, name)
+            if not is_offline():
+                logging.warning("%s; looking for %s elsewhere", error, name)
             failure = error
             continue
         if entry is not None:
@@ -89,11 +81,14 @@ def find(name):
     # Unlike pathlib, os.path takes a name that is too long for one that is not there.
     if os.path.isfile(os.path.join(name, cards.CARD_FILE)):
         return _at(Folder(name))
-    if failure is not None:
+    if failure is not None and not is_offline():
         raise failure
     message = checks.unknown("model", name, summaries())
     if is_offline():
         message = f"KERAS_XCONS_OFFLINE is set, no URL was asked. {message}"
+    for origin, _ in cache.found():
+        if origin.rpartition("/")[2] == name and "://" in origin.partition(" ")[0]:
+            message = f"There is a download of {origin}: load that address. {message}"
     raise ValueError(message)
 
 
@@ -124,35 +119,68 @@ def weights_file(entry):
     """
     card = entry.card
     path = entry.place.weights(card)
-    if path is not None:
-        return path
-    with _DOWNLOADING:
-        return _from_cache(entry)
+    return _from_cache(entry) if path is None else path
 
 
 def _from_cache(entry):
     """The weights file in the cache, downloaded where it is not there."""
-    card = entry.card
-    path = cache() / card["name"] / card["weights"]
-    if path.is_file() and fetch.sha256(path) == card["sha256"]:
+    card, place = entry.card, entry.place
+    origin = place.origin(card)
+    path = cache.folder(origin) / card["weights"]
+
+    def is_right():
+        return path.is_file() and fetch.sha256(path) == card["sha256"]
+
+    def is_whole():
+        return is_right() and (isinstance(place, Folder) or _kept_card(place) == card)
+
+    if is_whole():
         return path
-    urls = entry.place.urls(card)
+    urls = place.urls(card)
     if card["url"] is not None:
         urls = (*urls, card["url"])
-    if not urls or is_offline():
+    there = is_right()
+    if not there and (not urls or is_offline()):
         reason = "KERAS_XCONS_OFFLINE is set" if urls else "the card has no URL"
         raise FileNotFoundError(
             f"The weights of {card['name']!r} are not on this machine ({path} is "
             f"missing or not that of the card), and {reason}. "
             f"Received: urls={list(urls)}"
         )
-    _download(urls, path, card)
-    metrics = _metrics_or_none(entry)
-    if metrics is not None:
-        write_json(path.parent / cards.METRICS_FILE, metrics)
-    # The card comes last, so that a card in the cache has its weights beside it.
-    write_json(path.parent / cards.CARD_FILE, card)
+    try:
+        with cache.replacing(origin, card["bytes"], is_whole) as staging:
+            if staging is not None:
+                _fill(staging, entry, path, urls)
+    except OSError as error:
+        # What is right can be used, whatever else is to be put beside it.
+        if isinstance(error, ConnectionError) or not (there and is_right()):
+            raise
+        logging.warning("%s; the weights are there all the same", error)
     return path
+
+
+def _fill(staging, entry, path, urls):
+    """Puts into a folder what is to replace what the cache has of a model."""
+    card = entry.card
+    if not (path.is_file() and fetch.sha256(path) == card["sha256"]):
+        _download(urls, staging / card["weights"], card)
+    if isinstance(entry.place, Folder):
+        return  # its card stays where it is
+    metrics = _metrics_or_none(entry)
+    if metrics is None:
+        (path.parent / cards.METRICS_FILE).unlink(missing_ok=True)
+    else:
+        write_json(staging / cards.METRICS_FILE, metrics)
+    write_json(staging / cards.CARD_FILE, card)
+
+
+def _kept_card(place):
+    """The card in the cache, `None` where there is none that can be read."""
+    kept = place.kept()
+    try:
+        return None if kept is None else read_card(kept)
+    except (ValueError, OSError):
+        return None
 
 
 def _download(urls, path, card):
@@ -204,33 +232,45 @@ def _places():
                 "KERAS_XCONS_ZOO must be an existing folder, an http(s) URL or an "
                 f"hf:// address. Received: KERAS_XCONS_ZOO={configured!r}"
             )
-        # The Hub's library has a cache of its own to answer from.
-        if not (isinstance(place, Web) and is_offline()):
-            yield place
+        yield place
     # In an installed package the folder above it is not this project's.
     if (_CHECKOUT / "setup.cfg").is_file() and (_CHECKOUT / "zoo").is_dir():
         yield Folder(_CHECKOUT / "zoo")
-    if cache().is_dir():
-        yield Folder(cache())
 
 
 def _look_up(place, name):
     """Returns the `Entry` of a name in one place, `None` when it is not there."""
     if not cards.is_name(name):
         return None
-    inside = place.inside(name)
-    card = read_card(inside, name)
-    return None if card is None else Entry(card, inside)
+    return _entry(place.inside(name), name)
 
 
 def _at(place):
     """Returns the `Entry` of the one model in a place."""
     if isinstance(place, Folder) and not os.path.isdir(place.path):
         raise FileNotFoundError(f"There is no such folder. Received: {str(place)!r}")
-    card = read_card(place)
-    if card is None:
+    entry = _entry(place)
+    if entry is None:
         raise FileNotFoundError(
             f"The place of a published model holds a {cards.CARD_FILE}; there is none. "
             f"Received: {str(place)!r}"
         )
-    return Entry(card, place)
+    return entry
+
+
+def _entry(place, name=None):
+    """Returns the `Entry` of the one model in a place, `None` where there is none.
+
+    Where the place does not answer, it is what was downloaded from there before.
+    """
+    try:
+        card = read_card(place, name)
+    except ConnectionError as error:
+        kept = place.kept()
+        card = None if kept is None else read_card(kept, name)
+        if card is None:
+            raise
+        if not is_offline():
+            logging.warning("%s; what was downloaded before is taken", error)
+        place = kept
+    return None if card is None else Entry(card, place)

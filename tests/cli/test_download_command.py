@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from keras_xcons import cli, zoo
-from keras_xcons.zoo import fetch
+from keras_xcons.zoo import cache, fetch
 from tests.cli.process import ENTRY
 from tests.zoo import server
 
@@ -23,12 +23,12 @@ def served(published, places, monkeypatch):
         yield web
 
 
-def cached(places, name):
-    return places / "home" / "keras_xcons" / name / "model.weights.h5"
+def cached(served, name):
+    return cache.folder(f"{served.url}/{name}") / "model.weights.h5"
 
 
 def test_download_shows_where_the_file_lies(served, published, places, capsys):
-    path = cached(places, published)
+    path = cached(served, published)
     assert not path.exists()
     for _ in range(2):
         assert cli.main(["download", published]) == 0
@@ -65,7 +65,7 @@ def test_failed_download_is_one_line_and_code_1(
     line = fails(["download", published], 1)
     assert line.startswith(f"keras-xcons download: error: {published}: ")
     assert message in line
-    assert not cached(places, published).exists()
+    assert not cached(served, published).exists()
 
 
 def test_debug_shows_the_traceback(published):
@@ -99,5 +99,5 @@ def test_terminal_shows_the_progress(served, published, places):
     os.close(ours)
     assert running.wait() == 0, running.stderr.read()
     running.stderr.close()
-    size = cached(places, published).stat().st_size
+    size = cached(served, published).stat().st_size
     assert f"{size}/{size}".encode() in shown

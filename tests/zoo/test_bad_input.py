@@ -8,8 +8,8 @@ import pytest
 from tensorflow.python.ops import resource_variable_ops
 
 from keras_xcons import zoo
+from keras_xcons.zoo import cache, fetch
 from keras_xcons.zoo import card as cards
-from keras_xcons.zoo import fetch, store
 from tests.zoo.published import (
     ABOUT,
     CLASSES,
@@ -259,7 +259,7 @@ def test_what_cannot_be_built_is_not_downloaded(by_card, zoo_folder):
     with pytest.raises(ValueError, match="architecture='vision_transformer'"):
         zoo.load(NAME)
     assert by_card.asked == []
-    assert not store.cache().exists()
+    assert not cache.root().exists()
 
 
 def test_long_value_does_not_drown_the_message(folder):
@@ -278,5 +278,5 @@ def test_card_from_the_web_is_checked_likewise(by_url):
     card.write_text(json.dumps({**content, "name": "other"}))
     with pytest.raises(ValueError, match="is that of another model"):
         zoo.download(NAME)
-    assert not store.cache().exists()
+    assert not cache.root().exists()
     assert contents(by_url.folder / NAME) == sorted(os.listdir(by_url.folder / NAME))

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from keras_xcons import zoo
-from keras_xcons.zoo import fetch, store
+from keras_xcons.zoo import cache, fetch
 from tests.zoo import server
 from tests.zoo.published import NAME, card_of, contents
 
@@ -32,7 +32,7 @@ def test_failed_download_leaves_nothing(by_card, spoil, error, message):
     by_card.spoil, by_card.ranges = spoil, False
     with pytest.raises(error, match=message):
         zoo.load(NAME)
-    assert contents(store.cache()) == []
+    assert contents(cache.root()) == []
     by_card.spoil = None
     zoo.load(NAME)
 
@@ -95,7 +95,7 @@ def test_download_gives_up_when_it_gets_no_further(by_card):
     with pytest.raises(ConnectionError, match="503"):
         zoo.download(NAME)
     assert len(by_card.asked) == 3
-    assert contents(store.cache()) == []
+    assert contents(cache.root()) == []
 
 
 def test_pause_doubles_between_attempts(by_card, monkeypatch):
@@ -107,23 +107,13 @@ def test_pause_doubles_between_attempts(by_card, monkeypatch):
     assert 0.3 <= time.monotonic() - start < 5.0
 
 
-def test_what_a_killed_process_left_is_removed(by_card):
-    store.cache().mkdir(parents=True)
-    old, new = (store.cache() / f".x-{age}.part" for age in ("old", "new"))
-    old.touch()
-    new.touch()
-    day = 24 * 3600
-    os.utime(old, (time.time() - 2 * day, time.time() - 2 * day))
-    zoo.download(NAME)
-    assert new.exists() and not old.exists()
-
-
 def test_disk_without_enough_space_is_not_written_to(by_card):
     # No disk of these days has an exbibyte left.
-    with pytest.raises(OSError, match="No space left on device; KERAS_HOME can name"):
-        fetch.file(f"{by_card.url}/x", store.cache() / "x" / "y", 1 << 60, "0" * 64)
+    cache.root().mkdir(parents=True)
+    with pytest.raises(OSError, match="No space left on device"):
+        fetch.file(f"{by_card.url}/x", cache.root() / "y", 1 << 60, "0" * 64)
     assert by_card.asked == []
-    assert contents(store.cache()) == []
+    assert contents(cache.root()) == []
 
 
 def test_card_that_is_cut_off_is_told_as_such(by_url):
@@ -150,7 +140,7 @@ def test_cache_below_a_file_cannot_be_written_to(by_card, tmp_path, monkeypatch)
 
 def test_read_only_cache_is_read(by_url, monkeypatch):
     path = zoo.download(NAME)
-    before = {one: one.stat().st_mtime_ns for one in store.cache().rglob("*")}
+    before = {one: one.stat().st_mtime_ns for one in cache.root().rglob("*")}
     for folder in (path.parent, path.parent.parent):
         folder.chmod(0o555)
     try:
@@ -160,7 +150,7 @@ def test_read_only_cache_is_read(by_url, monkeypatch):
     finally:
         for folder in (path.parent.parent, path.parent):
             folder.chmod(0o755)
-    after = {one: one.stat().st_mtime_ns for one in store.cache().rglob("*")}
+    after = {one: one.stat().st_mtime_ns for one in cache.root().rglob("*")}
     assert after == before
 
 
@@ -188,34 +178,76 @@ def test_file_system_that_is_full_is_told_in_one_line(by_url):
     assert running.returncode == 0
     assert out.count("\n") == 1
     assert "nothing of them was kept: File too large; KERAS_HOME can name" in out
-    assert contents(store.cache()) == []
+    assert contents(cache.root()) == []
 
 
-class Slow(server.Handler):
-    """Sends weights so slowly that two downloads overlap."""
+@pytest.mark.parametrize("name", [".x.part", "{entry}/.x.part", "x", "{entry}/x"])
+def test_no_folder_in_the_cache_blocks_a_download(name, by_url):
+    entry = cache.folder(f"{by_url.url}/{NAME}").name
+    blocking = cache.root() / name.format(entry=entry)
+    (blocking / "of the user").mkdir(parents=True)
+    os.utime(blocking, (0, 0))
+    zoo.load(NAME)
+    assert (blocking / "of the user").is_dir()
+
+
+class Waiting(server.Handler):
+    """Keeps weights back until as many as `server.expected` cards were asked for."""
 
     def do_GET(self):
         if self.path.endswith(".h5"):
-            self.server.under_way += 1
-            while self.server.under_way < 2:
+            cards = f"/{NAME}/card.json"
+            while self.server.asked.count(cards) < self.server.expected:
                 time.sleep(0.01)
         super().do_GET()
 
 
 @pytest.mark.slow
-def test_two_processes_at_once_both_succeed(original, tmp_path):
-    with server.serve(tmp_path / "served", Slow) as web:
-        web.under_way = 0
+def test_two_processes_at_once_download_once(original, tmp_path):
+    with server.serve(tmp_path / "served", Waiting) as web:
+        web.expected = 2
         (web.folder / NAME).symlink_to(original)
         code = f"print(zoo.download({NAME!r})); zoo.load({NAME!r})"
         both = [start(code, KERAS_XCONS_ZOO=web.url) for _ in range(2)]
         told = [one.communicate() for one in both]
-    path = store.cache() / NAME / "model.weights.h5"
+    entry = cache.folder(f"{web.url}/{NAME}")
+    path = entry / "model.weights.h5"
     assert [one.returncode for one in both] == [0, 0], told
     assert [out for out, _ in told] == [f"{path}\n"] * 2
-    assert web.under_way == 2  # neither waited for the other
+    assert len(web.sent) == 1
     assert fetch.sha256(path) == card_of(original)["sha256"]
-    assert contents(store.cache()) == [
-        NAME,
-        *(f"{NAME}/{file}" for file in ("card.json", "metrics.json", path.name)),
-    ]
+    assert sorted(os.listdir(entry)) == FILES
+
+
+@pytest.mark.slow
+def test_killed_download_is_in_nobodys_way(original, tmp_path, monkeypatch):
+    with server.serve(tmp_path / "served", Waiting) as web:
+        web.expected = 2
+        (web.folder / NAME).symlink_to(original)
+        running = start(f"zoo.download({NAME!r})", KERAS_XCONS_ZOO=web.url)
+        entry = cache.folder(f"{web.url}/{NAME}")
+        while not list(entry.glob(".keras_xcons-*/*")):
+            time.sleep(0.01)
+        running.kill()
+        running.communicate()
+        assert len(os.listdir(entry)) == 2  # what is unfinished, and the lock
+        monkeypatch.setenv("KERAS_XCONS_ZOO", web.url)
+        zoo.load(NAME)
+    assert sorted(os.listdir(entry)) == FILES
+
+
+FILES = ["card.json", "metrics.json", "model.weights.h5", "origin.json"]
+
+
+def test_download_that_was_killed_on_its_way_into_place_goes_on(by_url, monkeypatch):
+    path = zoo.download(NAME)
+    # As `keras_xcons.writing` leaves it.
+    ready = path.parent / ".keras_xcons-ready"
+    ready.mkdir()
+    for name in ("card.json", "origin.json"):
+        (path.parent / name).rename(ready / name)
+    monkeypatch.setenv("KERAS_XCONS_OFFLINE", "1")
+    assert zoo.list_models() == []
+    zoo.load(NAME)
+    assert sorted(os.listdir(path.parent)) == FILES
+    assert zoo.list_models() == [NAME]

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from keras_xcons import zoo
-from keras_xcons.zoo import store
+from keras_xcons.zoo import cache
 from keras_xcons.zoo.hub import Hub
 from tests.zoo import server
 from tests.zoo.hub_server import Handler
@@ -48,7 +48,7 @@ def test_model_at_the_root_of_a_repository(hub, tmp_path):
     assert zoo.verify(MODEL) == 0.0
     assert zoo.info(MODEL)["metrics"]["accuracy"] == 0.5
     assert pathlib.Path(zoo.download(MODEL)).is_relative_to(tmp_path / "hf")
-    assert not store.cache().exists()
+    assert not cache.root().exists()
     # Every file once, however often it is needed.
     assert sorted(downloads(hub)) == [
         f"/someone/birds/resolve/main/{file}"

@@ -7,7 +7,6 @@ import pytest
 
 import keras_xcons as kx
 from keras_xcons import zoo
-from keras_xcons.zoo import store
 from tests.zoo.published import (
     IMAGES,
     NAME,
@@ -43,20 +42,14 @@ def test_places_are_asked_in_order(folder, places, monkeypatch):
     monkeypatch.setenv("KERAS_XCONS_ZOO", str(other))
     assert zoo.info(NAME)["method"] == "cgc"
     assert zoo.list_models(method="cgc") == [NAME]
-    # What is in none of the other places is found in the cache.
-    cached = publish(store.cache(), "small_cnn_cached", method="scaat")
-    assert zoo.info("small_cnn_cached")["method"] == "scaat"
-    assert zoo.download("small_cnn_cached") == cached / "model.weights.h5"
 
 
 def test_list_models_unites_the_places_and_takes_wildcards(zoo_folder):
     assert zoo.list_models() == []
     for name in ("small_cnn_shapes_cgc", "small_cnn_pets", NAME):
         publish(zoo_folder, name)
-    publish(store.cache(), "small_cnn_cached")
     (zoo_folder / "no_model").mkdir()
     assert zoo.list_models() == [
-        "small_cnn_cached",
         "small_cnn_pets",
         "small_cnn_shapes",
         "small_cnn_shapes_cgc",

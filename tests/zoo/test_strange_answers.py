@@ -48,7 +48,7 @@ def test_strange_answer_is_one_line(answer, tmp_path):
         for read in (
             lambda: zoo.info(server.url),
             lambda: fetch.text(url),
-            lambda: fetch.file(url, tmp_path / "x" / "y", 999, "0" * 64),
+            lambda: fetch.file(url, tmp_path / "x", 999, "0" * 64),
         ):
             with pytest.raises(ConnectionError, match=url) as error:
                 read()
@@ -64,7 +64,7 @@ def test_length_that_is_none_is_not_taken_for_one(length, tmp_path):
     with dripping.serve(say) as server:
         assert fetch.text(f"{server.url}/card.json") == b"{}"
         with pytest.raises(ConnectionError, match="broke off after 2 of 999 bytes"):
-            fetch.file(f"{server.url}/x", tmp_path / "x" / "y", 999, "0" * 64)
+            fetch.file(f"{server.url}/x", tmp_path / "x", 999, "0" * 64)
 
 
 def test_redirection_to_http_is_followed(tmp_path):
