@@ -223,6 +223,19 @@ def test_evaluate_refuses_several_labels():
         kx.evaluate(classifier(), data, "accuracy", verbose=0)
 
 
+def test_evaluate_a_folder_of_two_classes(tmp_path):
+    for place, (image, label) in enumerate(zip(IMAGES, LABELS, strict=True)):
+        folder = tmp_path / ("ship" if label else "car")
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = np.rint(image).astype("uint8")
+        keras.utils.save_img(folder / f"{place}.png", picture, scale=False)
+    model = classifier(activation="sigmoid")
+    report = kx.evaluate(model, tmp_path, "accuracy", split="train", verbose=0)
+    right = (np.array(model(np.rint(IMAGES)))[:, 0] > 0.5) == LABELS
+    (figures,) = report.to_dict()["figures"].values()
+    assert figures["accuracy"]["value"] == pytest.approx(right.mean())
+
+
 def test_the_command_explains_and_names_either_class(tmp_path):
     model = classifier(activation="sigmoid")
     model.save(tmp_path / "one.keras")

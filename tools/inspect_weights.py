@@ -47,12 +47,13 @@ def sweep():
     import keras
     import numpy as np
 
+    from keras_xcons.models import split
     from keras_xcons.training import XConsModel
 
     model, load = classifier()
-    labels, right = [], []
+    view, labels, right = split(model), [], []
     for images, truth in load():
-        logits = model.predict_on_batch(images)
+        logits = view(images)[1].numpy()
         labels.append(truth.numpy())
         right.append(logits.argmax(axis=-1) == truth.numpy())
     labels, right = np.concatenate(labels), np.concatenate(right)

@@ -18,6 +18,8 @@ from keras_xcons.training import XConsModel
 RUNS = {
     "uniform": {"schedule": "memory", "control": "uniform"},
     "batch": {"schedule": "batch", "consistency_loss": 0.5},
+    "padded": {"schedule": "batch", "consistency_loss": 0.5},
+    "padded memory": {"schedule": "memory", "weight_scale": "raw"},
     "memory": {"schedule": "memory"},
     "epoch": {"schedule": "epoch"},
     "loss": {"schedule": "memory", "control": "loss", "weight_scale": "raw"},
@@ -50,6 +52,11 @@ def main(devices, output):
     samples = with_sample_ids(tf.data.Dataset.from_tensor_slices((images, labels)))
     # The last batch is smaller; the replicas still get the same share of it.
     data = samples.batch(12)
+    # All that one of the replicas gets of the last batch is padding.
+    given = np.ones(32, "float32")
+    given[[3, 28, 29, 30, 31]] = 0.0
+    pairs = tf.data.Dataset.zip(samples, tf.data.Dataset.from_tensor_slices(given))
+    padded = pairs.map(lambda sample, weight: (*sample, weight)).batch(12)
 
     results = {}
     for name, options in RUNS.items():
@@ -58,7 +65,8 @@ def main(devices, output):
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
             trainer.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
-        history = trainer.fit(data, epochs=2, shuffle=False, verbose=0).history
+        fed = padded if name.startswith("padded") else data
+        history = trainer.fit(fed, epochs=2, shuffle=False, verbose=0).history
         for key, values in history.items():
             results[f"{name}/{key}"] = values
         for number, value in enumerate(trainer.classifier.get_weights()):
