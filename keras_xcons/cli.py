@@ -186,7 +186,9 @@ def _info(values, positional):
     del values
     if len(positional) != 1:
         raise _UsageError("info takes the name of one model")
-    print(json.dumps(zoo.info(positional[0]), indent=2))
+    # JSON escapes all that a terminal acts on, but for one character.
+    text = json.dumps(zoo.info(positional[0]), indent=2)
+    print(text.replace("\x7f", "\\u007f"))
     return 0
 
 

@@ -13,10 +13,10 @@ Example:
 import json
 import pathlib
 
-import keras
 from absl import app, flags
 
 from keras_xcons import zoo
+from keras_xcons.models.keras_file import open_keras
 
 _CHECKOUT = pathlib.Path(__file__).parents[1]
 
@@ -76,7 +76,7 @@ def main(argv):
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
     names = pathlib.Path(_CLASS_NAMES.value).read_text(encoding="utf-8").splitlines()
     folder = zoo.publish(
-        keras.saving.load_model(_MODEL.value, compile=False),
+        open_keras(_MODEL.value),
         _NAME.value,
         _ZOO.value,
         architecture=_ARCHITECTURE.value,

@@ -50,6 +50,9 @@ def check_numbers(file, size):
         file: Path or opened binary file.
         size: Its size in bytes.
 
+    Returns:
+        How many numbers it holds.
+
     Raises:
         ValueError: It holds a link, an array of no real numbers, or unpacks to more
             than ten times its size. Names the first such array.
@@ -57,10 +60,10 @@ def check_numbers(file, size):
     """
     import h5py
 
-    left = _EXPANSION * size + _SMALL
+    count, left = 0, _EXPANSION * size + _SMALL
 
     def check(name, item):
-        nonlocal left
+        nonlocal count, left
         if isinstance(item, h5py.Group):
             for key in item:
                 if not isinstance(item.get(key, getlink=True), h5py.HardLink):
@@ -73,6 +76,7 @@ def check_numbers(file, size):
                 f"{name} is of dtype {item.dtype}, and weights are integers or "
                 "floating-point numbers"
             )
+        count += item.size
         left -= item.size * item.dtype.itemsize
         if left < 0:
             raise ValueError(f"{name} and what precedes it unpack to far too much")
@@ -80,6 +84,7 @@ def check_numbers(file, size):
     with h5py.File(file, "r") as opened:
         check("", opened)
         opened.visititems(check)
+    return count
 
 
 def check_finite(model, path):
@@ -114,6 +119,8 @@ def why(error):
     Returns:
         Its kind and the first 300 characters of its text.
     """
-    text = printable(" ".join(str(error).split())) or "no reason given"
+    # Keras puts a whole configuration before the reason.
+    text = str(error).rpartition("Exception encountered: ")[2]
+    text = printable(" ".join(text.split())) or "no reason given"
     text = text if len(text) <= 300 else f"{text[:297]}..."
     return f"{type(error).__name__}: {text}"

@@ -1,12 +1,12 @@
 """The job of `keras-xcons explain`: image files in, overlays out."""
 
 import pathlib
-import zipfile
 
-import keras
 import numpy as np
 
 from keras_xcons import explainers, models, plotting, zoo
+from keras_xcons.models.keras_file import open_keras
+from keras_xcons.printable import printable
 
 
 def open_model(name_or_path):
@@ -26,16 +26,7 @@ def open_model(name_or_path):
     path = pathlib.Path(name_or_path)
     if path.suffix != ".keras":
         return zoo.load(name_or_path), zoo.info(name_or_path)["class_names"]
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"There is no such model file. Received: model={str(path)!r}"
-        )
-    if not zipfile.is_zipfile(path):
-        # Keras would say that it is not there.
-        raise ValueError(
-            f"The file holds no Keras model. Received: model={str(path)!r}"
-        )
-    return keras.saving.load_model(path, compile=False), None
+    return open_keras(path), None
 
 
 def explain_files(name_or_path, paths, folder, method, label=None, report=print):
@@ -69,13 +60,18 @@ def explain_files(name_or_path, paths, folder, method, label=None, report=print)
         except (OSError, ValueError) as error:
             failed.append((path, str(error).splitlines()[0]))
             continue
+        logits = view(image[None])[1]
+        if not np.isfinite(logits).all():
+            failed.append((path, "the model answers with NaN or infinity"))
+            continue
         labels = None if index is None else [index]
         heatmap = explainers.explain(view, image[None], labels, method)[0]
         plotting.save(plotting.overlay(image, heatmap), target)
-        scores = view.probabilities(view(image[None])[1])[0]
+        scores = view.probabilities(logits)[0]
         best = int(np.argmax(scores))
         name = names[best] if names else f"class {best}"
-        report(f"{path}: {name} ({100 * float(scores[best]):.1f} %) -> {target}")
+        share = f"{100 * float(scores[best]):.1f} %"
+        report(printable(f"{path}: {name} ({share}) -> {target}"))
     return failed
 
 

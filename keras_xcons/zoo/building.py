@@ -1,12 +1,11 @@
 """The model that a card describes."""
 
-import contextlib
 import inspect
-import math
 
 import tensorflow as tf
 
 from keras_xcons import models
+from keras_xcons.models.size_limit import TooLargeError, no_more_than
 from keras_xcons.version import __version__
 
 # What `create` takes from elsewhere than the card's arguments.
@@ -42,14 +41,14 @@ def build(card):
             f"Received: arguments={card['arguments']}"
         )
     try:
-        with _no_more_than(card["parameters"]):
+        with no_more_than(_SPARE * card["parameters"]):
             model = models.create(
                 card["architecture"],
                 len(card["class_names"]),
                 tuple(card["input_size"]),
                 **card["arguments"],
             )
-    except _TooLarge as error:
+    except TooLargeError as error:
         raise ValueError(_other_size(what, card, error)) from error
     except (TypeError, ValueError, OverflowError, tf.errors.OpError) as error:
         raise ValueError(
@@ -66,36 +65,9 @@ def build(card):
     return model
 
 
-class _TooLarge(Exception):
-    """A model was given up while it was built; says how many parameters it has."""
-
-
 def _other_size(what, card, count):
     return (
         f"{what} does not fit its architecture: {card['architecture']} with "
         f"arguments {card['arguments']} for {len(card['class_names'])} classes has "
         f"{count} parameters. Received: parameters={card['parameters']}"
     )
-
-
-@contextlib.contextmanager
-def _no_more_than(parameters):
-    """Refuses, before it is made, a variable that makes them far more than that."""
-    count, scratch = 0, tf.Graph()
-
-    def create(next_creator, **arguments):
-        nonlocal count
-        value = arguments["initial_value"]
-        if callable(value):
-            # In a graph an initialiser says its shape and takes no memory.
-            with scratch.as_default():
-                shape = value().shape
-        else:
-            shape = value.shape
-        count += math.prod(shape)
-        if count > _SPARE * parameters:
-            raise _TooLarge(f"more than {_SPARE * parameters}")
-        return next_creator(**arguments)
-
-    with tf.variable_creator_scope(create):
-        yield

@@ -1,3 +1,4 @@
+import json
 import pathlib
 
 import keras
@@ -235,3 +236,30 @@ def test_model_comes_with_its_class_names(published, model_file):
     assert open_model(model_file)[1] is None
     model, class_names = open_model("small_cnn_figures")
     assert class_names == CLASSES and model.output_shape == (None, 3)
+
+
+def test_answers_that_are_not_finite_are_failures(image_file, folder, tmp_path):
+    images = keras.Input((SIDE, SIDE, 3))
+    x = keras.layers.Conv2D(2, 1, kernel_initializer="ones")(images)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    # Finite weights, and a sum that is not.
+    huge = keras.initializers.Constant(3e38)
+    model = keras.Model(images, keras.layers.Dense(2, kernel_initializer=huge)(x))
+    model.save(tmp_path / "huge.keras")
+    paths, lines = [image_file("a.png")], []
+    failed = explain_files(
+        tmp_path / "huge.keras", paths, folder, "gradcam++", report=lines.append
+    )
+    assert failed == [(paths[0], "the model answers with NaN or infinity")]
+    assert lines == [] and names(folder) == []
+
+
+def test_class_names_do_not_act_on_the_terminal(published, image_file, folder):
+    card = json.loads((published / "card.json").read_text())
+    card["class_names"] = ["\x1b[2J a", "\x1b[2J b", "\x1b[2J c"]
+    (published / "card.json").write_text(json.dumps(card))
+    lines = []
+    assert not explain_files(
+        published, [image_file("a.png")], folder, "gradcam++", report=lines.append
+    )
+    assert lines[0].isprintable() and r"\x1b[2J" in lines[0]
