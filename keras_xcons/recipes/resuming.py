@@ -12,6 +12,8 @@ from keras_xcons.zoo.fetch import sha256
 # With TensorFlow, `fit` makes an iterator as an epoch begins and, unused, another one
 # as it ends; the others do not begin to read the second.
 _ITERATORS_AN_EPOCH = {"tensorflow": 2}
+# Draws of an epoch, as a power of 2, that no other epoch makes; of 4,096 epochs.
+_DRAWS_AN_EPOCH = 20
 _NAME = re.compile(r"(\d{1,9})\.[0-9a-f]{16}\.weights\.h5")
 
 
@@ -22,7 +24,8 @@ class Backup(keras.callbacks.Callback):
     place, and a process that is killed meanwhile leaves one torn, or both of different
     epochs. Here a file appears whole, and its name tells the epoch and what it holds,
     by the start of its sha256. The last two are kept: should the last be damaged, the
-    one before is gone on from.
+    one before is gone on from. Keras saves no state of dropout and its like either, so
+    each epoch begins with states that follow from its number.
 
     Args:
         folder: Folder for the files, made when needed. They stay after the training.
@@ -47,6 +50,14 @@ class Backup(keras.callbacks.Callback):
             self._report(f"{path} is damaged, and not used")
         if self._files():
             self._report("No whole checkpoint is left: the run begins anew")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        weights = {id(weight) for weight in self.model.weights}
+        found = (v for v in self.model.non_trainable_variables if id(v) not in weights)
+        states = (v for v in found if "seed" in v.name and tuple(v.shape) == (2,))
+        for place, state in enumerate(states):
+            # A generator counts in the second number, once a draw.
+            state.assign([place, epoch << _DRAWS_AN_EPOCH])
 
     def on_epoch_end(self, epoch, logs=None):
         self._folder.mkdir(parents=True, exist_ok=True)

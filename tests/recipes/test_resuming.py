@@ -9,9 +9,11 @@ from keras_xcons.zoo.fetch import sha256
 IMAGES = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
 
 
-def compiled():
+def compiled(dropout=0.0):
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    dropped = [keras.layers.Dropout(dropout), keras.layers.Dropout(dropout)]
+    inner = [keras.Sequential(dropped)] if dropout else []
+    model = keras.Sequential([keras.Input((4,)), *inner, keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(0.1), "mse", run_eagerly=True)
     return model
 
@@ -50,6 +52,21 @@ def test_continued_training_equals_an_uninterrupted_one(tmp_path):
     # The state of the optimizer is part of it.
     assert int(model.optimizer.iterations) == 12
     assert epochs(tmp_path / "a" / "backup") == [3, 4]
+
+
+def test_dropout_goes_on(tmp_path):
+    whole = compiled(dropout=0.4)
+    fit(whole, 3, Backup(tmp_path / "whole"))
+    fit(compiled(dropout=0.4), 2, Backup(tmp_path / "stopped"))
+    model = compiled(dropout=0.4)
+    keras.random.uniform((1,))
+    fit(model, 3, Backup(tmp_path / "stopped"))
+    assert_equal(whole, model)
+    # Layers and epochs draw differently.
+    first, second = (v for v in model.non_trainable_variables)
+    states = np.array([first.value, second.value])
+    assert states[0, 0] != states[1, 0] and states.min() >= 0
+    assert states[:, 1].min() > 2 << 20
 
 
 def test_nothing_is_trained_where_all_epochs_are_done(tmp_path):
