@@ -2,6 +2,8 @@
 
 import difflib
 import numbers
+import os
+import pathlib
 
 import numpy as np
 
@@ -209,6 +211,39 @@ def within(name, value, low, high, inclusive=True):
             f"Received: {name}={shown(value)}"
         )
     return value
+
+
+def path(name, value):
+    """Refuses what cannot be the path of a file or folder.
+
+    Args:
+        name: The argument's name in the caller's signature.
+        value: A string or `os.PathLike`.
+
+    Returns:
+        `pathlib.Path` of it.
+
+    Raises:
+        TypeError: It is neither.
+        ValueError: It is empty, or holds a NUL character.
+
+    Example:
+
+    >>> path("output", "xcons_run").name
+    'xcons_run'
+    """
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise TypeError(
+            f"`{name}` must be a path, a string or a pathlib.Path. Received: "
+            f"{name}={shown(value)}"
+        )
+    if not text or "\0" in text:
+        raise ValueError(
+            f"`{name}` must be a path, which is not empty and holds no NUL character. "
+            f"Received: {name}={shown(value)}"
+        )
+    return pathlib.Path(text)
 
 
 def shown(value):

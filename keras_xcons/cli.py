@@ -3,14 +3,12 @@
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
-import dataclasses
 import json
 import sys
-import typing
 
 from absl import flags
 
-from keras_xcons import checks, explainers, models, recipes, zoo
+from keras_xcons import checks, command_flags, explainers, models, recipes, zoo
 from keras_xcons.evaluation import EvaluationOptions
 from keras_xcons.printable import printable
 from keras_xcons.recipes import DATASET_HELP, TrainOptions
@@ -30,6 +28,9 @@ keras-xcons COMMAND --help shows the flags of a command."""
 
 def run():
     """Runs the command line of this process and exits with its code."""
+    # A name of a file need not be text that a terminal can show.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))
 
 
@@ -53,7 +54,7 @@ def main(arguments):
     if name not in _COMMANDS:
         return _fail("", checks.unknown("command", name, _COMMANDS), 2)
     function, define = _COMMANDS[name]
-    values = flags.FlagValues()
+    values = command_flags.CommandFlags()
     flags.DEFINE_bool("debug", False, "Show the traceback of an error.", values)
     flags.DEFINE_bool("help", False, "Show this help.", values, short_name="h")
     define(values)
@@ -63,7 +64,7 @@ def main(arguments):
         return _fail(name, f"{error} (see keras-xcons {name} --help)", 2)
     if values.help:
         print(f"{function.__doc__.rstrip()}\n\nFlags:")
-        print(_flag_help(values))
+        print(command_flags.described(values))
         return 0
     try:
         return function(values, positional)
@@ -93,47 +94,6 @@ def _fail(command, message, code):
     line = f"keras-xcons {command}".rstrip() + f": error: {message}"
     print(printable(line), file=sys.stderr)
     return code
-
-
-def _flag_help(values):
-    """Every flag with its default, one paragraph each."""
-    lines = []
-    for name in sorted(values):
-        flag = values[name]
-        if name != flag.name:  # the short form of another one
-            continue
-        short = f"-{flag.short_name}, " if flag.short_name else ""
-        switch = "[no]" if flag.boolean else ""
-        lines.append(f"  {short}--{switch}{name}")
-        lines.append(f"      {flag.help} (default: {flag.default})")
-    return "\n".join(lines)
-
-
-def _define_fields(options, values):
-    """A flag for each field of a table of options."""
-    kinds = typing.get_type_hints(options)
-    for field in dataclasses.fields(options):
-        text, choices = field.metadata["help"], field.metadata["choices"]
-        members = typing.get_args(kinds[field.name]) or (kinds[field.name],)
-        if choices:
-            flags.DEFINE_enum(field.name, field.default, choices, text, values)
-        else:
-            define = _DEFINE[members[0]]
-            define(field.name, field.default, text, flag_values=values)
-
-
-def _fields(options, values):
-    """What the flags say of each field, as arguments of the table."""
-    names = [field.name for field in dataclasses.fields(options)]
-    return {name: values[name].value for name in names}
-
-
-_DEFINE = {
-    bool: flags.DEFINE_bool,
-    float: flags.DEFINE_float,
-    int: flags.DEFINE_integer,
-    str: flags.DEFINE_string,
-}
 
 
 # list
@@ -219,7 +179,7 @@ def _download(values, positional):
 
 
 def _train_flags(values):
-    _define_fields(TrainOptions, values)
+    command_flags.define_fields(TrainOptions, values)
 
 
 def _train(values, positional):
@@ -234,7 +194,7 @@ def _train(values, positional):
     """
     if positional:
         raise _UsageError(f"train takes flags only, not {positional[0]!r}")
-    recipes.train(TrainOptions(**_fields(TrainOptions, values)))
+    recipes.train(TrainOptions(**command_flags.fields(TrainOptions, values)))
     return 0
 
 
@@ -268,7 +228,7 @@ def _evaluate_flags(values):
     flags.DEFINE_string(
         "output", "evaluation", "Folder for the report.", values, short_name="o"
     )
-    _define_fields(EvaluationOptions, values)
+    command_flags.define_fields(EvaluationOptions, values)
 
 
 def _evaluate(values, positional):
@@ -287,7 +247,7 @@ def _evaluate(values, positional):
         values.dataset,
         values.output,
         **{name: values[name].value for name in names},
-        **_fields(EvaluationOptions, values),
+        **command_flags.fields(EvaluationOptions, values),
     )
     return 0
 

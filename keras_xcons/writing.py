@@ -17,6 +17,8 @@ _OURS = ".keras_xcons"
 _UNFINISHED = re.compile(r"\.keras_xcons-([0-9a-f]{8})-(\d+)-(\d+)-[0-9a-f]{8}(\..*)?")
 # Files that are complete, and on the way to their places together.
 _READY = f"{_OURS}-ready"
+# As spreadsheets begin a formula, also in wide letters and behind white space.
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 # What another machine has not touched for so long it does not write any more.
 _ABANDONED = 24 * 3600.0
 
@@ -155,6 +157,34 @@ def remove_leftovers(folder):
                 shutil.rmtree(path, ignore_errors=True)
             elif stat.S_ISREG(found.st_mode):
                 path.unlink()
+
+
+def csv_cell(value):
+    """What a CSV file holds of a value, so that no spreadsheet takes it for a formula.
+
+    Args:
+        value: A number, a string or any other value.
+
+    Returns:
+        The value; but of a string that is no number and begins like a formula one with
+        a quotation mark before it, which spreadsheets read as text.
+
+    Example:
+
+    >>> csv_cell("=1+1"), csv_cell(-0.5)
+    ("'=1+1", -0.5)
+    """
+    if isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value):
+        return f"'{value}"
+    return value
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _unfinished(folder, suffixes=""):

@@ -34,7 +34,10 @@ FLOORS = [
     {"layers"},
     {"data"},
     {"locking", "writing"},
-    {"checks", "offline", "printable", "processes", "startup", "version"},
+    {
+        *("checks", "command_flags", "offline", "printable"),
+        *("processes", "startup", "version"),
+    },
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

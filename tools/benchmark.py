@@ -273,7 +273,12 @@ def main(argv):
     print("\n".join(markdown(rows)))
     print(f"{platform.machine()}, {os.cpu_count()} cores, {versions()}")
     if FLAGS.output:
-        with open(FLAGS.output, "w", newline="") as file:
+        from keras_xcons.writing import whole_file
+
+        with (
+            whole_file(FLAGS.output) as unfinished,
+            unfinished.open("w", newline="") as file,
+        ):
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)

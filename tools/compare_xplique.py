@@ -204,8 +204,11 @@ def main(argv):
     if wrong:
         sys.exit(f"These differ by more than {TOLERANCE:g}: {', '.join(wrong)}")
     if FLAGS.record:
+        from keras_xcons.writing import whole_file
+
         text = json.dumps({**found, "weights": weights})
-        pathlib.Path(FLAGS.record).write_text(text + "\n", encoding="utf-8")
+        with whole_file(FLAGS.record) as unfinished:
+            unfinished.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

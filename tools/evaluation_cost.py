@@ -65,7 +65,12 @@ def main(argv):
         rows.append(dict(zip(COLUMNS, (*row, round(peak / first, 3)), strict=True)))
         print(rows[-1], flush=True)
     if FLAGS.output:
-        with open(FLAGS.output, "w", newline="") as file:
+        from keras_xcons.writing import whole_file
+
+        with (
+            whole_file(FLAGS.output) as unfinished,
+            unfinished.open("w", newline="") as file,
+        ):
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)

@@ -86,6 +86,8 @@ def markdown(lines):
 def main(argv):
     """Trains what is missing and prints the table."""
     del argv
+    from keras_xcons.writing import whole_file
+
     path = pathlib.Path(FLAGS.output)
     columns = ["run", "seed", *FIGURES]
     lines = []
@@ -100,7 +102,10 @@ def main(argv):
             figures = train_and_measure(int(seed), RUNS[run])
             lines.append({"run": run, "seed": seed, **figures})
             print(lines[-1], flush=True)
-            with path.open("w", newline="") as file:
+            with (
+                whole_file(path) as unfinished,
+                unfinished.open("w", newline="") as file,
+            ):
                 writer = csv.DictWriter(file, columns)
                 writer.writeheader()
                 writer.writerows(lines)

@@ -42,8 +42,10 @@ _OVERWRITE = flags.DEFINE_bool(
 
 def find_dataset(name, data_dir):
     """The folder of a data set where there is one, else its name."""
-    folder = pathlib.Path(data_dir or "") / name
-    return str(folder) if data_dir and folder.is_dir() else name
+    if data_dir is None:
+        return name
+    folder = pathlib.Path(data_dir) / name
+    return str(folder) if folder.is_dir() else name
 
 
 def find_pretrained(name, work):
@@ -77,27 +79,39 @@ def main(argv):
     if len(argv) != 2:
         raise app.UsageError(f"Give the name of one model. Received: {argv[1:]}")
     name = argv[1]
-    zoo_folder, work = pathlib.Path(_ZOO.value), pathlib.Path(_WORK.value)
     from keras_xcons import locking, recipes
+    from keras_xcons.zoo import card as cards
 
-    recipe = recipes.read_recipe(_RECIPE.value or zoo_folder / name / "recipe.json")
+    if not cards.is_name(name):
+        raise app.UsageError(
+            "The name of a model is lower-case letters, digits, `_`, `-` and `.`. "
+            f"Received: {name!r}"
+        )
+    zoo_folder, work = pathlib.Path(_ZOO.value), pathlib.Path(_WORK.value)
+    recipe = recipes.read_recipe(
+        zoo_folder / name / "recipe.json" if _RECIPE.value is None else _RECIPE.value
+    )
     final = zoo_folder / name
     if (final / "card.json").exists() and not _OVERWRITE.value:
         raise app.UsageError(f"{final} is published; pass --overwrite to replace it")
-    dataset = find_dataset(_DATASET.value or recipe.options["dataset"], _DATA_DIR.value)
-    if _DATASET.value:
+    given = _DATASET.value is not None
+    dataset = _DATASET.value if given else recipe.options["dataset"]
+    dataset = find_dataset(dataset, _DATA_DIR.value)
+    if given:
         recipe = recipe.on_dataset(dataset)
     replaced, words = {"dataset": dataset}, recipe.pretraining
     if recipe.method != "pretraining":
-        replaced["pretrained"] = _PRETRAINED.value or find_pretrained(
-            recipe.options.get("pretrained"), work
+        replaced["pretrained"] = (
+            find_pretrained(recipe.options.get("pretrained"), work)
+            if _PRETRAINED.value is None
+            else _PRETRAINED.value
         )
-    elif _PRETRAINED.value:
+    elif _PRETRAINED.value is not None:
         raise app.UsageError(
             "A pretraining begins with random weights. Received: "
             f"--pretrained={_PRETRAINED.value}"
         )
-    if _PRETRAINED.value:
+    if _PRETRAINED.value is not None:
         words = f"a file of weights in the place of: {words}"
     run = recipes.writable_folder(work / name)
     # Or another process could train anew what this one is measuring.

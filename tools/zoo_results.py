@@ -171,12 +171,15 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
     zoo, readme = pathlib.Path(_ZOO.value), pathlib.Path(_README.value)
+    from keras_xcons.writing import csv_cell
+
     found = rows(zoo)
     page = replaced(readme.read_text(encoding="utf-8"), table(found))
     lines = io.StringIO()
     writer = csv.DictWriter(lines, found[0].keys(), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(found)
+    for row in found:
+        writer.writerow({name: csv_cell(value) for name, value in row.items()})
     _write(zoo / "results.csv", lines.getvalue())
     _write(readme, page)
     for row in found:

@@ -1,9 +1,9 @@
 """What a monitor writes to TensorBoard."""
 
-import pathlib
-
 import numpy as np
 import tensorflow as tf
+
+from keras_xcons import checks
 
 
 class Board:
@@ -24,7 +24,7 @@ class Board:
                 "Writing to TensorBoard needs the extra `tensorboard`: pip install "
                 f'"keras-xcons[tensorboard]". Received: log_dir={str(log_dir)!r}'
             ) from error
-        self._log_dir = pathlib.Path(log_dir)
+        self._log_dir = checks.path("log_dir", log_dir)
         self._writer = None
 
     def write(self, epoch, scalars, histograms, pictures):

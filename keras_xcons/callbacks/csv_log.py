@@ -1,12 +1,12 @@
 """A CSV file of all figures of a training run."""
 
 import csv
-import pathlib
 
 import keras
 import numpy as np
 
-from keras_xcons.writing import whole_file
+from keras_xcons import checks
+from keras_xcons.writing import csv_cell, whole_file
 
 _EPOCH = "epoch"
 
@@ -27,9 +27,11 @@ class FigureLogger(keras.callbacks.Callback):
             Defaults to `False`: the file is replaced when the first epoch ends.
 
     Raises:
+        TypeError: `path` is no path.
         FileNotFoundError: The folder does not exist.
         IsADirectoryError: `path` is a folder.
-        ValueError: From `fit`, if the file to append to is not one of epochs.
+        ValueError: `path` is empty or holds a NUL character; from `fit`, if the file to
+            append to is not one of epochs.
 
     Example:
 
@@ -40,7 +42,7 @@ class FigureLogger(keras.callbacks.Callback):
 
     def __init__(self, path, append=False):
         super().__init__()
-        self.path = pathlib.Path(path)
+        self.path = checks.path("path", path)
         if not self.path.parent.is_dir():
             raise FileNotFoundError(
                 f"The folder of the log does not exist. Received: path={str(path)!r}"
@@ -59,8 +61,8 @@ class FigureLogger(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
-        self._columns += [name for name in logs if name not in self._columns]
-        row = {name: _plain(value) for name, value in logs.items()}
+        row = {csv_cell(name): csv_cell(_plain(v)) for name, v in logs.items()}
+        self._columns += [name for name in row if name not in self._columns]
         self._rows[epoch] = {**row, _EPOCH: epoch}
         self._write()
 

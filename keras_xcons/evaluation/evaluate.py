@@ -177,7 +177,7 @@ class _Source:
                 f"The model has {view.num_classes} classes, and the data set "
                 f"{info.name!r} has {len(info.class_names)}. Received: dataset={name!r}"
             )
-        self.split = split or info.test_split
+        self.split = info.test_split if split is None else split
         if self.split is None:
             raise ValueError(
                 f"The data set {info.name!r} has no split beside 'train': name one. "

@@ -4,8 +4,6 @@ matplotlib draws them on figures of its own, not on those of `pyplot`: no backen
 chosen, and no figure stays open.
 """
 
-import pathlib
-
 import numpy as np
 
 from keras_xcons import checks
@@ -152,7 +150,7 @@ def save(picture, path):
 
     >>> save(overlay(image, heatmap), "overlay.png")
     """
-    path = pathlib.Path(path)
+    path = checks.path("path", path)
     if path.suffix.lower() != ".png":
         raise ValueError(
             f"A picture is written as PNG. Received: path={str(path)!r}, which does "

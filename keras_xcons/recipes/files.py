@@ -1,8 +1,8 @@
 """Files of a run: written whole or not at all, refused before any work."""
 
-import pathlib
 import tempfile
 
+from keras_xcons import checks
 from keras_xcons.writing import whole_file
 
 
@@ -17,12 +17,13 @@ def writable_folder(path):
 
     Raises:
         OSError: The folder cannot be made or written to.
+        TypeError, ValueError: `path` cannot be a path.
 
     Example:
 
     >>> folder = writable_folder("xcons_run")
     """
-    folder = pathlib.Path(path)
+    folder = checks.path("output", path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Permissions alone do not tell: a file system can be read-only, or full.

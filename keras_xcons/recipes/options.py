@@ -111,8 +111,9 @@ class TrainOptions:
 
     def __post_init__(self):
         for name in ("dataset", "pretrained", "output"):
-            if isinstance(getattr(self, name), os.PathLike):
+            if name != "pretrained" or self.pretrained is not None:
                 # Frozen, yet metrics.json takes nothing but plain values.
+                checks.path(name, getattr(self, name))
                 object.__setattr__(self, name, os.fspath(getattr(self, name)))
         if self.model not in models.architectures():
             raise ValueError(

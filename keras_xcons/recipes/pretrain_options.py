@@ -56,9 +56,9 @@ class PretrainOptions:
     steps_per_epoch: int | None = None
 
     def __post_init__(self):
-        if isinstance(self.dataset, os.PathLike):
-            # Frozen, yet options.json takes nothing but plain values.
-            object.__setattr__(self, "dataset", os.fspath(self.dataset))
+        checks.path("dataset", self.dataset)
+        # Frozen, yet metrics.json takes nothing but plain values.
+        object.__setattr__(self, "dataset", os.fspath(self.dataset))
         if self.model not in models.architectures():
             raise ValueError(
                 checks.unknown("model", self.model, models.architectures())

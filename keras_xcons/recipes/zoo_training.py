@@ -87,7 +87,7 @@ def measure_by(recipe, model, dataset=None):
         `value`, `low`, `high`, `n` and `skipped`), `baselines`, `notes`, `left_out`,
         and what they were measured on and by.
     """
-    dataset = dataset or recipe.options["dataset"]
+    dataset = recipe.options["dataset"] if dataset is None else dataset
     found = evaluation.evaluate(
         {"model": model},
         dataset,

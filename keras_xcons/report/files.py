@@ -1,7 +1,6 @@
 """Files of a report: refused before any work, written whole or not at all."""
 
-import pathlib
-
+from keras_xcons import checks
 from keras_xcons.writing import whole_file
 
 
@@ -25,7 +24,7 @@ def checked(path, suffix):
     >>> checked("report.html", ".html").name
     'report.html'
     """
-    path = pathlib.Path(path)
+    path = checks.path("path", path)
     if path.suffix.lower() != suffix:
         raise ValueError(
             f"The file's name must end in '{suffix}'. Received: path={str(path)!r}"

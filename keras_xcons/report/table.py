@@ -3,6 +3,8 @@
 import csv
 import io
 
+from keras_xcons.writing import csv_cell
+
 _COLUMNS = (
     *("model", "metric", "label", "group", "direction"),
     *("value", "low", "high", "n", "skipped"),
@@ -17,7 +19,8 @@ def render(data):
         data: `Report.to_dict()`.
 
     Returns:
-        The text, with a heading line. Numbers are not rounded.
+        The text, with a heading line. Numbers are not rounded, and names that a
+        spreadsheet would compute are marked as text.
 
     Example:
 
@@ -36,11 +39,15 @@ def render(data):
             if figure is not None:
                 difference = data["differences"].get(name, {}).get(key)
                 row = {"model": name, "metric": key, **known, **_figure(figure)}
-                writer.writerow({**row, **_difference(difference)})
+                writer.writerow(_cells({**row, **_difference(difference)}))
         for name, figure in data["baselines"].get(key, {}).items():
             row = {"model": name, "metric": key, **known, **_figure(figure)}
-            writer.writerow(row)
+            writer.writerow(_cells(row))
     return text.getvalue()
+
+
+def _cells(row):
+    return {name: csv_cell(value) for name, value in row.items()}
 
 
 def _figure(figure):

@@ -1,0 +1,107 @@
+"""Flags of a command, made from tables of options."""
+
+import dataclasses
+import typing
+
+from absl import flags
+
+
+class CommandFlags(flags.FlagValues):
+    """The flags that a command defines, and none that absl has of its own.
+
+    Those would read files of any kind and size, or let misspelt flags pass unread.
+
+    Example:
+
+    >>> values = CommandFlags()
+    >>> define_fields(TrainOptions, values)
+    >>> values(["train", "--epochs=3"])
+    ['train']
+    """
+
+    def __call__(self, argv, known_only=False):
+        """Parses the words of a command.
+
+        Args:
+            argv: List of strings, the name of the command first.
+            known_only: See `absl.flags.FlagValues`.
+
+        Returns:
+            List of strings, the name and what is no flag.
+
+        Raises:
+            absl.flags.Error: A flag is unknown, or its value is not accepted.
+        """
+        for word in argv[: argv.index("--") if "--" in argv else None]:
+            name = word.lstrip("-").partition("=")[0]
+            if word.startswith("-") and name == "undefok":
+                raise flags.UnrecognizedFlagError(name)
+        try:
+            return super().__call__(argv, known_only)
+        except ValueError as error:  # of a switch that is given a value
+            raise flags.Error(str(error)) from error
+
+    def read_flags_from_files(self, argv, force_gnu=True):
+        del force_gnu
+        return argv
+
+
+def define_fields(options, values):
+    """Defines a flag for each field of a table of options.
+
+    Args:
+        options: A dataclass whose fields have the metadata `help` and `choices`.
+        values: `CommandFlags`.
+    """
+    kinds = typing.get_type_hints(options)
+    for field in dataclasses.fields(options):
+        text, choices = field.metadata["help"], field.metadata["choices"]
+        members = typing.get_args(kinds[field.name]) or (kinds[field.name],)
+        if choices:
+            flags.DEFINE_enum(field.name, field.default, choices, text, values)
+        else:
+            define = _DEFINE[members[0]]
+            define(field.name, field.default, text, flag_values=values)
+
+
+def fields(options, values):
+    """What the flags say of each field, as arguments of the table.
+
+    Args:
+        options: As for `define_fields`.
+        values: `CommandFlags` that have been parsed.
+
+    Returns:
+        Dict.
+    """
+    names = [field.name for field in dataclasses.fields(options)]
+    return {name: values[name].value for name in names}
+
+
+def described(values):
+    """Every flag with its default, one paragraph each.
+
+    Args:
+        values: `CommandFlags`.
+
+    Returns:
+        A string of several lines.
+    """
+    lines = []
+    for name in sorted(values):
+        flag = values[name]
+        if name != flag.name:  # the short form of another one
+            continue
+        short = f"-{flag.short_name}, " if flag.short_name else ""
+        switch = "[no]" if flag.boolean else ""
+        lines.append(f"  {short}--{switch}{name}")
+        lines.append(f"      {flag.help} (default: {flag.default})")
+    return "\n".join(lines)
+
+
+_DEFINE = {
+    bool: flags.DEFINE_bool,
+    float: flags.DEFINE_float,
+    int: flags.DEFINE_integer,
+    str: flags.DEFINE_string,
+}
