@@ -120,6 +120,8 @@ class Experiment:
 
     def train_data(self, **arguments):
         """The training set, shuffled, in batches."""
+        # The order depends on the seed of TensorFlow, too, as it is at this moment.
+        keras.utils.set_random_seed(self.options.seed)
         return self.options.load(
             "train",
             shuffle=True,

@@ -55,6 +55,19 @@ def test_an_epoch_that_is_run_again_replaces_its_row(tmp_path):
     ]
 
 
+def test_a_figure_that_is_called_like_a_formula_keeps_its_column(tmp_path):
+    path = tmp_path / "log.csv"
+    for epoch in (0, 1):
+        log = FigureLogger(path, append=True)
+        log.on_train_begin()
+        log.on_epoch_end(epoch, {"=1+1": -0.5, "note": "@SUM(A1)"})
+    assert path.read_text().splitlines() == [
+        "epoch,'=1+1,note",
+        "0,-0.5,'@SUM(A1)",
+        "1,-0.5,'@SUM(A1)",
+    ]
+
+
 def test_a_new_log_replaces_an_old_one(tmp_path):
     path = tmp_path / "log.csv"
     run(FigureLogger(path), [(0, {"loss": 3.0}), (1, {"loss": 2.0})])

@@ -84,6 +84,17 @@ def test_help_of_explain_shows_every_flag_with_its_default(capsys):
     assert shown["method"][0].startswith(f"<{'|'.join(explainers.methods())}>: ")
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("dash", ["-", "--"])
+def test_no_command_reads_a_file_of_flags(command, dash, fails, trained, places):
+    (places / "binary").write_bytes(bytes(range(256)))
+    (places / "flags").write_text("--debug\n--epochs=3\n--flagfile=flags\n")
+    for words in (["flagfile=binary"], ["flagfile", "flags"], ["flagfile=/dev/zero"]):
+        line = fails([command, f"{dash}{words[0]}", *words[1:]], 2)
+        assert f"keras-xcons {command}: error: Unknown command line flag" in line
+    assert trained == []
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -108,6 +119,10 @@ def test_help_of_explain_shows_every_flag_with_its_default(capsys):
         (["evaluate", "m", "--explained=both"], "one of <label|predicted>"),
         (["evaluate", "m", "--steps=some"], "--steps=some"),
         (["info", "m", "--epochs=3"], "Unknown command line flag 'epochs'"),
+        (["train", "--noaugment=3"], "--noaugment=3 does not take an argument"),
+        (["train", "--epochs=" + "9" * 5000], "Exceeds the limit (4300 digits)"),
+        (["train", "--undefok=epoch", "--epoch=3"], "Unknown command line flag"),
+        (["train", "-undefok", "epoch"], "Unknown command line flag 'undefok'"),
     ],
 )
 def test_wrong_usage_is_code_2(arguments, words, fails, trained, places):

@@ -4,6 +4,7 @@ import types
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_xcons import data, models
 from keras_xcons.recipes import Experiment, TrainOptions, arms
@@ -48,6 +49,16 @@ def test_every_run_starts_from_the_same_weights(experiment, plain, assert_same_w
     # Neither has the training of a run moved the start.
     moved = plain[0].layers[-1].kernel.numpy() - other.layers[-1].kernel.numpy()
     assert np.abs(moved).max() > 1e-3
+
+
+def test_order_of_the_data_is_that_of_the_seed_alone(experiment):
+    def order():
+        return np.concatenate([labels for _, labels in experiment.train_data()])
+
+    expected = order()
+    for seed in (1, 2):
+        tf.random.set_seed(seed)
+        np.testing.assert_array_equal(order(), expected)
 
 
 @pytest.mark.parametrize("augment", [False, True])

@@ -69,6 +69,13 @@ def test_csv_leaves_out_what_a_model_lacks_and_quotes_names(data):
     assert ("plain", "deletion") in keys and ("XCons", "deletion") not in keys
 
 
+def test_csv_of_a_model_that_is_called_like_a_formula(make_report):
+    name = "=cmd|' /C calc'!A0"
+    rows = rows_of(make_report((name,)))
+    assert {row["model"] for row in rows if row["group"]} >= {f"'{name}"}
+    assert not any(value.startswith("=") for row in rows for value in row.values())
+
+
 def test_the_same_figures_give_the_same_bytes(make_report):
     first, second = make_report(count=3), make_report(count=3)
     for write in ("to_html", "to_csv", "to_json", "_repr_html_", "__repr__"):
