@@ -38,8 +38,9 @@ class CommandFlags(flags.FlagValues):
                 raise flags.UnrecognizedFlagError(name)
         try:
             return super().__call__(argv, known_only)
-        except ValueError as error:  # of a switch that is given a value
-            raise flags.Error(str(error)) from error
+        # A switch that is given a value raises ValueError.
+        except (flags.Error, ValueError) as error:
+            raise flags.Error(_shortened(str(error))) from error
 
     def read_flags_from_files(self, argv, force_gnu=True):
         del force_gnu
@@ -99,6 +100,12 @@ def described(values):
     return "\n".join(lines)
 
 
+def _shortened(text):
+    """What is wrong with a value stands behind it, however long it is."""
+    return text if len(text) <= _LONG else f"{text[:100]} ... {text[100 - _LONG :]}"
+
+
+_LONG = 400
 _DEFINE = {
     bool: flags.DEFINE_bool,
     float: flags.DEFINE_float,
