@@ -74,7 +74,7 @@ def unfinished_folder(folder):
 
 
 @contextlib.contextmanager
-def files_together(folder):
+def files_together(folder, last=None):
     """Stands in for a folder until all of several files are written.
 
     When the block ends, all of them take their places, those that they replace having
@@ -84,6 +84,9 @@ def files_together(folder):
 
     Args:
         folder: `pathlib.Path` of an existing folder.
+        last: Name of the file without which the others do not count: the old one of it
+            goes first and the new one comes last, and the others stay until they are
+            replaced. Defaults to `None`.
 
     Yields:
         `pathlib.Path` of a folder to write them into.
@@ -94,28 +97,43 @@ def files_together(folder):
     ...     (staging / "report.json").write_text("{}")
     ...     (staging / "report.csv").write_text("model,value")
     """
-    put_in_place(folder)
+    put_in_place(folder, last)
     with unfinished_folder(folder) as staging:
         yield staging
         os.rename(staging, folder / _READY)
     try:
-        put_in_place(folder)
+        put_in_place(folder, last)
     except KeyboardInterrupt:
-        put_in_place(folder)
+        put_in_place(folder, last)
         raise
 
 
-def put_in_place(folder):
+def is_stopped_in_between(folder):
+    """Whether a folder has files that were to take their places together, and have not.
+
+    Args:
+        folder: `pathlib.Path` of a folder.
+
+    Returns:
+        A bool.
+    """
+    ready = folder / _READY
+    return ready.is_dir() and not ready.is_symlink()
+
+
+def put_in_place(folder, last=None):
     """Goes on with files that were to take their places together, where there are some.
 
     Args:
         folder: `pathlib.Path` of an existing folder.
+        last: As for `files_together`.
     """
     ready = folder / _READY
-    if ready.is_symlink() or not ready.is_dir():
+    if not is_stopped_in_between(folder):
         return
     names = sorted(path.name for path in ready.iterdir())
-    for name in names:
+    names.sort(key=lambda name: name == last)
+    for name in names if last is None else {last}.intersection(names):
         (folder / name).unlink(missing_ok=True)
     for name in names:
         os.replace(ready / name, folder / name)

@@ -156,7 +156,7 @@ def counted(function):
 
 for name in ("mkdir", "rename", "replace", "unlink", "rmdir"):
     setattr(os, name, counted(getattr(os, name)))
-with writing.files_together(folder) as staging:
+with writing.files_together(folder, LAST) as staging:
     for name in {NAMES}:
         (staging / name).write_text("new")
 """
@@ -169,7 +169,7 @@ def test_a_kill_at_any_step_never_leaves_a_new_file_beside_an_old_one(tmp_path):
         folder.mkdir()
         for name in NAMES:
             (folder / name).write_text("old")
-        killed(folder, TOGETHER.replace("STEP", str(step)))
+        killed(folder, TOGETHER.replace("STEP", str(step)).replace("LAST", "None"))
         found = {
             name: (folder / name).read_text()
             for name in NAMES
@@ -186,6 +186,25 @@ def test_a_kill_at_any_step_never_leaves_a_new_file_beside_an_old_one(tmp_path):
             assert found == after
     # Before the folder is made and before it is complete, and six steps after.
     assert outcomes == ["old"] * 2 + ["new"] * 7
+
+
+def test_a_kill_at_any_step_leaves_the_file_that_counts_with_its_own(tmp_path):
+    for step in range(7):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        for name in NAMES:
+            (folder / name).write_text("old")
+        last = NAMES[1]
+        code = TOGETHER.replace("STEP", str(step)).replace("LAST", repr(last))
+        killed(folder, code)
+        found = {n: (folder / n).read_text() for n in NAMES if (folder / n).exists()}
+        # Nothing else is ever missing, and beside it there is no other's.
+        assert set(NAMES) - set(found) <= {last}
+        assert last not in found or len(set(found.values())) == 1, (step, found)
+        put_in_place(folder, last)
+        remove_leftovers(folder)
+        after = contents(folder)
+        assert sorted(after) == NAMES and len(set(after.values())) == 1
 
 
 def test_a_link_is_not_followed(tmp_path):

@@ -2,26 +2,31 @@
 
 import json
 import os
-import pathlib
-import shutil
-import tempfile
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_xcons import models
+from keras_xcons import checks, models
+from keras_xcons.locking import locked
 from keras_xcons.models.weights import load_weights
 from keras_xcons.version import __version__
+from keras_xcons.writing import (
+    files_together,
+    is_stopped_in_between,
+    remove_leftovers,
+    unfinished_folder,
+)
 from keras_xcons.zoo import card as cards
 from keras_xcons.zoo import fetch, store
 from keras_xcons.zoo.building import build
 from keras_xcons.zoo.checking import check_image, check_logits, difference
 from keras_xcons.zoo.half import save_half
 from keras_xcons.zoo.places import INDEX_FILE, Folder
-from keras_xcons.zoo.plain import write_json
+from keras_xcons.zoo.plain import read_json, write_json
 from keras_xcons.zoo.readme import readme
 
+_PAGE_FILE = "README.md"
 # Rounding to float16 moves a weight by at most half a unit in its last place: 2^-11
 # of itself, or 2^-25 below the smallest normal number.
 _RELATIVE, _ABSOLUTE = 2.0**-11, 2.0**-25
@@ -95,7 +100,9 @@ def publish(
         ValueError: A value is not as described, the model is not what
             `architecture` and `arguments` build, its weights are not finite, or
             the loaded model does not agree with it.
-        FileExistsError: The model exists and `overwrite` is false.
+        FileExistsError: The model exists and `overwrite` is false, or a file would be
+            replaced that is no model's.
+        OSError: Another process publishes into the folder.
 
     Example:
 
@@ -126,26 +133,63 @@ def publish(
         paper=paper,
     )
     twin = _twin(model, card)
-    zoo = pathlib.Path(folder).expanduser()
-    final = zoo / name
-    # A folder without a card, of a recipe that is still to be trained, is no model.
-    if (final / cards.CARD_FILE).exists() and not overwrite:
-        raise FileExistsError(
-            f"{final} holds a model; pass overwrite=True to replace it. "
-            f"Received: name={name!r}"
-        )
+    zoo = checks.path("folder", folder).expanduser()
     zoo.mkdir(parents=True, exist_ok=True)
-    work = pathlib.Path(tempfile.mkdtemp(dir=zoo, prefix=f".{name}-"))
-    try:
-        _write_weights(work, model, twin, card)
-        _write_data(work, card, recipe, metrics)
-        # What a user will do is done once before anything is in place.
-        store.weights_file(store.find(work))
-        _put_in_place(work, final)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    write_json(zoo / INDEX_FILE, Folder(zoo).summaries())
+    # Two that publish at once would write an index without each other's model.
+    with locked(zoo):
+        remove_leftovers(zoo)
+        final = zoo / name
+        _check_place(zoo, final, card, overwrite)
+        with unfinished_folder(zoo) as work:
+            _write_weights(work, model, twin, card)
+            _write_data(work, card, recipe, metrics)
+            # What a user will do is done once before anything is in place.
+            store.weights_file(store.find(work))
+            final.mkdir(exist_ok=True)
+            with files_together(final, last=cards.CARD_FILE) as staging:
+                for path in work.iterdir():
+                    os.replace(path, staging / path.name)
+        write_json(zoo / INDEX_FILE, Folder(zoo).summaries())
     return final
+
+
+def _check_place(zoo, final, card, overwrite):
+    """Refuses to replace what no model has brought, or a model that is to stay."""
+    if final.is_dir():
+        remove_leftovers(final)
+    if is_stopped_in_between(final):
+        pass  # what lies there is a model's, and is gone on with before the new one
+    elif (final / cards.CARD_FILE).exists():
+        if not overwrite:
+            raise FileExistsError(
+                f"{final} holds a model; pass overwrite=True to replace it. "
+                f"Received: name={card['name']!r}"
+            )
+    else:
+        # A folder of a recipe that is still to be trained is no model, and its recipe
+        # comes back with all its options.
+        written = (cards.METRICS_FILE, _PAGE_FILE, card["weights"])
+        foreign = [one for one in written if os.path.lexists(final / one)]
+        if foreign:
+            raise FileExistsError(
+                f"{', '.join(foreign)} in {final} would be replaced, and without a "
+                "card there nothing shows that they are a model's: move them away. "
+                f"Received: name={card['name']!r}"
+            )
+    index = zoo / INDEX_FILE
+    if os.path.lexists(index) and not _is_index(index):
+        raise FileExistsError(
+            f"{index} would be replaced, and is not the list of a zoo's models: move "
+            f"it away. Received: folder={str(zoo)!r}"
+        )
+
+
+def _is_index(path):
+    try:
+        told, wrong = cards.read_index(read_json(path.read_bytes(), "it"), "it")
+    except (OSError, ValueError):
+        return False
+    return bool(told) or not wrong
 
 
 def _card(model, **described):
@@ -183,7 +227,7 @@ def _write_data(work, card, recipe, metrics):
     write_json(work / cards.CARD_FILE, card)
     write_json(work / cards.RECIPE_FILE, recipe)
     write_json(work / cards.METRICS_FILE, metrics)
-    (work / "README.md").write_text(readme(card, metrics), encoding="utf-8")
+    (work / _PAGE_FILE).write_text(readme(card, metrics), encoding="utf-8")
 
 
 def _check_model(model, class_names):
@@ -247,15 +291,3 @@ def _compare(path, model, twin):
             f"{path} was not written: the logits of the loaded model differ by "
             f"{share:.3g} of the largest"
         )
-
-
-def _put_in_place(work, final):
-    """Moves the finished files into the model's folder, one by one.
-
-    The card goes first and comes last: whatever happens in between, there is never one
-    beside the files of another model, and every other file is the old or the new one.
-    """
-    final.mkdir(exist_ok=True)
-    (final / cards.CARD_FILE).unlink(missing_ok=True)
-    for path in sorted(work.iterdir(), key=lambda path: path.name == cards.CARD_FILE):
-        os.replace(path, final / path.name)

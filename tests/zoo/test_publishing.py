@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from keras_xcons import zoo
+from keras_xcons.locking import InUseError
 from keras_xcons.models.architectures import create
 from keras_xcons.zoo import checking, publishing
+from tests.test_locking import HOLD, start
+from tests.test_writing import WRITE, killed
 from tests.zoo.published import ABOUT, CLASSES, IMAGES, NAME, card_of, publish, trained
 
 
@@ -241,19 +244,56 @@ def test_publish_that_is_stopped_at_the_end_loses_no_file(
             publish(zoo_folder, recipe={"epochs": 3}, overwrite=True)
     # Half of it is the old model and half the new one: it is no model.
     assert zoo.list_models() == []
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "README.md",
-        "metrics.json",
-        "model.weights.h5",
-        "notes.md",
-        "recipe.json",
-    ]
+    left = {path.name for path in folder.iterdir()} - {".keras_xcons-ready"}
+    # Whatever lay there lies there still, the old one or the new one.
+    assert left == {
+        *("README.md", "metrics.json", "model.weights.h5", "notes.md", "recipe.json")
+    }
     recipe = json.loads((folder / "recipe.json").read_text())
     assert recipe in (ABOUT["recipe"], {"epochs": 3})
     assert sorted(path.name for path in zoo_folder.iterdir()) == ["index.json", NAME]
     publish(zoo_folder, recipe={"epochs": 3})
     zoo.verify(NAME)
     assert (folder / "notes.md").read_text() == "a user's own"
+
+
+@pytest.mark.parametrize("name", ["README.md", "metrics.json", "model.weights.h5"])
+def test_a_users_own_file_is_not_replaced(name, zoo_folder):
+    place = zoo_folder / NAME
+    place.mkdir()
+    (place / name).write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(FileExistsError, match=f"^{name} in .* would be replaced"):
+            publish(zoo_folder, overwrite=overwrite)
+    assert (place / name).read_text() == "mine"
+    assert list(place.iterdir()) == [place / name]
+
+
+@pytest.mark.parametrize("content", ["mine", "[]", '{"pages": 3}'])
+def test_a_users_own_index_is_not_replaced(content, zoo_folder):
+    (zoo_folder / "index.json").write_text(content)
+    with pytest.raises(FileExistsError, match="is not the list of a zoo's models"):
+        publish(zoo_folder)
+    assert [path.name for path in zoo_folder.iterdir()] == ["index.json"]
+    assert (zoo_folder / "index.json").read_text() == content
+
+
+def test_one_process_publishes_at_a_time(zoo_folder):
+    with start(zoo_folder, HOLD) as holder:
+        holder.stdout.readline()
+        with pytest.raises(InUseError):
+            publish(zoo_folder)
+        holder.kill()
+        holder.wait()
+    publish(zoo_folder)
+    assert sorted(path.name for path in zoo_folder.iterdir()) == ["index.json", NAME]
+
+
+def test_what_a_killed_process_has_left_is_removed(zoo_folder):
+    killed(zoo_folder, WRITE)
+    assert len(list(zoo_folder.iterdir())) == 2
+    publish(zoo_folder)
+    assert sorted(path.name for path in zoo_folder.iterdir()) == ["index.json", NAME]
 
 
 @pytest.mark.slow
