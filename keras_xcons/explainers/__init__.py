@@ -106,28 +106,30 @@ def explain(
     batch_size=32,
     resize=True,
     multi_label=None,
+    token_grid=None,
 ):
     """Heatmaps of where a classifier looks for a class.
 
     Args:
         model: A Keras classifier, nested or not; a pair `(backbone, head)`; a
             training model of this package; or a `ClassifierView` made once with
-            `keras_xcons.models.split`, which saves the splitting where `explain` is
-            called often.
+            `keras_xcons.models.split`.
         images: Array or tensor `(B, H, W, channels)`, uint8 or float, in 0..255.
         labels: Integers `(B,)`, the class to explain in each image, or `None` for
             the predicted one. A model with one output z, a sigmoid or its logit, has
             two classes: 1 is explained by z, 0 by -z.
         method: One of `keras_xcons.explainers.methods()`; `"prototypes"` is for a
             ProtoPNet alone. Defaults to `"gradcam++"`.
-        feature_layer: Name of the layer to explain. Defaults to the last 4-D
-            activation before pooling.
+        feature_layer: Name of the layer to explain, a 4-D activation or tokens.
+            Defaults to the last 4-D activation before pooling.
         batch_size: Number of images computed at a time. Defaults to 32.
         resize: Whether maps are resized (bilinearly) to the image; else they have
             the resolution at which the method computes. Defaults to `True`.
         multi_label: Whether an image can be of several classes, which `"scorecam"`
             has to know. Defaults to what the model's final activation tells: yes
             for a sigmoid of several outputs.
+        token_grid: `(h, w)`, the rows and columns that the tokens of `feature_layer`
+            form, see `keras_xcons.models.split`.
 
     Returns:
         Float32 NumPy array `(B, H, W)` in 0..1. A map without any positive evidence
@@ -145,7 +147,7 @@ def explain(
     (16, 224, 224)
     """
     checks.within("batch_size", batch_size, 1, None)
-    view = split(model, feature_layer)
+    view = split(model, feature_layer, token_grid=token_grid)
     explainer = explainer_of(view, method, multi_label)
     images = checks.image_batch(images, view.input_shape)
     if labels is not None:

@@ -15,20 +15,10 @@ from keras_xcons.models.kinds import (
     bounded_ending,
     exactly,
     is_activation,
+    is_keras_operation,
 )
-
-# Layers that only gather, drop or reorder what the features before them hold.
-_PASSIVE = (
-    keras.layers.AveragePooling2D,
-    keras.layers.Dropout,
-    keras.layers.Flatten,
-    keras.layers.GlobalAveragePooling2D,
-    keras.layers.GlobalMaxPooling2D,
-    keras.layers.MaxPooling2D,
-    keras.layers.Reshape,
-    keras.layers.SpatialDropout2D,
-    keras.layers.ZeroPadding2D,
-)
+from keras_xcons.models.layouts import CONTRACTIONS, Layout
+from keras_xcons.models.mixing import has_places, is_passive, mixes_places
 
 
 def _uncast(tensor):
@@ -69,7 +59,8 @@ def find_logits(output):
             f"The model ends in {type(operation).__name__} {operation.name!r} with a "
             f"{ending}, whose logits cannot be read. End it in a "
             "`Dense` layer or a separate `Softmax` layer, or leave the activation "
-            f"out and train with `from_logits=True`. Received: output={output}"
+            "out and train with `from_logits=True`. Received: a model that ends in "
+            f"{operation.name!r}"
         )
     return output, None, None
 
@@ -92,9 +83,13 @@ def final_activation(output):
     return None
 
 
-def _is_spatial(tensor):
-    shape = tensor.shape
-    return len(shape) == 4 and (shape[1], shape[2]) != (1, 1)
+def _is_map(tensor, layout):
+    """Whether a tensor may be a map of more than one location."""
+    if len(tensor.shape) != 4:
+        return False
+    axes = layout.axes or "bhwc"
+    sides = [tensor.shape[axes.index(axis)] for axis in "hw" if axis in axes]
+    return len(sides) == 2 and sides != [1, 1]
 
 
 def _has_weights(tensor):
@@ -109,75 +104,146 @@ def _has_weights(tensor):
     return False
 
 
-def find_features(logits):
-    """The last 4-D activation before pooling.
+def find_features(logits, found):
+    """The last map before pooling.
 
     Args:
         logits: Symbolic logits of a flat graph.
+        found: The graph's `keras_xcons.models.layouts.layouts`.
 
     Returns:
         `(name, tensor)`: the layer's name and its symbolic output.
 
     Raises:
-        ValueError: There is none, or more than one.
+        ValueError: There is none, or more than one, or it tells nothing of where the
+            evidence for a class lies.
     """
-    stack, seen, found = [logits], set(), {}
+    stack, seen, maps, mixing, single = [logits], set(), {}, {}, None
     while stack:
         tensor = stack.pop()
         if id(tensor) in seen:
             continue
         seen.add(id(tensor))
         operation, inputs = producer(tensor)
-        if _is_spatial(tensor) and not exactly(operation, *_PASSIVE):
-            if _has_weights(tensor):
-                found[operation.name] = tensor
-        else:
-            stack.extend(inputs)
-    if len(found) == 1:
-        return next(iter(found.items()))
-    if found:
+        layout = found.get(id(tensor), Layout("bc"))
+        if _is_features(operation, inputs, tensor, found):
+            maps[operation.name] = tensor
+            continue
+        if mixes_places(operation, inputs, tensor, found):
+            mixing[id(operation)] = operation
+        if single is None and _leaves_one_place(operation, inputs, tensor, layout):
+            single = operation
+        stack.extend(inputs)
+    ending = f"a model that ends in {producer(logits)[0].name!r}"
+    if mixing:
+        raise ValueError(_mixed(list(mixing.values()), maps, found, ending))
+    if single is not None:
+        raise ValueError(
+            f"{single.name!r} ({type(single).__name__}) leaves a single location (1x1) "
+            "of images of this size, and a heatmap of the last features would be one "
+            "number. Take larger images, or name an earlier layer with "
+            f"`feature_layer`. Received: {ending}"
+        )
+    if len(maps) == 1:
+        return next(iter(maps.items()))
+    if maps:
         raise ValueError(
             "The model's head takes more than one 4-D activation. Choose one with "
-            f"`feature_layer`. Received: a model with {sorted(found)}"
+            f"`feature_layer`. Received: a model with {sorted(maps)}"
         )
     raise ValueError(
         "The model has no 4-D activation (batch, height, width, channels) between "
         "its input and its logits, so there is nothing to draw a heatmap on. Pass "
-        "a convolutional classifier, or a pair (backbone, head). Received: a model "
-        f"that ends in {producer(logits)[0].name!r}"
+        "a convolutional classifier, or a pair (backbone, head), or name a layer whose "
+        "output is tokens (batch, tokens, channels) with `feature_layer`. Received: "
+        f"{ending}"
     )
 
 
-def named_features(flat, name):
-    """The output of a named layer, which must be 4-D.
+def _is_features(operation, inputs, tensor, found):
+    if not _is_map(tensor, found.get(id(tensor), Layout("bc"))):
+        return False
+    if is_keras_operation(operation, *CONTRACTIONS) or not _has_weights(tensor):
+        return False
+    # Tokens that are laid out as a map again.
+    laid_out = found[id(tensor)].is_map and found[id(inputs[0])].is_tokens
+    return laid_out or not is_passive(operation)
+
+
+def _leaves_one_place(operation, inputs, tensor, layout):
+    """Whether a convolution strides over a map until one location is left of it.
+
+    One as large as the map gathers it, as pooling does.
+    """
+    kernel = getattr(operation, "kernel_size", None)
+    if kernel is None or not layout.is_map or has_places(tensor):
+        return False
+    sides = [
+        side
+        for axis, side in zip(layout.axes, inputs[0].shape, strict=True)
+        if axis in "hw"
+    ]
+    gathers = operation.padding == "valid" and tuple(sides) == tuple(kernel)
+    return sides != [1, 1] and not gathers
+
+
+def _mixed(mixing, maps, found, ending):
+    """Why a map of features tells nothing, and what to pass instead."""
+    first = f"{mixing[0].name!r} ({type(mixing[0]).__name__})"
+    more = f" and {len(mixing) - 1} more" if len(mixing) > 1 else ""
+    grids = {layout.grid for layout in found.values() if layout.grid}
+    grid = (
+        f"token_grid={grids.pop()}" if len(grids) == 1 else "token_grid=(rows, columns)"
+    )
+    given = "".join(
+        f" To explain {name!r} nevertheless, name it." for name in sorted(maps)[:1]
+    )
+    return (
+        f"{first}{more} between the last 4-D activation and the logits may mix the "
+        "locations of the image, so that a map in front of it would not tell where "
+        "the evidence lies. Name a layer behind most of that with `feature_layer`, "
+        f"whose output is (batch, tokens, channels), and {grid}.{given} Received: "
+        f"{ending}"
+    )
+
+
+def named_features(flat, name, found):
+    """The output of a named layer.
 
     Args:
         flat: Flat functional `keras.Model`.
         name: Name of the layer.
+        found: The graph's `keras_xcons.models.layouts.layouts`.
 
     Returns:
         The symbolic output.
 
     Raises:
-        ValueError: There is no such layer, or its output is not 4-D.
+        ValueError: There is no such layer, or it has no locations.
     """
-    tensors = {}
+    tensors, fit = {}, {}
     # From the images to the logits: the last use of a shared layer counts.
     for depth in sorted(flat._nodes_by_depth, reverse=True):
         for node in flat._nodes_by_depth[depth]:
-            key, output = used(node.operation).name, node.outputs[0]
+            operation, output = used(node.operation), node.outputs[0]
+            if node.is_input or len(node.outputs) > 1:
+                continue
+            key, layout = operation.name, found[id(output)]
             # Layers of different nested models may share a name.
-            fits = key not in tensors or _is_spatial(output)
-            if fits and len(node.outputs) == 1:
-                tensors[key] = output
-    spatial = sorted(n for n, t in tensors.items() if _is_spatial(t))
+            fits = 2 * _is_map(output, layout) or (
+                len(output.shape) == 3 and has_places(output)
+            )
+            if fits >= fit.get(key, 0):
+                tensors[key], fit[key] = output, fits
     if name not in tensors:
-        raise ValueError(checks.unknown("feature layer", name, spatial))
-    if name not in spatial:
+        best = max(fit.values(), default=0)
+        accepted = [each for each in fit if fit[each] == best]
+        raise ValueError(checks.unknown("feature layer", name, accepted))
+    if not fit[name]:
         raise ValueError(
-            "A feature layer must have a 4-D output (batch, height, width, "
-            f"channels) of more than one location. Received: feature_layer={name!r} "
-            f"with output shape {tuple(tensors[name].shape)}"
+            "A feature layer must have a 4-D output (batch, height, width, channels) "
+            "of more than one location, or tokens (batch, tokens, channels). Received: "
+            f"feature_layer={name!r} with output shape {tuple(tensors[name].shape)}"
         )
     return tensors[name]
 

@@ -120,6 +120,28 @@ def flat_model(images, outputs):
     return flat
 
 
+def with_detour(flat, tensor, there, back):
+    """The same graph once more, in which a tensor takes another form on its way.
+
+    Beside the graph that form would have no gradient: no output would depend on it.
+
+    Args:
+        flat: Flat functional model, which has the tensor as its first output.
+        tensor: The symbolic tensor.
+        there: `keras.Operation` from the tensor to its other form.
+        back: `keras.Operation` from the tensor and the other form to what the rest of
+            the graph takes, the same numbers as the tensor.
+
+    Returns:
+        A functional `keras.Model` whose first output is the other form.
+    """
+    source = flat.inputs[0]
+    images = keras.Input(batch_shape=source.shape, dtype=source.dtype)
+    flattening = _Flattening(images, {id(tensor): (there, back)})
+    outputs = flattening.run(flat, [images])
+    return flat_model(images, [flattening.forms[id(tensor)], *outputs[1:]])
+
+
 def _graph(model):
     """The functional model of a graph model, or `None`."""
     if not is_graph(model):
@@ -132,10 +154,14 @@ class _Flattening:
 
     Args:
         images: The symbolic input of the flat graph.
+        detours: Dict from the id of a tensor to its `(there, back)`, see
+            `with_detour`.
     """
 
-    def __init__(self, images):
+    def __init__(self, images, detours=None):
         self._images = images
+        self._detours = detours or {}
+        self.forms = {}
         self._names = {images._keras_history.operation.name}
 
     def run(self, graph, inputs, training=None):
@@ -149,11 +175,12 @@ class _Flattening:
                 args, kwargs = node.arguments.fill_in(known)
                 outputs = self._apply(node, args, kwargs, known, training)
                 outputs = keras.tree.flatten(outputs)
-                known |= zip(map(id, node.outputs), outputs, strict=True)
+                for tensor, output in zip(node.outputs, outputs, strict=True):
+                    known[id(tensor)] = self._detoured(tensor, output)
         return [known[id(tensor)] for tensor in graph.outputs]
 
     def _apply(self, node, args, kwargs, known, training):
-        operation, nested = node.operation, _graph(node.operation)
+        operation, nested = used(node.operation), _graph(node.operation)
         if nested is not None:
             given = kwargs.get("training")
             images = args[0] if args else kwargs["inputs"]
@@ -171,6 +198,13 @@ class _Flattening:
         )
         use = Use(operation, self._name(operation), node.outputs if same else None)
         return use(*args, **kwargs)
+
+    def _detoured(self, tensor, output):
+        if id(tensor) not in self._detours:
+            return output
+        there, back = self._detours[id(tensor)]
+        form = self.forms[id(tensor)] = there(output)
+        return back(output, form)
 
     def _name(self, operation):
         name, count = operation.name, 1

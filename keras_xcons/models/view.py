@@ -7,11 +7,14 @@ tape at all is known from the head.
 """
 
 import dataclasses
+import typing
 
 import keras
 from keras import ops
 
+from keras_xcons import checks
 from keras_xcons.layers import BinaryLogits
+from keras_xcons.models.accepting import PAIR_FEATURES, check_model, joined
 from keras_xcons.models.anatomy import (
     final_activation,
     find_features,
@@ -19,10 +22,17 @@ from keras_xcons.models.anatomy import (
     is_pooling,
     named_features,
 )
-from keras_xcons.models.flatten import flat_model, flatten, is_graph
+from keras_xcons.models.flatten import flat_model, flatten, with_detour
+from keras_xcons.models.grids import FromMap, to_map
+from keras_xcons.models.layouts import layouts
 from keras_xcons.models.memory import lock, memory_of, same_state, state_of
 
-_PAIR_FEATURES = "features"
+
+class Asked(typing.NamedTuple):
+    """What `split` was asked for: the name of a layer and the grid of its tokens."""
+
+    feature_layer: str | None = None
+    token_grid: tuple | None = None
 
 
 class TrainsClassifier:
@@ -50,7 +60,7 @@ class ClassifierView:
             and one `Dense`, for which heatmaps have a closed form; else `None`.
         activation: What the model makes of its logits: `"softmax"`, `"sigmoid"`, or
             `None` where it returns them.
-        asked: The feature layer that `split` was asked for, or `None`.
+        asked: `Asked`, what `split` was asked for.
         state: What the model computed by when it was split, see
             `keras_xcons.models.memory.state_of`.
         explainers: What `explain` has made of this view, by method, so that it is
@@ -71,7 +81,7 @@ class ClassifierView:
     feature_layer: str
     dense: keras.layers.Dense | None
     activation: str | None = None
-    asked: str | None = None
+    asked: Asked = Asked()
     state: list | None = dataclasses.field(default=None, repr=False)
     explainers: dict = dataclasses.field(default_factory=dict, repr=False)
 
@@ -144,7 +154,7 @@ class ClassifierView:
         return tuple(self.flat.inputs[0].shape[1:])
 
 
-def split(model, feature_layer=None, input_shape=(None, None, 3)):
+def split(model, feature_layer=None, input_shape=(None, None, 3), *, token_grid=None):
     """Splits a classifier into features, logits and outputs, sharing its weights.
 
     Args:
@@ -154,17 +164,26 @@ def split(model, feature_layer=None, input_shape=(None, None, 3)):
             backbone maps images to 4-D activations; or a training model of this
             package, which stands for its classifier; or a `ClassifierView`.
         feature_layer: Name of the layer whose output is explained, also inside a
-            nested model. Defaults to the last 4-D activation before pooling.
+            nested model. Defaults to the last 4-D activation before pooling. May have
+            an output of tokens `(B, tokens, K)`, as in a vision transformer; choose
+            one before the last attention, as behind it the tokens of the image have
+            no part in a class token that the model decides by.
         input_shape: `(H, W, channels)` of the images, only used for a pair whose
             backbone does not know it. Defaults to `(None, None, 3)`.
+        token_grid: `(h, w)`, the rows and columns of the image that tokens stand
+            for, the last `h * w` of them: class tokens and registers come first.
+            Defaults to what the model tells, or else to a square, with or without
+            one class token.
 
     Returns:
         A `ClassifierView`.
 
     Raises:
         TypeError: `model` is none of the above.
-        ValueError: The model cannot be split, or `feature_layer` does not exist
-            or is not 4-D. The message says what to pass instead.
+        ValueError: The model cannot be split, its features tell nothing of where the
+            evidence lies, as attention comes behind them, or `feature_layer` does not
+            exist or is no map and no grid of tokens. The message says what to pass
+            instead.
 
     Example:
 
@@ -174,103 +193,57 @@ def split(model, feature_layer=None, input_shape=(None, None, 3)):
     ('out_relu', True)
     >>> activations, logits, outputs = view(images)
     """
-    if isinstance(model, ClassifierView):
-        if feature_layer in (None, model.feature_layer):
-            if model.current:
-                return model
-            feature_layer = model.asked
-        model = model.model
+    if token_grid is not None:
+        token_grid = checks.image_size(token_grid, "token_grid")
+    asked = Asked(feature_layer, token_grid)
+    view = model if isinstance(model, ClassifierView) else None
     if isinstance(model, TrainsClassifier):
-        model = model.classifier
+        # That of a training model has the feature layer that it trains for.
+        view, model = getattr(model, "view", None), model.classifier
+    if view is not None:
+        if asked in (Asked(), view.asked, Asked(view.feature_layer)):
+            if view.current:
+                return view
+            asked = view.asked
+        model = view.model
     with lock:
         if isinstance(model, tuple | list):
-            model = _joined(model, input_shape)
-            feature_layer = feature_layer or _PAIR_FEATURES
-        _check_model(model)
+            model = joined(model, input_shape)
+            asked = asked._replace(feature_layer=feature_layer or PAIR_FEATURES)
+        check_model(model)
         memory = memory_of(model)
-        view = memory.get(feature_layer)
+        view = memory.get(asked)
         if view is None or not view.current:
-            view = _split(model, feature_layer)
-            memory.put(feature_layer, view)
+            view = _split(model, asked)
+            memory.put(asked, view)
     return view
 
 
 def _split(model, asked):
     flat = flatten(model)
     logits, dense, pooled = find_logits(flat.outputs[0])
-    if asked is None:
-        name, activations = find_features(logits)
+    found = layouts(flat)
+    if asked.feature_layer is None:
+        name, features = find_features(logits, found)
     else:
-        name, activations = asked, named_features(flat, asked)
+        name = asked.feature_layer
+        features = named_features(flat, name, found)
+    there = to_map(
+        name, features, found[id(features)], asked.token_grid, flat.inputs[0].shape[1:]
+    )
+    three = _three_outputs(flat, features, logits)
+    if there is not None:
+        three = with_detour(three, features, there, FromMap(there))
+    closed = there is None and is_pooling(pooled, features)
     return ClassifierView(
         model=model,
-        flat=_three_outputs(flat, activations, logits),
+        flat=three,
         feature_layer=name,
-        dense=dense if is_pooling(pooled, activations) else None,
+        dense=dense if closed else None,
         activation=_checked_activation(flat.outputs[0]),
         asked=asked,
         state=state_of(model),
     )
-
-
-def _joined(pair, input_shape):
-    """One functional model of a (backbone, head) pair."""
-    if len(pair) != 2 or not all(isinstance(part, keras.Layer) for part in pair):
-        raise TypeError(
-            "A pair to split must be two Keras models or layers, (backbone, head). "
-            f"Received: model={pair}"
-        )
-    backbone, head = pair
-    memory, key = memory_of(backbone), (id(head), tuple(input_shape))
-    joined, state = memory.get(key) or (None, None)
-    if joined is not None and same_state(state, state_of(joined)):
-        return joined
-    if is_graph(backbone) and backbone.built:
-        input_shape = backbone.input_shape[1:]
-    images = keras.Input(input_shape, name="images")
-    try:
-        activations = backbone(images)
-        activations = keras.layers.Identity(name=_PAIR_FEATURES)(activations)
-        outputs = head(activations)
-    except Exception as error:
-        raise ValueError(
-            "The pair (backbone, head) could not be joined on images of shape "
-            f"{input_shape}: {_first_line(error)} Pass `input_shape` with the "
-            "(height, width, channels) that the backbone takes. Received: "
-            f"model={pair}"
-        ) from error
-    joined = keras.Model(images, outputs, name=f"{backbone.name}_classifier")
-    memory.put(key, (joined, state_of(joined)))
-    return joined
-
-
-def _check_model(model):
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            "A classifier must be a `keras.Model`, or a pair (backbone, head). "
-            f"Received: model={model!r} (of type {type(model).__name__})"
-        )
-    if not is_graph(model):
-        raise ValueError(
-            f"The subclassed model {type(model).__name__} cannot be split: it does "
-            "not tell how its layers are connected. Pass a pair (backbone, head), "
-            "where the backbone returns the 4-D activations and the head maps them "
-            f"to one logit a class. Received: model={model}"
-        )
-    if not model.built or not getattr(model, "inputs", None):
-        raise ValueError(
-            "A Sequential model must be built before it is split. Give it a "
-            "`keras.Input`, or call `model.build(input_shape)`. Received: "
-            f"model={model}"
-        )
-    inputs = [tuple(tensor.shape) for tensor in model.inputs]
-    outputs = [tuple(tensor.shape) for tensor in model.outputs]
-    if [len(shape) for shape in inputs] != [4] or [len(s) for s in outputs] != [2]:
-        raise ValueError(
-            "A classifier must map one batch of images (batch, height, width, "
-            "channels) to one score a class (batch, classes). Received: a model "
-            f"with input shapes {inputs} and output shapes {outputs}"
-        )
 
 
 def _checked_activation(output):
@@ -290,7 +263,3 @@ def _three_outputs(flat, activations, logits):
     if logits.shape[-1] == 1:
         logits = BinaryLogits(dtype=logits.dtype)(logits)
     return flat_model(flat.inputs[0], [activations, logits, flat.outputs[0]])
-
-
-def _first_line(error):
-    return str(error).strip().splitlines()[0]

@@ -13,6 +13,7 @@ from keras_xcons import evaluate
 from keras_xcons.explainers import explain, explainer_of
 from keras_xcons.models import split
 from keras_xcons.models.memory import memory_of
+from keras_xcons.models.view import Asked
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype("uint8")
 
@@ -94,11 +95,11 @@ def test_remembers_each_feature_layer_and_forgets_the_oldest():
     model = classifier()
     latest = split(model)
     memory = memory_of(model)
-    assert memory.get(None) is latest
+    assert memory.get(Asked()) is latest
     assert split(model, "conv") is split(model, "conv") is not latest
     for number in range(20):
         memory.put(number, "another")
-    assert memory.get(None) is None
+    assert memory.get(Asked()) is None
     assert memory.get(19) == "another"
     assert split(model) is not latest
     assert split(latest) is latest

@@ -425,3 +425,40 @@ def test_differentiates_a_frozen_model_that_takes_bytes():
         tape.watch(images)
         total = tf.reduce_sum(explained_pass(view, images).logits)
     assert np.any(tape.gradient(total, images) != 0.0)
+
+
+def test_a_last_map_of_one_location_is_refused():
+    """ResNet50V2 halves 32 px five times."""
+    model = keras.applications.ResNet50V2(
+        weights=None, input_shape=(32, 32, 3), classes=3
+    )
+    with pytest.raises(
+        ValueError, match=r"single location \(1x1\).*Take larger images.*feature_layer"
+    ):
+        split(model)
+    assert check(model, random_images(32), feature_layer="conv4_block5_out")
+
+
+def test_a_convolution_as_large_as_the_map_pools_it():
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, name="features")(inputs)
+    x = layers.Flatten()(layers.Conv2D(8, 14, activation="relu")(x))
+    assert check(keras.Model(inputs, layers.Dense(3)(x))).feature_layer == "features"
+
+
+def test_says_which_of_several_outputs_would_do():
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(2, 3)(inputs)
+    scores = layers.Dense(2)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(inputs, [x, scores])
+    with pytest.raises(ValueError, match=r"`keras.Model\(model.input, .*outputs\[1\]"):
+        split(model)
+    check(keras.Model(model.input, model.outputs[1]))
+
+
+def test_lists_layers_that_users_know():
+    for wrong in ("backbone", "input"):
+        with pytest.raises(ValueError) as error:
+            split(with_head(backbone()), wrong)
+        assert "keras_tensor" not in str(error.value)
+        assert "'conv', 'features'" in str(error.value)
