@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from keras_xcons.models.compiling import compiled
+
 # Each function that is compiled holds a copy of the weights: of small models only.
 _LARGEST = 64 * 2**20
 
@@ -36,18 +38,3 @@ def frozen(function, model, signature):
             return function(*arguments)
 
     return compiled(constant if size <= _LARGEST else function, signature)
-
-
-def compiled(function, signature):
-    """Compiles a function of images whose model may be trained on.
-
-    Args:
-        function: As in `frozen`.
-        signature: As in `frozen`.
-
-    Returns:
-        A concrete function. TensorFlow takes functions that are traced once each, for
-        one model after the other, for one that is traced in vain, and warns.
-    """
-    function = tf.function(function, input_signature=signature, autograph=False)
-    return function.get_concrete_function()

@@ -5,8 +5,9 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons import attacks, consistency, explainers
-from keras_xcons.evaluation.frozen import compiled, frozen
+from keras_xcons.evaluation.frozen import frozen
 from keras_xcons.explainers import Explained, explained_pass
+from keras_xcons.models.compiling import compiled
 from keras_xcons.training.measuring import find_targets
 
 

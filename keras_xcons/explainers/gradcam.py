@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons.layers import class_columns, class_scores, grad_cam_plus_plus
+from keras_xcons.models.compiling import CompiledMaps
 
 
 class Explained(typing.NamedTuple):
@@ -109,7 +110,7 @@ class GradCAMPlusPlus:
 
     def __init__(self, view):
         self._view = view
-        self._compute = tf.function(self._maps, reduce_retracing=True, autograph=False)
+        self._compute = CompiledMaps(self._maps, view.input_shape)
 
     def __call__(self, images, labels=None):
         return self._compute(images, labels)

@@ -4,6 +4,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons.layers import class_columns, scale_to_one
+from keras_xcons.models.compiling import CompiledMaps
 from keras_xcons.models.prototypes import prototype_view
 
 
@@ -42,9 +43,8 @@ class PrototypeEvidence:
 
     def __init__(self, view):
         self._view = prototype_view(view)
-        self._maps = tf.function(
-            self._class_maps, reduce_retracing=True, autograph=False
-        )
+        shape = self._view.model.input_shape[1:]
+        self._maps = CompiledMaps(self._class_maps, shape)
 
     def __call__(self, images, labels=None):
         return self._maps(images, labels)

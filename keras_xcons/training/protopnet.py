@@ -7,6 +7,7 @@ from keras import ops
 from keras_xcons.data import split_sample_ids
 from keras_xcons.models import split
 from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.training import saving
 from keras_xcons.training.prototype_training import PrototypeTraining
 from keras_xcons.training.xcons import XConsModel
 
@@ -96,15 +97,13 @@ class ProtoPNetModel(PrototypeTraining):
     def get_config(self):
         return {
             **super().get_config(),
-            "classifier": keras.saving.serialize_keras_object(self.classifier),
+            "classifier": saving.to_config(self.classifier),
             "feature_layer": self.view.feature_layer,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        classifier = keras.saving.deserialize_keras_object(
-            config["classifier"], custom_objects
-        )
+        classifier = saving.from_config(config["classifier"], custom_objects)
         return cls(**{**config, "classifier": classifier})
 
 

@@ -9,6 +9,7 @@ from keras import ops
 from keras_xcons.data import split_sample_ids
 from keras_xcons.explainers import explained_pass
 from keras_xcons.models import split
+from keras_xcons.training import saving
 from keras_xcons.training.draws import fold, seed_of
 from keras_xcons.training.inputs import as_dataset
 from keras_xcons.training.measuring import (
@@ -62,6 +63,8 @@ class XConsModel(ClassifierTrainer):
             `"whole_image"`: the attack is not limited to the background.
         feature_layer: Name of the layer to explain. Defaults to the last 4-D
             activation before pooling.
+        token_grid: `(h, w)`, the rows and columns that the tokens of `feature_layer`
+            form, see `keras_xcons.models.split`.
         multi_label: Whether labels are multi-hot `(B, C)`. Each positive label then
             has its map, E is their mean, and the background is what no map claims.
             Without effect on a classifier with one output z, whether there or not:
@@ -125,6 +128,7 @@ class XConsModel(ClassifierTrainer):
         num_samples=None,
         control=None,
         feature_layer=None,
+        token_grid=None,
         multi_label=False,
         threshold=0.5,
         attack="fgsm",
@@ -144,7 +148,7 @@ class XConsModel(ClassifierTrainer):
         values = locals()
         names = [field.name for field in dataclasses.fields(XConsOptions)]
         options = XConsOptions(**{name: values[name] for name in names})
-        view = split(classifier, feature_layer)
+        view = split(classifier, feature_layer, token_grid=token_grid)
         super().__init__(view, **kwargs)
         self.options = dataclasses.replace(
             options,
@@ -170,14 +174,13 @@ class XConsModel(ClassifierTrainer):
 
     def get_config(self):
         config = dataclasses.asdict(self.options)
-        config["classifier"] = keras.saving.serialize_keras_object(self.classifier)
+        config["classifier"] = saving.to_config(self.classifier)
+        config["token_grid"] = self.view.asked.token_grid
         return {**super().get_config(), **config}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        classifier = keras.saving.deserialize_keras_object(
-            config["classifier"], custom_objects
-        )
+        classifier = saving.from_config(config["classifier"], custom_objects)
         return cls(**{**config, "classifier": classifier})
 
     def fit_callbacks(self, callbacks, x, y, batch_size):
