@@ -5,8 +5,10 @@ import itertools
 import re
 import socket
 import threading
+import time
 
 PAUSE = 0.02  # seconds between two bytes
+LONGEST = 5.0  # seconds of one answer, so that a test ends that fails
 HEAD = b'HTTP/1.1 200 OK\r\nETag: "x"\r\n'
 
 
@@ -20,7 +22,7 @@ class Server:
 
     def __init__(self, answer, size):
         self.answer, self.size = answer, size
-        self.connections = 0
+        self.connections = self.sent = 0
         self.stopped = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
@@ -40,14 +42,16 @@ class Server:
     def serve(self, connection):
         connection.settimeout(1.0)
         with connection, contextlib.suppress(OSError):
+            until = time.monotonic() + LONGEST
             asked = connection.recv(65536).decode("latin-1")
             for part in self.answer(self, asked):
-                if self.stopped.is_set():
+                if self.stopped.is_set() or time.monotonic() > until:
                     return
                 if part is None:
                     self.stopped.wait(PAUSE)
                 else:
                     connection.sendall(part)
+                    self.sent += len(part)
 
     def stop(self):
         self.stopped.set()

@@ -50,6 +50,17 @@ def test_file(answer, tmp_path):
     assert contents(folder) == []
 
 
+@pytest.mark.parametrize(
+    "answer", [dripping.elsewhere_at_length, dripping.not_yet_at_once], ids=name
+)
+def test_what_nobody_needs_is_not_read(answer, monkeypatch):
+    monkeypatch.setattr(connection, "ALLOWANCE", 3.0)
+    with dripping.serve(answer) as server:
+        with pytest.raises(ConnectionError, match="it sends more than 4194304 bytes"):
+            fetch.text(f"{server.url}/card.json")
+    assert server.sent < 40 << 20  # buffers of the system included
+
+
 def test_connections_that_each_gain_a_little_are_bounded(tmp_path):
     # One byte of two hundred is less than a hundredth each.
     with dripping.serve(dripping.byte_a_connection, size=200) as server:

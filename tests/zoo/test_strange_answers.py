@@ -67,6 +67,17 @@ def test_length_that_is_none_is_not_taken_for_one(length, tmp_path):
             fetch.file(f"{server.url}/x", tmp_path / "x", 999, "0" * 64)
 
 
+@pytest.mark.parametrize("kind", ["ftp", "file", "data", "no scheme", "brackets"])
+def test_redirection_that_is_not_followed_says_why(kind):
+    def say(server, asked):
+        yield STRANGE[kind].encode()
+
+    with dripping.serve(say) as server:
+        message = "HTTP Error 30.: it leads to '.*, and only http.s. addresses are"
+        with pytest.raises(ConnectionError, match=message):
+            zoo.info(server.url)
+
+
 def test_redirection_to_http_is_followed(tmp_path):
     def say(server, asked):
         if asked.startswith("GET /there "):
