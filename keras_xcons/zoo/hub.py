@@ -4,6 +4,7 @@ import pathlib
 import re
 
 from keras_xcons.offline import is_offline
+from keras_xcons.printable import printable
 from keras_xcons.zoo.places import Remote, check_file
 from keras_xcons.zoo.plain import LARGEST
 
@@ -38,16 +39,16 @@ class Hub(Remote):
 
     def read(self, file):
         """Returns the bytes of a small file, `None` where there is none."""
-        path = self._file(file)
+        path = self._file(file, LARGEST)
         if path is None:
             return None
         if path.stat().st_size > LARGEST:
-            raise ConnectionError(f"{self}/{file} is larger than {LARGEST} bytes")
+            raise _too_large(f"{self}/{file}", LARGEST)
         return path.read_bytes()
 
     def weights(self, card):
         """Returns the path of the weights file, checked, `None` where there is none."""
-        path = self._file(card["weights"])
+        path = self._file(card["weights"], card["bytes"])
         if path is None:
             return None
         try:
@@ -56,7 +57,7 @@ class Hub(Remote):
             if is_offline():
                 raise
             # What lies in the Hub's cache may have been damaged there.
-            path = self._file(card["weights"], force_download=True)
+            path = self._file(card["weights"], card["bytes"], force_download=True)
             check_file(path, card)
         return path
 
@@ -65,10 +66,12 @@ class Hub(Remote):
         del card
         return ()
 
-    def _file(self, file, **options):
+    def _file(self, file, largest, **options):
         """Path of a file in the Hub's cache, downloaded if need be."""
         library = _library()
         offline = is_offline()
+        if not offline:
+            self._check_size(file, largest)
         try:
             found = library.hf_hub_download(
                 self.repository,
@@ -100,6 +103,22 @@ class Hub(Remote):
             ) from error
         return pathlib.Path(found)
 
+    def _check_size(self, file, largest):
+        """Refuses a file that is too large before it is downloaded."""
+        library = _library()
+        url = library.hf_hub_url(self.repository, file, subfolder=self.subfolder)
+        try:
+            size = library.get_hf_file_metadata(url).size
+        except Exception:
+            # Whatever it is, the download meets it too, or answers from the cache.
+            return
+        if size is not None and size > largest:
+            raise _too_large(f"{self}/{file}", largest)
+
+
+def _too_large(address, largest):
+    return ConnectionError(f"{address} is larger than {largest} bytes")
+
 
 def _library():
     try:
@@ -116,4 +135,4 @@ def _why(error):
     """The innermost reason, in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return printable((str(error).strip() or type(error).__name__).splitlines()[0])

@@ -123,6 +123,19 @@ def test_file_that_was_damaged_in_the_cache_is_replaced(hub, monkeypatch):
     assert path.read_bytes() == right
 
 
+@pytest.mark.parametrize(
+    "file, largest", [("card.json", 4 << 20), ("model.weights.h5", None)]
+)
+def test_file_that_is_too_large_is_not_downloaded(file, largest, hub):
+    path = hub.folder / "someone/birds" / file
+    largest = largest or path.stat().st_size
+    with open(path, "ab") as opened:
+        opened.truncate(largest + 1)
+    with pytest.raises(ConnectionError, match=f"{file} is larger than {largest} bytes"):
+        zoo.load(MODEL)
+    assert not [one for one in downloads(hub) if one.endswith(file)]
+
+
 def test_repository_without_the_weights_names_them(hub):
     (hub.folder / "someone/birds/model.weights.h5").unlink()
     with pytest.raises(FileNotFoundError, match="weights of .* not on this machine"):
