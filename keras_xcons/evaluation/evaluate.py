@@ -67,7 +67,7 @@ def evaluate(
         class_names: Sequence of the names of the classes. Defaults to those of the
             data set.
         multi_label: Whether labels are multi-hot. Defaults to what the data set or
-            its labels tell.
+            its labels tell. Without effect on a model with one output.
         notes: Sentences to put into the report, as its reader has to know them.
         verbose: 0 for silence, 1 for progress bars. Defaults to 1.
         **options: See `EvaluationOptions`: the explanation method, which class is

@@ -11,7 +11,7 @@ from keras_xcons import checks
 from keras_xcons.models import ClassifierView
 from keras_xcons.models.prototypes import prototype_view
 from keras_xcons.training.group_optimizer import GroupOptimizer
-from keras_xcons.training.measuring import find_targets
+from keras_xcons.training.measuring import find_targets, has_weight
 from keras_xcons.training.prototype_stages import STAGES, PrototypeStages
 from keras_xcons.training.trainer import ClassifierTrainer
 
@@ -233,8 +233,9 @@ class PrototypeTraining(ClassifierTrainer):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         if isinstance(y_pred, PrototypeOutputs):
             cluster, separation = self._distances(y, y_pred.distances)
-            self._cluster.update_state(cluster)
-            self._separation.update_state(separation)
+            present = has_weight(sample_weight, ops.ones_like(cluster))
+            self._cluster.update_state(cluster, sample_weight=present)
+            self._separation.update_state(separation, sample_weight=present)
             y_pred = y_pred.scores
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
