@@ -8,6 +8,7 @@ so KERAS_BACKEND=jax (or torch) runs it as well.
 """
 
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -52,6 +53,7 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
     phases = tuple(_phase(text) for text in _PHASES.value)
+    from keras_xcons.locking import InUseError
     from keras_xcons.recipes.pretrain_options import PretrainOptions
     from keras_xcons.recipes.pretraining import pretrain
 
@@ -69,7 +71,10 @@ def main(argv):
         seed=_SEED.value,
         steps_per_epoch=_STEPS.value,
     )
-    pretrain(options, _OUTPUT.value)
+    try:
+        pretrain(options, _OUTPUT.value)
+    except (InUseError, FileExistsError) as error:
+        sys.exit(f"pretrain: error: {error}")
 
 
 if __name__ == "__main__":

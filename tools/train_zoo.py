@@ -14,6 +14,7 @@ pretraining, else the published ones.
 
 import os
 import pathlib
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -81,6 +82,7 @@ def main(argv):
     name = argv[1]
     from keras_xcons import locking, recipes
     from keras_xcons.zoo import card as cards
+    from keras_xcons.zoo.publishing import check_place
 
     if not cards.is_name(name):
         raise app.UsageError(
@@ -114,15 +116,19 @@ def main(argv):
     if _PRETRAINED.value is not None:
         words = f"a file of weights in the place of: {words}"
     run = recipes.writable_folder(work / name)
-    # Or another process could train anew what this one is measuring.
-    with locking.locked(run):
-        model = recipes.train_by(recipe, run, **replaced)
-        metrics = recipes.measure_by(recipe, model, dataset)
-        final = recipes.publish_by(
-            *(recipe, model, name, zoo_folder, metrics, run),
-            pretraining=words,
-            **replaced,
-        )
+    try:
+        check_place(zoo_folder, name, overwrite=True)
+        # Or another process could train anew what this one is measuring.
+        with locking.locked(run):
+            model = recipes.train_by(recipe, run, **replaced)
+            metrics = recipes.measure_by(recipe, model, dataset)
+            final = recipes.publish_by(
+                *(recipe, model, name, zoo_folder, metrics, run),
+                pretraining=words,
+                **replaced,
+            )
+    except (locking.InUseError, FileExistsError) as error:
+        sys.exit(f"train_zoo: error: {error}")
     print(final)
 
 

@@ -23,6 +23,23 @@ _PROBE_EPOCHS = 100
 _PROBE_RATE = 1e-3
 
 
+def no_test_split(info):
+    """What to say of a data set that nothing can be measured on.
+
+    Args:
+        info: `keras_xcons.data.DatasetInfo` of one without a split beside `"train"`.
+
+    Returns:
+        One line.
+    """
+    return (
+        f"The data set {info.name!r} has no split beside 'train' to evaluate on. In a "
+        "folder, put class folders of images to train on into train/, and class "
+        "folders of the same names with other images into test/ beside it. Received: "
+        f"splits {sorted(info.splits)}"
+    )
+
+
 class Experiment:
     """The data and the common start of the runs that are compared.
 
@@ -82,10 +99,7 @@ class Experiment:
         if self.options.is_shapes:
             return ("original", "mixed_same", "mixed_rand")
         if self.info.test_split is None:
-            raise ValueError(
-                f"The data set {self.info.name!r} has no split beside 'train' to "
-                f"evaluate on. Received: splits {sorted(self.info.splits)}"
-            )
+            raise ValueError(no_test_split(self.info))
         return (self.info.test_split,)
 
     def start(self):

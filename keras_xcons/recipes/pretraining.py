@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_xcons import data, models
 from keras_xcons.models.policy import dtype_policy
 from keras_xcons.recipes import ownership
+from keras_xcons.recipes.arms import no_test_split
 from keras_xcons.recipes.resuming import Backup, Forward
 from keras_xcons.recipes.settings import begin_or_continue, identity
 from keras_xcons.writing import files_together, whole_file
@@ -52,11 +53,12 @@ def pretrain(options, output, report=print):
     >>> model = pretrain(options, "runs/small_cnn")
     """
     info = data.info(options.dataset)
-    if info.test_split is None or info.multi_label:
+    if info.test_split is None:
+        raise ValueError(no_test_split(info))
+    if info.multi_label:
         raise ValueError(
-            "Pretraining takes a data set of single labels with a split beside "
-            f"'train'. Received: dataset={options.dataset!r}, "
-            f"splits={sorted(info.splits)}, multi_label={info.multi_label}"
+            "Pretraining takes a data set of one label an image. Received: "
+            f"dataset={options.dataset!r}, of several labels an image"
         )
     # The network may not take the smallest images, which a later phase may have.
     trial = _create(options, info, min(size for size, _ in options.phases))

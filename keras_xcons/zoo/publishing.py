@@ -139,7 +139,9 @@ def publish(
     with locked(zoo):
         remove_leftovers(zoo)
         final = zoo / name
-        _check_place(zoo, final, card, overwrite)
+        if final.is_dir():
+            remove_leftovers(final)
+        check_place(zoo, name, overwrite)
         with unfinished_folder(zoo) as work:
             _write_weights(work, model, twin, card)
             _write_data(work, card, recipe, metrics)
@@ -153,34 +155,46 @@ def publish(
     return final
 
 
-def _check_place(zoo, final, card, overwrite):
-    """Refuses to replace what no model has brought, or a model that is to stay."""
-    if final.is_dir():
-        remove_leftovers(final)
+def check_place(folder, name, overwrite=False):
+    """Refuses to replace what no model has brought, or a model that is to stay.
+
+    Args:
+        folder: `pathlib.Path` of the zoo.
+        name: Name of the model that is to be published.
+        overwrite: As for `publish`.
+
+    Raises:
+        FileExistsError: One line says what would be replaced.
+
+    Example:
+
+    >>> check_place(pathlib.Path("zoo"), "shapes_cnn", overwrite=True)
+    """
+    final = folder / name
     if is_stopped_in_between(final):
         pass  # what lies there is a model's, and is gone on with before the new one
     elif (final / cards.CARD_FILE).exists():
         if not overwrite:
             raise FileExistsError(
                 f"{final} holds a model; pass overwrite=True to replace it. "
-                f"Received: name={card['name']!r}"
+                f"Received: name={name!r}"
             )
     else:
         # A folder of a recipe that is still to be trained is no model, and its recipe
         # comes back with all its options.
-        written = (cards.METRICS_FILE, _PAGE_FILE, card["weights"])
+        written = (cards.METRICS_FILE, _PAGE_FILE, cards.WEIGHTS_FILE)
         foreign = [one for one in written if os.path.lexists(final / one)]
         if foreign:
             raise FileExistsError(
                 f"{', '.join(foreign)} in {final} would be replaced, and without a "
                 "card there nothing shows that they are a model's: move them away. "
-                f"Received: name={card['name']!r}"
+                f"Received: name={name!r}"
             )
-    index = zoo / INDEX_FILE
+    index = folder / INDEX_FILE
     if os.path.lexists(index) and not _is_index(index):
         raise FileExistsError(
             f"{index} would be replaced, and is not the list of a zoo's models: move "
-            f"it away. Received: folder={str(zoo)!r}"
+            f"it away. Received: folder={str(folder)!r}"
         )
 
 

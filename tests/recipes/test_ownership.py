@@ -1,6 +1,10 @@
 """Nothing of a user's is removed or replaced; a folder is for one job at a time."""
 
 import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import keras
 import pytest
@@ -16,10 +20,12 @@ from keras_xcons.recipes import (
 )
 from keras_xcons.recipes.pretrain_options import PretrainOptions
 from keras_xcons.recipes.pretraining import pretrain
-from tests.cli.process import process
+from tests.cli.process import ENTRY
 from tests.recipes.test_zoo_training import write_recipe
 from tests.test_locking import HOLD, start
 from tests.test_writing import WRITE, killed
+
+CHECKOUT = pathlib.Path(__file__).parents[2]
 
 
 def quiet(line):
@@ -157,13 +163,49 @@ def test_what_a_killed_job_has_left_is_removed(tmp_path):
     assert tree(tmp_path) == before
 
 
-def test_a_command_says_one_line_and_fails_where_another_is_at_work(tmp_path):
-    with locked(tmp_path):
-        running = process("train", f"--output={tmp_path}")
-        out, err = running.communicate()
-    assert (running.returncode, out) == (1, "")
-    assert err.count("\n") == 1
-    assert err.startswith("keras-xcons train: error: Another process (")
+def commands(folder, pictures):
+    """Each command that works in a folder, and how its errors begin."""
+    recipe = write_recipe(folder.with_name("zoo_of_recipes"))
+    tool = [sys.executable, str(CHECKOUT / "tools" / "train_zoo.py"), "tiny"]
+    zoo = f"--zoo={recipe.parents[1]}"
+    output, data = f"--output={folder}", f"--dataset={pictures}"
+    program = [sys.executable, str(CHECKOUT / "tools" / "pretrain.py")]
+    return {
+        "keras-xcons train": [*COMMAND, "train", output],
+        "keras-xcons evaluate": [*COMMAND, "evaluate", "m", output],
+        "train_zoo": [*tool, zoo, f"--work={folder.parent}"],
+        "pretrain": [*program, "--model=small_cnn", data, output],
+    }
+
+
+COMMAND = [sys.executable, "-c", ENTRY]
+
+
+@pytest.mark.slow
+def test_a_second_command_says_one_line_and_fails(tmp_path, pictures):
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # each chooses it
+    with locked(folder):
+        running = {
+            begins: subprocess.Popen(
+                command,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for begins, command in commands(folder, pictures).items()
+        }
+        for begins, process in running.items():
+            out, err = process.communicate()
+            assert (process.returncode, out) == (1, ""), err
+            *before, line = err.splitlines()
+            assert line.startswith(f"{begins}: error: Another process ("), err
+            # The tools let TensorFlow speak first.
+            assert not before or not begins.startswith("keras-xcons"), err
+            assert "Traceback" not in err
 
 
 def test_the_marker_says_what_the_folder_is(tmp_path):

@@ -273,7 +273,7 @@ def test_data_that_will_not_do_is_refused_first(
 ):
     folder = write_pictures(tmp_path / "data", {"red": 2, "blue": 2})
     options = TrainOptions(dataset=folder, image_size=16, output=tmp_path / "run")
-    with pytest.raises(ValueError, match="no split beside 'train'"):
+    with pytest.raises(ValueError, match="into test/ beside it. Received: splits"):
         train(options, quiet)
     with pytest.raises(FileNotFoundError, match="nowhere.h5"):
         train(picture_options(pretrained="nowhere.h5", output=tmp_path / "run"), quiet)
