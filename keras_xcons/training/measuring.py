@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_xcons import attacks, consistency
 from keras_xcons.explainers import explained_pass
-from keras_xcons.training.sample_table import mean_over_replicas
+from keras_xcons.training.sample_table import mean_over_replicas, sum_over_replicas
 
 
 def random_states(model):
@@ -145,6 +145,22 @@ def consistency_of(clean, other, targets, options):
     known = ops.isfinite(value)
     # Not NaN times the agreement, whose gradient would be NaN as well.
     return ops.where(known, ops.where(known, value, 0.0) * agreement, float("nan"))
+
+
+def lost_consistency(survival):
+    """The share of a loss term that a replica adds: the mean of `1 - E` over all.
+
+    Args:
+        survival: E of the replica's samples, float tensor `(B,)`, NaN where it is
+            missing. Those are left out, and have gradient 0.
+
+    Returns:
+        Scalar.
+    """
+    known = ops.isfinite(survival)
+    count = sum_over_replicas(ops.sum(ops.cast(known, "float32")))
+    lost = ops.sum(ops.where(known, 1.0 - survival, 0.0))
+    return lost / ops.maximum(count, 1.0)
 
 
 class MeanOfKnown(keras.metrics.Mean):

@@ -19,15 +19,13 @@ from keras_xcons.training.measuring import (
     consistency_of,
     find_targets,
     has_weight,
+    lost_consistency,
     random_states,
     still_pass,
 )
 from keras_xcons.training.options import XConsOptions
 from keras_xcons.training.reweighting import EpochCounter, EpochReweighting
-from keras_xcons.training.sample_table import (
-    SampleTable,
-    sum_over_replicas,
-)
+from keras_xcons.training.sample_table import SampleTable
 from keras_xcons.training.trainer import ClassifierTrainer
 
 
@@ -241,8 +239,6 @@ class XConsModel(ClassifierTrainer):
         if self.options.attacks_first:
             if self.table is None:
                 weights = self._weights(tf.stop_gradient(values))
-            known = ops.isfinite(survival)
-            count = sum_over_replicas(ops.sum(ops.cast(known, "float32")))
             learned = other if self.options.control == "adversarial" else clean
             with tape:
                 loss = self.weighted_loss(
@@ -250,9 +246,7 @@ class XConsModel(ClassifierTrainer):
                 )
                 if self.options.consistency_loss > 0.0:
                     # Only then: a factor of 0 would still cost a backward pass.
-                    penalty = ops.sum(ops.where(known, 1.0 - survival, 0.0))
-                    penalty = penalty / ops.maximum(count, 1.0)
-                    loss = loss + self.options.consistency_loss * penalty
+                    loss += self.options.consistency_loss * lost_consistency(survival)
                 scaled = self.optimizer.scale_loss(loss)
             gradients = tape.gradient(scaled, variables)
         del tape
