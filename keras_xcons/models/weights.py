@@ -1,5 +1,6 @@
 """Loading of weights files with an error that names the file."""
 
+import gc
 import os
 import warnings
 
@@ -12,6 +13,8 @@ from keras_xcons.printable import printable
 # times its size is made to fill the memory. Our choice.
 _EXPANSION = 10
 _SMALL = 1 << 20  # bytes, of whatever expansion
+_LONGEST = 500  # characters of a reason
+_SKIPPED = "Skipping nested container"  # so begins a warning of Keras
 
 
 def load_weights(model, path):
@@ -30,10 +33,7 @@ def load_weights(model, path):
     """
     try:
         check_numbers(path, os.path.getsize(path))
-        with warnings.catch_warnings():
-            # Keras warns, and goes on, where a part of the model is not in the file.
-            warnings.filterwarnings("error", message="Skipping nested container")
-            model.load_weights(path)
+        _load(model, path)
     # Whatever bytes a file holds, h5py and Keras raise by them what they like.
     except Exception as error:
         raise ValueError(
@@ -41,6 +41,23 @@ def load_weights(model, path):
             f"({why(error)}). Received: path={str(path)!r}"
         ) from error
     check_finite(model, path)
+
+
+def _load(model, path):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.filterwarnings("always", message=_SKIPPED)
+        try:
+            model.load_weights(path)
+        except Exception:
+            # Keras keeps what it has caught, and with it the file open; whoever puts a
+            # right one in its place would be given this one again.
+            gc.collect()
+            raise
+    for each in told:
+        # Keras warns, and goes on, where a part of the model is not in the file.
+        if str(each.message).startswith(_SKIPPED):
+            raise each.message
+        warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
 
 
 def check_numbers(file, size):
@@ -117,10 +134,10 @@ def why(error):
         error: An exception.
 
     Returns:
-        Its kind and the first 300 characters of its text.
+        Its kind and the first 500 characters of its text.
     """
     # Keras puts a whole configuration before the reason.
     text = str(error).rpartition("Exception encountered: ")[2]
     text = printable(" ".join(text.split())) or "no reason given"
-    text = text if len(text) <= 300 else f"{text[:297]}..."
+    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
     return f"{type(error).__name__}: {text}"

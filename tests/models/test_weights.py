@@ -154,6 +154,25 @@ def test_links_are_not_followed(link, path, model):
     assert str(error.value).isprintable()
 
 
+def test_file_that_does_not_fit_says_where_and_can_be_replaced(path, model):
+    other = create("small_cnn", 3, 16, width=8)
+    fits = path.read_bytes()
+    other.save_weights(path)
+    for _ in range(2):
+        message = r"does not fit .*Conv2D name=block1_conv.*shape=\(3, 3, 3, 8\)"
+        with pytest.raises(ValueError, match=message):
+            load_weights(model, path)
+    path.write_bytes(fits)  # the very same file, which is not open any more
+    load_weights(model, path)
+
+
+def test_part_of_a_model_that_is_not_in_the_file_is_refused(path, model):
+    with h5py.File(path, "r+") as file:
+        del file["layers/conv2d_1"]
+    with pytest.raises(ValueError, match=f"{path} does not fit the model"):
+        load_weights(model, path)
+
+
 def test_no_damage_is_told_by_another_error(right, path, model):
     told = 0
     for seed in range(100):
