@@ -13,6 +13,7 @@ _COLORMAP = "inferno"  # perceptually uniform, and bright on the darkened image
 _CELL = 2.1  # inches of an image's longer side
 _TITLE = 0.22  # inches of a line above an image
 _DPI = 150
+_NOTE = {"Software": "keras-xcons"}  # in the file, as PNG has it
 _TRUTH = "#3be8ff"  # a colour that the colormap does not have
 
 
@@ -165,11 +166,38 @@ def save(picture, path):
         )
     with whole_file(path) as unfinished:
         if is_array:
-            from PIL import Image
+            from PIL import Image, PngImagePlugin
 
-            Image.fromarray(picture).save(unfinished, format="png")
+            note = PngImagePlugin.PngInfo()
+            for key, value in _NOTE.items():
+                note.add_text(key, value)
+            Image.fromarray(picture).save(unfinished, format="png", pnginfo=note)
         else:
-            picture.savefig(unfinished, format="png", dpi=_DPI)
+            picture.savefig(unfinished, format="png", dpi=_DPI, metadata=_NOTE)
+
+
+def is_saved(path):
+    """Whether a file is a picture that `save` has written, and no other's.
+
+    Args:
+        path: Name of a file.
+
+    Returns:
+        A bool.
+
+    Example:
+
+    >>> save(overlay(image, heatmap), "overlay.png")
+    >>> is_saved("overlay.png")
+    True
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            return _NOTE.items() <= picture.info.items()
+    except Exception:  # whatever Pillow makes of a file that is none
+        return False
 
 
 def _overlays(images, heatmaps, alpha=0.75):

@@ -1,5 +1,6 @@
 """The job of `keras-xcons explain`: image files in, overlays out."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -90,19 +91,23 @@ def _class_index(label, names, count):
 def _targets(paths, folder):
     """One file a picture; images of the same name get a number.
 
-    So does what would replace one of the images.
+    So does what would replace one of the images, or a file of the user's own.
     """
     targets = []
     taken = {pathlib.Path(path).resolve() for path in paths}
     for path in paths:
         stem, number = pathlib.Path(path).stem, 1
         target = folder / f"{stem}.png"
-        while target.resolve() in taken:
+        while target.resolve() in taken or _is_foreign(target):
             number += 1
             target = folder / f"{stem}_{number}.png"
         taken.add(target.resolve())
         targets.append(target)
     return targets
+
+
+def _is_foreign(target):
+    return os.path.lexists(target) and not plotting.is_saved(target)
 
 
 def _read(path, shape):

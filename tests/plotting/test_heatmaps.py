@@ -185,3 +185,16 @@ def test_no_figure_of_pyplot_is_opened(images, heatmaps):
     plotting.plot(images, heatmaps)
     plotting.comparison(images, {"plain": heatmaps})
     assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("kind", ["array", "figure"])
+def test_a_picture_that_was_saved_is_known_again(kind, tmp_path):
+    path = tmp_path / "picture.png"
+    array = np.zeros((4, 4, 3), "uint8")
+    figure = plotting.plot(array[None].astype("float32"), np.zeros((1, 4, 4)))
+    plotting.save(array if kind == "array" else figure, path)
+    assert plotting.is_saved(path)
+    Image.open(path).save(tmp_path / "copy.png")
+    for name in ("copy.png", "missing.png", "text.png", "."):
+        (tmp_path / "text.png").write_text("no picture")
+        assert not plotting.is_saved(tmp_path / name)

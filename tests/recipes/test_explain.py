@@ -195,6 +195,19 @@ def test_images_of_the_same_name_have_a_file_each(model_file, image_file, folder
     assert targets == ["x.png", "x_2.png", "x_2_2.png", "x_3.png"]
 
 
+def test_a_users_own_file_is_not_replaced_and_an_older_picture_is(
+    model_file, image_file, folder
+):
+    (folder / "a.png").write_bytes(pathlib.Path(image_file("b.png")).read_bytes())
+    (folder / "a_2.png").symlink_to(folder / "nowhere")
+    mine = (folder / "a.png").read_bytes()
+    image = image_file("a.png")
+    for _ in range(2):
+        assert explain_files(str(model_file), [image], folder, "gradcam++") == []
+        assert names(folder) == ["a.png", "a_2.png", "a_3.png"]
+    assert (folder / "a.png").read_bytes() == mine
+
+
 def test_images_in_the_output_folder_are_not_replaced(model_file, image_file, tmp_path):
     paths = [image_file(name) for name in ("a.png", "b.jpg", "a_2.png")]
     before = [pathlib.Path(path).read_bytes() for path in paths]
