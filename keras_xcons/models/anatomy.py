@@ -134,7 +134,9 @@ def find_features(logits, found):
         if single is None and _leaves_one_place(operation, inputs, tensor, layout):
             single = operation
         stack.extend(inputs)
-    ending = f"a model that ends in {producer(logits)[0].name!r}"
+    last, _ = producer(logits)
+    last = last.dense if isinstance(last, Logits) else last
+    ending = f"a model that ends in {last.name!r}"
     if mixing:
         raise ValueError(_mixed(list(mixing.values()), maps, found, ending))
     if single is not None:
@@ -175,15 +177,20 @@ def _leaves_one_place(operation, inputs, tensor, layout):
 
     One as large as the map gathers it, as pooling does.
     """
-    kernel = getattr(operation, "kernel_size", None)
-    if kernel is None or not layout.is_map or has_places(tensor):
+    kernel, strides = (
+        getattr(operation, name, None) for name in ("kernel_size", "strides")
+    )
+    if None in (kernel, strides) or not layout.is_map or has_places(tensor):
         return False
     sides = [
         side
         for axis, side in zip(layout.axes, inputs[0].shape, strict=True)
         if axis in "hw"
     ]
-    gathers = operation.padding == "valid" and tuple(sides) == tuple(kernel)
+    # With a stride it is one of a network that goes on as if there were more places.
+    gathers = keras.tree.flatten(kernel) == sides and {
+        *keras.tree.flatten(strides)
+    } == {1}
     return sides != [1, 1] and not gathers
 
 

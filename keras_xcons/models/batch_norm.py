@@ -70,7 +70,7 @@ def zero_residual(model):
     norms = {
         id(layer.output): layer
         for layer in model.layers
-        if isinstance(layer, keras.layers.BatchNormalization)
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.scale
     }
     branches = [
         layer.input[-1] for layer in model.layers if isinstance(layer, keras.layers.Add)
@@ -79,7 +79,7 @@ def zero_residual(model):
     if not found:
         raise ValueError(
             "There is no residual block, a keras.layers.Add after a batch "
-            f"normalisation, in the model. Received: model={model.name!r}"
+            f"normalisation with a scale, in the model. Received: model={model.name!r}"
         )
     for norm in found:
         norm.gamma.assign(keras.ops.zeros_like(norm.gamma))

@@ -9,6 +9,8 @@ import math
 import typing
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from keras_xcons.models.flatten import used
 from keras_xcons.models.kinds import exactly, is_keras_operation
@@ -68,6 +70,8 @@ def layouts(flat):
             operation, inputs = used(node.operation), node.input_tensors
             for output in node.outputs:
                 layout = _layout(operation, inputs, output, found)
+                if layout.is_map and _is_untold(operation, inputs):
+                    layout = layout if _keeps_places_apart(node) else Layout(None)
                 if layout.axes is None and layout.culprit is None:
                     layout = layout._replace(culprit=operation)
                 found[id(output)] = layout
@@ -129,6 +133,15 @@ def _other_tokens(operation, own, layout, main, inputs):
     if own or is_keras_operation(operation, "GetItem"):
         return layout
     return layout._replace(grid=None, culprit=operation)
+
+
+def _is_untold(operation, inputs):
+    """Whether only a trial tells what an operation does to the axes of a map."""
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or None in inputs[0].shape[1:]:
+        return False
+    known = type(operation).__module__.split(".")[0] == "keras"
+    is_lambda = isinstance(operation, keras.layers.Lambda)
+    return (is_lambda or not known) and not getattr(operation, "weights", None)
 
 
 def _size(tensor):
@@ -208,3 +221,37 @@ def _reduced(operation, layout, rank):
 def _keeps_places(layer):
     inputs, rest = layer.equation.split(",")
     return inputs[:-1] == rest.split("->")[1][:-1]
+
+
+def _keeps_places_apart(node):
+    """Whether an operation without weights leaves places where rows and columns are.
+
+    A `Lambda` says nothing of what it does. A channel of a place is changed, then that
+    of a place in another row, then another channel: what changes behind it must lie
+    close together, move by rows, and not move at all.
+    """
+    (tensor,) = node.input_tensors
+    height, width, channels = tensor.shape[1:]
+    random = np.random.default_rng(0)
+    images = random.uniform(0.25, 0.75, (1, height, width, channels))
+    images = np.repeat(images.astype("float32"), 4, axis=0)
+    for number, (row, channel) in enumerate(((4, 0), (2, 0), (2, -1)), start=1):
+        images[number, height // row, width // 2, channel] += 0.2
+    # Also where a model is split while something else is traced.
+    with tf.init_scope(), keras.StatelessScope():
+        args, kwargs = node.arguments.fill_in({id(tensor): tf.constant(images)})
+        outputs = np.asarray(node.operation.call(*args, **kwargs), "float64")
+    peaks = []
+    for change in np.abs(outputs[1:] - outputs[:1]).sum(axis=-1):
+        row, column = peak = np.unravel_index(change.argmax(), change.shape)
+        near = change[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+        if near.sum() < 0.5 * change.sum():
+            return False
+        # What was cropped or left out tells nothing.
+        peaks.append(np.array(peak) if change.any() else None)
+    first, second, third = peaks
+    if first is not None and second is not None:
+        rows, columns = np.abs(first - second)
+        if columns > rows:
+            return False
+    return second is None or third is None or np.abs(second - third).max() <= 1

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 
 from keras_xcons.explainers import explain
@@ -124,6 +125,29 @@ def test_a_map_behind_mixed_axes_is_refused_by_name(name, layer):
         with pytest.raises(ValueError, match=f"after '{culprit}' .* none tells"):
             split(model, asked)
     assert split(model, "conv").feature_layer == "conv"
+
+
+def shuffled(x):
+    """The channel shuffle of a ShuffleNet."""
+    x = tf.reshape(x, (-1, 16, 12, 2, 4))
+    return tf.reshape(tf.transpose(x, (0, 1, 2, 4, 3)), (-1, 16, 12, 8))
+
+
+def test_what_a_lambda_does_is_tried_out():
+    for function in (
+        lambda x: tf.transpose(x, (0, 3, 1, 2)),
+        lambda x: tf.transpose(x, (0, 1, 3, 2)),
+        lambda x: tf.transpose(x, (0, 2, 1, 3)),
+        lambda x: tf.transpose(x[..., :3], (0, 3, 1, 2)),
+        lambda x: tf.math.cumsum(x[:, ::-1] * 9.0, axis=1),
+    ):
+        model = classifier(layers.Lambda(function, name="moved"))
+        with pytest.raises(ValueError, match="after 'moved' .Lambda.* none tells"):
+            split(model)
+        assert split(model, "conv")
+    for function in (shuffled, tf.nn.relu, lambda x: x[:, 4:12, 11:0:-2, :1] / 9.0):
+        model = classifier(layers.Lambda(function, name="kept"))
+        assert split(model).feature_layer == "kept"
 
 
 def test_a_grid_made_up_of_a_vector_is_no_map():

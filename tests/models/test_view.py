@@ -428,14 +428,14 @@ def test_differentiates_a_frozen_model_that_takes_bytes():
 
 
 def test_a_last_map_of_one_location_is_refused():
-    """ResNet50V2 halves 32 px five times."""
-    model = keras.applications.ResNet50V2(
-        weights=None, input_shape=(32, 32, 3), classes=3
-    )
-    with pytest.raises(
-        ValueError, match=r"single location \(1x1\).*Take larger images.*feature_layer"
-    ):
-        split(model)
+    """ResNet50V2 halves 32 px five times, MobileNetV2 by way of a padded 2x2 map."""
+    networks = keras.applications.MobileNetV2, keras.applications.ResNet50V2
+    for network in networks:
+        model = network(weights=None, input_shape=(32, 32, 3), classes=3)
+        with pytest.raises(
+            ValueError, match=r"single location \(1x1\).*Take larger.*feature_layer"
+        ):
+            split(model)
     assert check(model, random_images(32), feature_layer="conv4_block5_out")
 
 
