@@ -12,10 +12,12 @@ from keras_xcons.data.loading import info, load
 from keras_xcons.data.mixing import paste, remove_objects
 from keras_xcons.data.sample_ids import split_sample_ids, with_sample_ids
 from keras_xcons.data.shapes import shapes
+from keras_xcons.data.verifying import SplitFacts, verify
 
 __all__ = [
     "Adapter",
     "DatasetInfo",
+    "SplitFacts",
     "augment",
     "backgrounds",
     "info",
@@ -29,5 +31,6 @@ __all__ = [
     "remove_objects",
     "shapes",
     "split_sample_ids",
+    "verify",
     "with_sample_ids",
 ]

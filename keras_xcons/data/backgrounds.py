@@ -1,8 +1,11 @@
 """Photographs without labels."""
 
+import os
+import warnings
+
 import tensorflow as tf
 
-from keras_xcons.data import arguments, folder_source, images, tfds_directory
+from keras_xcons.data import arguments, image_files, images, tfds_directory
 
 
 def backgrounds(directory, image_size=224, split="train"):
@@ -35,14 +38,21 @@ def backgrounds(directory, image_size=224, split="train"):
     if found:
         dataset = tfds_directory.read_images(found, split)
     else:
-        files = [str(path) for path in folder_source.image_files(directory)]
+        files, others = image_files.find(directory)
         if not files:
             raise ValueError(
                 "The folder holds no image file ending in "
-                f"{', '.join(images.IMAGE_SUFFIXES)}. "
+                f"{image_files.accepted()}. "
                 f"Received: directory={str(directory)!r}"
             )
-        dataset = tf.data.Dataset.from_tensor_slices(files).map(
+        if others:
+            warnings.warn(
+                f"Left out of the folder {str(directory)!r}: "
+                f"{image_files.others_in_words(others)}",
+                stacklevel=2,
+            )
+        paths = [os.fsencode(path) for path in files]
+        dataset = tf.data.Dataset.from_tensor_slices(paths).map(
             images.read_image, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
     return dataset.map(

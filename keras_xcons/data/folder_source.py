@@ -1,11 +1,13 @@
 """A folder of image files, one folder a class, as a source of `load`."""
 
-import pathlib
+import concurrent.futures
+import os
+import warnings
 
 import numpy as np
 import tensorflow as tf
 
-from keras_xcons.data import catalog, images, splits
+from keras_xcons.data import catalog, image_files, images, photographs, records, splits
 
 # Names of the split folders, and the split that each one is.
 _SPLIT_FOLDERS = {
@@ -15,17 +17,6 @@ _SPLIT_FOLDERS = {
     "validation": "validation",
     "test": "test",
 }
-
-
-def image_files(directory):
-    """Image files in a folder and the folders within it, sorted by path."""
-    return sorted(
-        path
-        for path in directory.rglob("*")
-        if path.suffix.lower() in images.IMAGE_SUFFIXES
-        and not path.name.startswith(".")
-        and path.is_file()
-    )
 
 
 def _folders(directory):
@@ -60,20 +51,31 @@ class FolderSource:
             roots = {_SPLIT_FOLDERS[folder.name]: folder for folder in folders}
         else:
             roots = {"train": directory}
-        files = {
-            split: {folder.name: image_files(folder) for folder in _folders(root)}
-            for split, root in roots.items()
-        }
+        files, left_out = {}, _LeftOut()
+        for split, root in roots.items():
+            files[split] = {}
+            for folder in _folders(root):
+                files[split][folder.name], others = image_files.find(folder)
+                left_out.others += others
+            left_out.look_beside(root)
+        if directory not in roots.values():
+            left_out.look_beside(directory)
         class_names = sorted({name for classes in files.values() for name in classes})
         if not class_names:
             raise ValueError(_no_classes(directory))
         for name in class_names:
+            if not _is_utf8(name):
+                raise ValueError(
+                    "The name of a class folder must be UTF-8: rename it. Received: "
+                    f"class folder '{photographs.shown(name)}' in {str(directory)!r}"
+                )
             if not any(classes.get(name) for classes in files.values()):
                 raise ValueError(
                     f"The class folder {name!r} holds no image. Accepted: files "
-                    f"ending in {', '.join(images.IMAGE_SUFFIXES)}. "
+                    f"ending in {image_files.accepted()}. "
                     f"Received: directory={str(directory)!r}"
                 )
+        left_out.warn(directory)
         self._examples = {
             split: _shuffled(classes, class_names) for split, classes in files.items()
         }
@@ -85,29 +87,29 @@ class FolderSource:
             multi_label=False,
         )
 
-    def read(self, split, size, annotations):
+    def read(self, split, size, annotations, on_bad_record="error"):
         """Reads a split.
 
         Args:
             split: str, a TFDS split specification.
             size: `(height, width)`, or `None` for the files' own sizes.
             annotations: Always `False`: a folder has none.
+            on_bad_record: `"error"`, or `"skip"` to leave out the files that cannot
+                be read, which reads all of them once.
 
         Returns:
             A `tf.data.Dataset` of known cardinality of `(image, label)`: uint8,
             int32.
         """
         del annotations
-        selected = splits.ranges(split, self.info.splits)
-        paths, labels = (
-            np.concatenate(
-                [
-                    self._examples[name][column][start:stop]
-                    for name, start, stop in selected
-                ]
-            )
-            for column in range(2)
-        )
+        paths, labels = self._files(split)
+        if on_bad_record == "skip":
+            found, new = self.check(split)
+            if new:
+                records.warn_of_skipped(found, split)
+            bad = {name for name, _ in found.bad}
+            good = [photographs.shown(path) not in bad for path in paths]
+            paths, labels = paths[good], labels[good]
         return tf.data.Dataset.from_tensor_slices((paths, labels)).map(
             lambda path, label: (
                 images.resize_image(images.read_image(path), size),
@@ -117,11 +119,97 @@ class FolderSource:
             deterministic=True,
         )
 
+    def check(self, split):
+        """Reads every file of a split, once a process.
+
+        Args:
+            split: str, a TFDS split specification.
+
+        Returns:
+            `(records, new)`, see `keras_xcons.data.records.look`.
+        """
+        paths, labels = self._files(split)
+        return records.look(
+            tuple(map(records.state, paths)), lambda: _read_all(paths, labels)
+        )
+
+    def _files(self, split):
+        """Paths, as bytes, and labels of a split."""
+        selected = splits.ranges(split, self.info.splits)
+        return (
+            np.concatenate(
+                [
+                    self._examples[name][column][start:stop]
+                    for name, start, stop in selected
+                ]
+            )
+            for column in range(2)
+        )
+
+
+class _LeftOut:
+    """The files of a data set that are not read, told in one warning."""
+
+    def __init__(self):
+        self.others, self._loose = [], []
+
+    def look_beside(self, folder):
+        """Finds the images beside the class folders, which are of no class."""
+        self._loose += [
+            path
+            for path in sorted(folder.iterdir())
+            if path.suffix.lower() in photographs.IMAGE_SUFFIXES
+            and path.is_file()
+            and not path.name.startswith(".")
+        ]
+
+    def warn(self, directory):
+        """Warns of them, if there are any."""
+        told = []
+        if self.others:
+            told.append(image_files.others_in_words(self.others))
+        if self._loose:
+            told.append(
+                f"images in no class folder: {len(self._loose)}, as "
+                f"{photographs.shown(self._loose[0])}"
+            )
+        if told:
+            warnings.warn(
+                f"Left out of the data set {str(directory)!r}: {'; '.join(told)}",
+                stacklevel=4,
+            )
+
+
+def _read_all(paths, labels):
+    """`Records` of files."""
+
+    def problem(path):
+        try:
+            photographs.read(path)
+        except photographs.UnreadableImage as error:
+            return error.path, error.reason
+        return None
+
+    # Pillow decodes without holding Python's lock.
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        problems = list(threads.map(problem, paths))
+    good = [one is None for one in problems]
+    bad = tuple(one for one in problems if one is not None)
+    return records.Records(labels[good], bad, len(paths))
+
+
+def _is_utf8(name):
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
 
 def _shuffled(classes, class_names):
-    """Paths and int32 labels of a split, in a fixed random order."""
+    """Paths as bytes and int32 labels of a split, in a fixed random order."""
     rows = [
-        (str(path), class_names.index(name))
+        (os.fsencode(path), class_names.index(name))
         for name, paths in classes.items()
         for path in paths
     ]
@@ -136,6 +224,6 @@ def _no_classes(directory):
         "The folder holds no class folders. Accepted: a TFDS directory (with a "
         "features.json), <class>/*.jpg, or train/<class>/*.jpg beside test/ or val/. "
     )
-    if image_files(pathlib.Path(directory)):
+    if image_files.find(directory)[0]:
         message += "For images without labels use keras_xcons.data.backgrounds. "
     return message + f"Received: directory={str(directory)!r}"

@@ -2,16 +2,32 @@
 
 import tensorflow as tf
 
-# What `tf.io.decode_image` reads.
-IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+from keras_xcons.data import photographs
+from keras_xcons.data.pipeline_errors import MARK
 
 
 def read_image(path):
-    """Reads an image file: uint8 `(H, W, 3)`; of a GIF, the first frame."""
-    image = tf.io.decode_image(
-        tf.io.read_file(path), channels=3, expand_animations=False
-    )
+    """Reads an image file in a pipeline, as `photographs.read` does.
+
+    TensorFlow has readers of its own, which know fewer formats, turn nothing upright
+    and round JPEG otherwise: the same file would have two sets of pixels.
+
+    Args:
+        path: String tensor, the path as the bytes that the file system has.
+
+    Returns:
+        uint8 tensor `(H, W, 3)`.
+    """
+    image = tf.numpy_function(_read, [path], tf.uint8, stateful=False)
     return tf.ensure_shape(image, (None, None, 3))
+
+
+def _read(path):
+    try:
+        # Bytes in a graph, an array of a string where a caller runs it eagerly.
+        return photographs.read(path if isinstance(path, bytes) else path.item())
+    except photographs.UnreadableImage as error:
+        raise ValueError(f"{MARK}{error}") from None
 
 
 def resize_image(image, size):

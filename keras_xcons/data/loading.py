@@ -10,6 +10,7 @@ from keras_xcons.data import (
     augmentation,
     catalog,
     folder_source,
+    records,
     tfds_directory,
     tfds_source,
 )
@@ -37,6 +38,7 @@ def load(
     sample_ids=False,
     annotations=False,
     cache=False,
+    on_bad_record="error",
     **options,
 ):
     """Loads a data set as a `tf.data.Dataset` of images in 0..255 and labels.
@@ -72,6 +74,10 @@ def load(
             `False`.
         cache: bool, whether to keep the decoded and resized images in memory, one
             byte a channel. Defaults to `False`.
+        on_bad_record: `"error"` or `"skip"`, what is done about images that cannot be
+            read. `"error"` raises when such a one is reached, and names it;
+            `"skip"` reads everything once before, and leaves them out with a
+            warning that counts and names them. Defaults to `"error"`.
         **options: Of `"shapes"`: `num_samples`, `correlation` and `data_seed` (the
             `seed` of `keras_xcons.data.shapes`). Of TFDS names: `data_dir`, the
             folder of TFDS sets, by default that of TFDS.
@@ -107,13 +113,14 @@ def load(
             "`augment` moves the image and not its boxes or mask. "
             "Received: augment=True and annotations=True"
         )
-    source = _open(name_or_dir, options)
+    records.check_on_bad_record(on_bad_record)
+    source = open_source(name_or_dir, options)
     if annotations and source.info.annotations is None:
         raise ValueError(
             f"The set {source.info.name!r} has neither boxes nor masks. "
             "Received: annotations=True"
         )
-    dataset = source.read(split, size, annotations)
+    dataset = source.read(split, size, annotations, on_bad_record)
     shape = dataset.element_spec[0].shape
     if batch_size is not None and not shape.is_fully_defined():
         raise ValueError(
@@ -162,11 +169,11 @@ def info(name_or_dir, **options):
     >>> info("shapes").splits["train"]
     4000
     """
-    return _open(name_or_dir, options).info
+    return open_source(name_or_dir, options).info
 
 
-def _open(name_or_dir, options):
-    """The source of a name or a folder."""
+def open_source(name_or_dir, options):
+    """The source of a name or a folder, with the options of `load`."""
     if not isinstance(name_or_dir, str | os.PathLike):
         raise TypeError(
             "A data set is given by its name or the path of its folder. "

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_xcons.data import arguments, catalog, splits
+from keras_xcons.data.records import Records
 from keras_xcons.data.shapes import (
     CLASS_NAMES,
     CORRELATION,
@@ -42,23 +43,38 @@ class ShapesSource:
             multi_label=False,
         )
 
-    def read(self, split, size, annotations):
+    def read(self, split, size, annotations, on_bad_record="error"):
         """Reads a split.
 
         Args:
             split: str, a TFDS split specification.
             size: `(height, width)`, or `None` for 64 by 64.
             annotations: Whether the masks come, too.
+            on_bad_record: Makes no difference: nothing is read.
 
         Returns:
             A `tf.data.Dataset` of known cardinality of `(image, label)` or
             `(image, label, mask)`: uint8, int32, uint8.
         """
+        del on_bad_record
         dataset = None
         for name, start, stop in splits.ranges(split, self.info.splits):
             part = self._range(name, start, stop, size, annotations)
             dataset = part if dataset is None else dataset.concatenate(part)
         return dataset
+
+    def check(self, split):
+        """Nothing is read, so nothing is bad.
+
+        Args:
+            split: str, a TFDS split specification.
+
+        Returns:
+            `(records, new)`, see `keras_xcons.data.records.look`.
+        """
+        parts = splits.ranges(split, self.info.splits)
+        total = sum(stop - start for _, start, stop in parts)
+        return Records(labels=None, bad=(), total=total), True
 
     def _range(self, name, first, last, size, annotations):
         renderer = ShapesRenderer(

@@ -57,7 +57,7 @@ def ranges(split, sizes):
     [('train', 45, 50)]
     """
     check_names(split, sizes)
-    if split in sizes:
+    if sizes.get(split):
         return [(split, 0, sizes[split])]
 
     import tensorflow_datasets as tfds

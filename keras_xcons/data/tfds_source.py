@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_xcons.data import catalog, images, splits
+from keras_xcons.data import catalog, images, records, splits, tfds_records
 from keras_xcons.offline import is_offline
 
 
@@ -98,13 +98,15 @@ class TfdsSource:
             multi_label=self._multi_label,
         )
 
-    def read(self, split, size, annotations):
+    def read(self, split, size, annotations, on_bad_record="error"):
         """Reads a split; downloads the set if it is not there.
 
         Args:
             split: str, a TFDS split specification.
             size: `(height, width)`, or `None` for the images' own sizes.
             annotations: Whether boxes or masks come, too.
+            on_bad_record: `"error"`, or `"skip"` to leave out what cannot be read,
+                for which everything is read once before.
 
         Returns:
             A `tf.data.Dataset` of known cardinality of `(image, label)`,
@@ -115,31 +117,81 @@ class TfdsSource:
             ValueError: The split is unknown, selects nothing, or has no labels.
             OSError: The set cannot be downloaded.
         """
+        self._check_split(split)
+        if not self._multi_label:
+            self._check_first_label(split)
+        paths = self._paths(annotations)
+        examples = self._examples(split, paths)
+        if on_bad_record == "skip":
+            found, new = self.check(split)
+            if new:
+                records.warn_of_skipped(found, split)
+            if found.bad:
+                examples = self._readable(split, self._paths(True)).apply(
+                    tf.data.experimental.assert_cardinality(found.count)
+                )
+        return examples.map(
+            lambda example: self._adapt(example, size, annotations),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    def check(self, split):
+        """Reads every record of a split and decodes what is in it, once a process.
+
+        Args:
+            split: str, a TFDS split specification.
+
+        Returns:
+            `(records, new)`, see `keras_xcons.data.records.look`.
+
+        Raises:
+            ValueError, OSError: As of `read`.
+        """
+        self._check_split(split)
+        paths = self._paths(True)
+        keys = {path.partition(".")[0] for path in paths}
+        features = {
+            key: feature
+            for key, feature in self._builder.info.features.items()
+            if key in keys and is_image(feature)
+        }
+
+        def examples(**config):
+            return self._readable(split, paths, **config).map(
+                lambda x: (x.get("tfds_id", ""), self._label_of(x))
+            )
+
+        parts = self._builder.info.splits[split].file_instructions
+        key = (split, *(records.state(part.filename) for part in parts))
+        return records.look(
+            key,
+            lambda: tfds_records.read_all(self._builder, split, examples, features),
+        )
+
+    def mask_range(self, split, count):
+        """Smallest and largest value in the first `count` masks of a split."""
+        path = self._adapter.mask
+        masks = [get(x, path) for x in self._readable(split, [path]).take(count)]
+        return (
+            min((int(tf.reduce_min(mask)) for mask in masks), default=0),
+            max((int(tf.reduce_max(mask)) for mask in masks), default=0),
+        )
+
+    def _check_split(self, split):
+        """Downloads the set if it is not there, and refuses an unusable split."""
         # Before the download, so that a slip does not cost one, and after it.
         if self._sizes():
             self._check_labelled(split)
         self._prepare()
         self._check_labelled(split)
         splits.ranges(split, self._sizes())
-        if not self._multi_label:
-            self._check_first_label(split)
-        paths = [self._adapter.image, self._adapter.label]
-        if annotations:
-            paths.append(self._adapter.boxes or self._adapter.mask)
-        return self._examples(split, paths).map(
-            lambda example: self._adapt(example, size, annotations),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
 
-    def mask_range(self, split, count):
-        """Smallest and largest value in the first `count` masks of a split."""
-        path = self._adapter.mask
-        masks = [get(x, path) for x in self._examples(split, [path]).take(count)]
-        return (
-            min(int(tf.reduce_min(mask)) for mask in masks),
-            max(int(tf.reduce_max(mask)) for mask in masks),
-        )
+    def _paths(self, annotations):
+        """Of the features that are read."""
+        paths = [self._adapter.image, self._adapter.label]
+        where = self._adapter.boxes or self._adapter.mask
+        return [*paths, where] if annotations and where else paths
 
     def _sizes(self):
         prepared = self._builder.info.splits
@@ -158,7 +210,8 @@ class TfdsSource:
 
     def _check_first_label(self, split):
         path = self._adapter.label
-        for example in self._examples(split, [path]).take(1):
+        # A damaged first record is none of this check's business.
+        for example in self._readable(split, [path]).take(1):
             if get(example, path) < 0:
                 raise ValueError(
                     f"The set {self._adapter.name!r} has no labels in this split: "
@@ -182,7 +235,13 @@ class TfdsSource:
                 f"The set {wanted} and could not be downloaded: {lines[0]}"
             ) from error
 
-    def _examples(self, split, paths):
+    def _readable(self, split, paths, **config):
+        """The examples that can be read and decoded."""
+        # TFDS asserts the number of records, again and again where errors are ignored.
+        examples = self._examples(split, paths, assert_cardinality=False, **config)
+        return examples.ignore_errors()
+
+    def _examples(self, split, paths, **config):
         """The raw examples, with no image decoded but those named."""
         import tensorflow_datasets as tfds
 
@@ -191,24 +250,18 @@ class TfdsSource:
         skipped = {
             key: tfds.decode.SkipDecoding()
             for key, feature in self._builder.info.features.items()
-            if key not in keys and isinstance(feature, tfds.features.Image)
+            if key not in keys and is_image(feature)
         }
         return self._builder.as_dataset(
             split=split,
             decoders=skipped,
-            read_config=tfds.ReadConfig(try_autocache=False),
+            read_config=tfds.ReadConfig(try_autocache=False, **config),
             shuffle_files=False,
         )
 
     def _adapt(self, example, size, annotations):
         image = images.resize_image(get(example, self._adapter.image), size)
-        label = get(example, self._adapter.label)
-        if self._multi_label:
-            hot = tf.one_hot(label, self._label.num_classes, dtype=tf.float32)
-            # The maximum over no labels at all would be minus infinity.
-            label = tf.minimum(tf.reduce_sum(hot, axis=0), 1.0)
-        else:
-            label = tf.cast(label, tf.int32)
+        label = self._label_of(example)
         if not annotations:
             return image, label
         if self._adapter.boxes:
@@ -217,6 +270,14 @@ class TfdsSource:
         inside = tf.cast(mask != self._adapter.mask_background, tf.uint8)
         return image, label, images.resize_mask(inside, size)
 
+    def _label_of(self, example):
+        label = get(example, self._adapter.label)
+        if not self._multi_label:
+            return tf.cast(label, tf.int32)
+        hot = tf.one_hot(label, self._label.num_classes, dtype=tf.float32)
+        # The maximum over no labels at all would be minus infinity.
+        return tf.minimum(tf.reduce_sum(hot, axis=0), 1.0)
+
     def _boxes(self, boxes):
         if boxes.shape.rank == 1:
             return boxes[None]
@@ -224,6 +285,13 @@ class TfdsSource:
         missing = self._adapter.max_boxes - tf.shape(boxes)[0]
         padded = tf.pad(boxes, [[0, missing], [0, 0]])
         return tf.ensure_shape(padded, (self._adapter.max_boxes, 4))
+
+
+def is_image(feature):
+    """Whether a feature is an image, which costs something to decode."""
+    import tensorflow_datasets as tfds
+
+    return isinstance(feature, tfds.features.Image)
 
 
 def get(example, path):
