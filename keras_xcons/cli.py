@@ -269,12 +269,12 @@ def _explain_flags(values):
 
 
 def _explain(values, positional):
-    """Writes a picture with its heatmap for each image file.
+    """Writes a picture with its heatmap for each image file, or all of a folder.
 
     keras-xcons explain IMAGE... --model MODEL -o FOLDER
     """
     if not positional:
-        raise _UsageError("explain takes one or more image files")
+        raise _UsageError("explain takes one or more image files or folders")
     if values.model is None:
         raise _UsageError("explain needs --model")
     folder = recipes.writable_folder(values.output)

@@ -5,6 +5,8 @@ import os
 
 import numpy as np
 
+from keras_xcons.printable import printable
+
 # Formats of photographs that Pillow reads, by the names it has for them, and the
 # endings of their files. Not what it reads beside them: documents, icons, fonts, and
 # formats such as EPS, for which it would start another program.
@@ -59,25 +61,20 @@ class UnreadableImage(ValueError):
 
 
 def shown(path):
-    r"""A path as text that can be printed and written in any encoding of files.
+    r"""A path as text that can be printed, and written into a file.
 
     Args:
         path: str, bytes or `pathlib.Path`.
 
     Returns:
-        str, in which bytes that are not UTF-8 stand as `\xff`, and what moves a
-        terminal's cursor as `\x1b`.
+        str, in which bytes that are not UTF-8 stand as `\xff`.
 
     Example:
 
     >>> shown(b"caf\xe9.png")
     'caf\\xe9.png'
     """
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
+    return printable(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def read(path):

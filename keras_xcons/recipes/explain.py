@@ -6,8 +6,13 @@ import pathlib
 import numpy as np
 
 from keras_xcons import explainers, models, plotting, zoo
+from keras_xcons.data import image_files, images, photographs
+from keras_xcons.data.photographs import shown
 from keras_xcons.models.keras_file import open_keras
 from keras_xcons.printable import printable
+
+# Bytes of a name of 255, of which a number and `.png` need some.
+_LONGEST_STEM = 240
 
 
 def open_model(name_or_path):
@@ -35,7 +40,8 @@ def explain_files(name_or_path, paths, folder, method, label=None, report=print)
 
     Args:
         name_or_path: The model, see `open_model`.
-        paths: Image files.
+        paths: Image files, and folders, of which all image files are taken, those in
+            folders within them as well; not what lies in `folder`.
         folder: `pathlib.Path` of the folder for the overlays, `<name>.png` each.
         method: One of `keras_xcons.explainers.methods()`.
         label: Index or name of the class to explain, or `None` for the predicted
@@ -53,27 +59,63 @@ def explain_files(name_or_path, paths, folder, method, label=None, report=print)
     view = models.split(model)
     names = view.names(names) if names else names
     index = _class_index(label, names, view.num_classes)
-    targets = _targets(paths, folder)
-    failed = []
-    for path, target in zip(paths, targets, strict=True):
+    # A method that is unknown, or not for this model, is no fault of an image.
+    explainers.explainer_of(view, method)
+    files, failed = _files(paths, folder, report)
+    for path, target in zip(files, _targets(files, folder), strict=True):
         try:
             image = _read(path, view.input_shape)
-        except (OSError, ValueError) as error:
-            failed.append((path, str(error).splitlines()[0]))
+            logits = view(image[None])[1]
+            if not np.isfinite(logits).all():
+                raise ValueError("the model answers with NaN or infinity")
+            labels = None if index is None else [index]
+            heatmap = explainers.explain(view, image[None], labels, method)[0]
+            plotting.save(plotting.overlay(image, heatmap), target)
+            scores = view.probabilities(logits)[0]
+        except Exception as error:
+            # One image out of many: whatever is wrong with it, the others go on.
+            failed.append((shown(path), _reason(error)))
             continue
-        logits = view(image[None])[1]
-        if not np.isfinite(logits).all():
-            failed.append((path, "the model answers with NaN or infinity"))
-            continue
-        labels = None if index is None else [index]
-        heatmap = explainers.explain(view, image[None], labels, method)[0]
-        plotting.save(plotting.overlay(image, heatmap), target)
-        scores = view.probabilities(logits)[0]
         best = int(np.argmax(scores))
         name = names[best] if names else f"class {best}"
         share = f"{100 * float(scores[best]):.1f} %"
-        report(printable(f"{path}: {name} ({share}) -> {target}"))
+        report(printable(f"{shown(path)}: {name} ({share}) -> {shown(target)}"))
     return failed
+
+
+def _files(paths, folder, report):
+    """The image files that are meant, and `(path, reason)` where there is none."""
+    files, failed = [], []
+    for path in paths:
+        if not os.path.isdir(path):
+            files.append(path)
+            continue
+        try:
+            found, others = image_files.find(path)
+        except OSError as error:
+            failed.append((shown(path), _reason(error)))
+            continue
+        # What an earlier run has written is not an image to explain.
+        written = folder.resolve()
+        found = [one for one in found if written not in one.resolve().parents]
+        if others:
+            report(f"{shown(path)}: {image_files.others_in_words(others)}")
+        if not found:
+            endings = image_files.accepted()
+            reason = f"the folder holds no image file ending in {endings}"
+            failed.append((shown(path), reason))
+        files += map(str, found)
+    return files, failed
+
+
+def _reason(error):
+    """Why an image could not be explained, in one line."""
+    if isinstance(error, photographs.UnreadableImage):
+        return error.reason
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
 
 
 def _class_index(label, names, count):
@@ -94,14 +136,14 @@ def _targets(paths, folder):
     So does what would replace one of the images, or a file of the user's own.
     """
     targets = []
-    taken = {pathlib.Path(path).resolve() for path in paths}
+    taken = {_place(path) for path in paths}
     for path in paths:
-        stem, number = pathlib.Path(path).stem, 1
+        stem, number = _short(pathlib.Path(path).stem), 1
         target = folder / f"{stem}.png"
-        while target.resolve() in taken or _is_foreign(target):
+        while _place(target) in taken or _is_foreign(target):
             number += 1
             target = folder / f"{stem}_{number}.png"
-        taken.add(target.resolve())
+        taken.add(_place(target))
         targets.append(target)
     return targets
 
@@ -110,20 +152,18 @@ def _is_foreign(target):
     return os.path.lexists(target) and not plotting.is_saved(target)
 
 
+def _place(path):
+    """Where a path leads; a link that leads to itself leads nowhere else."""
+    return os.path.realpath(path)
+
+
+def _short(stem):
+    """A name that leaves room for a number and an ending in what a name may have."""
+    return os.fsdecode(os.fsencode(stem)[:_LONGEST_STEM])
+
+
 def _read(path, shape):
     """An image file as float32 `(H, W, 3)`, stretched to the model's size."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            picture = picture.convert("RGB")
-    except UnidentifiedImageError as error:
-        raise ValueError("is not an image, or of an unknown kind") from error
-    except OSError as error:
-        raise OSError(error.strerror or str(error)) from error
-    except Image.DecompressionBombError as error:
-        raise ValueError(str(error)) from error
     height, width = shape[:2]
-    if height is not None:
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(picture, "float32")
+    size = None if height is None else (height, width)
+    return np.asarray(images.resize_image(photographs.read(path), size), "float32")

@@ -112,7 +112,7 @@ def test_no_command_reads_a_file_of_flags(command, dash, fails, trained, places)
         (["list", "a", "b"], "list takes one pattern"),
         (["info"], "info takes the name of one model"),
         (["info", "a", "b"], "info takes the name of one model"),
-        (["explain", "--model=m"], "explain takes one or more image files"),
+        (["explain", "--model=m"], "explain takes one or more image files or"),
         (["explain", "a.png"], "explain needs --model"),
         (["explain", "a.png", "--model=m", "--method=lime"], "one of <gradcam|"),
         (["evaluate"], "evaluate takes one or more models"),

@@ -50,20 +50,3 @@ def test_masks_stay_binary():
     result = images.resize_mask(tf.constant(mask), (64, 64)).numpy()
     assert set(np.unique(result)) == {0, 1}
     assert result.mean() == pytest.approx(mask.mean(), abs=0.02)
-
-
-@pytest.mark.parametrize("kind", ["png", "jpeg", "bmp", "gif", "grey", "transparent"])
-def test_image_files_are_read_as_rgb(kind, tmp_path):
-    image = np.full((8, 10, 3), 200, np.uint8)
-    if kind in ("bmp", "gif"):
-        import PIL.Image
-
-        PIL.Image.fromarray(image).save(tmp_path / "image", format=kind.upper())
-    else:
-        channels = {"grey": 1, "transparent": 4}.get(kind, 3)
-        encode = tf.io.encode_jpeg if kind == "jpeg" else tf.io.encode_png
-        data = encode(np.full((8, 10, channels), 200, np.uint8))
-        (tmp_path / "image").write_bytes(data.numpy())
-    result = images.read_image(str(tmp_path / "image"))
-    assert result.shape == (8, 10, 3)
-    np.testing.assert_allclose(result, image, atol=3)

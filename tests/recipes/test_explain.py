@@ -37,7 +37,7 @@ def image_file(tmp_path):
         pixels[8:24, 2:14, 0] = 255
         pixels[8:16, 18:30, 1] = 255
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         picture = Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST)
         picture.convert(mode).save(path)
         return str(path)
@@ -158,31 +158,77 @@ def test_folder_with_a_card_is_a_model(published, image_file, folder):
     assert explain_files(str(published), paths, folder, "gradcam++") == []
 
 
-def test_files_that_are_no_images_are_named_and_the_others_explained(
+def damaged(folder, good):
+    """Writes images that are damaged in ways that Pillow meets each in its own."""
+    png, bmp = good.read_bytes(), good.with_name("last.bmp").read_bytes()
+    huge, chunk = bytearray(bmp), bytearray(png)
+    # A header that promises 60,000 by 60,000 pixels.
+    huge[18:26] = (60_000).to_bytes(4, "little") * 2
+    chunk[chunk.index(b"IDAT") + 8] ^= 255
+    contents = {
+        "text.png": b"not an image",
+        "empty.png": b"",
+        "cut.png": png[:60],
+        "chunk.png": bytes(chunk),
+        "frames.webp": b"RIFF\x24\0\0\0WEBPVP8 \x18\0\0\0" + bytes(24),
+        "huge.bmp": bytes(huge),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return [str(folder / name) for name in (*contents, "missing.png")]
+
+
+def test_damaged_images_are_named_and_the_others_explained(
     model_file, image_file, folder, tmp_path
 ):
     good, last = image_file("good.png"), image_file("last.bmp", mode="L")
-    (tmp_path / "text.png").write_text("not an image")
-    (tmp_path / "empty.png").write_bytes(b"")
-    (tmp_path / "cut.png").write_bytes((tmp_path / "good.png").read_bytes()[:60])
-    # A header that promises 60,000 by 60,000 pixels.
-    huge = bytearray((tmp_path / "last.bmp").read_bytes())
-    huge[18:26] = (60_000).to_bytes(4, "little") * 2
-    (tmp_path / "huge.bmp").write_bytes(huge)
-    bad = [
-        str(tmp_path / name)
-        for name in ("text.png", "empty.png", "cut.png", "huge.bmp", "missing.png")
-    ]
-    paths = [*bad[:2], good, *bad[2:], str(tmp_path / "heatmaps"), last]
+    bad = damaged(tmp_path, pathlib.Path(good))
+    paths = [*bad[:2], good, *bad[2:], str(folder), last]
     failed = explain_files(model_file, paths, folder, "gradcam++")
     assert names(folder) == ["good.png", "last.png"]
-    assert [path for path, _ in failed] == [*bad, str(tmp_path / "heatmaps")]
-    reasons = [reason for _, reason in failed]
-    assert reasons[0] == reasons[1] == "is not an image, or of an unknown kind"
-    assert "truncated" in reasons[2]
-    assert "3600000000 pixels" in reasons[3]
-    assert reasons[4:] == ["No such file or directory", "Is a directory"]
-    assert all("\n" not in reason for reason in reasons)
+    reasons = {pathlib.Path(path).name: reason for path, reason in failed}
+    assert list(reasons) == ["heatmaps", *(pathlib.Path(path).name for path in bad)]
+    unknown = "is not an image, or of an unknown kind"
+    assert reasons["text.png"] == reasons["empty.png"] == unknown
+    assert "truncated" in reasons["cut.png"]
+    assert "3600000000 pixels" in reasons["huge.bmp"]
+    assert reasons["missing.png"] == "No such file or directory"
+    assert "holds no image file ending in .apng" in reasons["heatmaps"]
+    assert all(reasons.values()) and "\n" not in "".join(reasons.values())
+
+
+def test_one_image_that_the_model_or_the_folder_refuses_ends_nothing(
+    image_file, folder, tmp_path
+):
+    images = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(3, 5)(images)  # of one pixel it leaves none
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    path = tmp_path / "any_size.keras"
+    keras.Model(images, keras.layers.Dense(3)(x)).save(path)
+    paths = [image_file("one.png", size=(1, 1))]
+    paths += [image_file(f"{'n' * 250}.png"), image_file(f"deep/{'n' * 250}.png")]
+    ((name, reason),) = explain_files(path, paths, folder, "gradcam++")
+    assert name.endswith("/one.png") and reason
+    long = "n" * 240
+    assert names(folder) == [f"{long}.png", f"{long}_2.png"]
+    failed = explain_files(path, paths[1:], folder / "gone", "gradcam++")
+    assert [reason for _, reason in failed] == ["No such file or directory"] * 2
+
+
+def test_all_images_of_a_folder(model_file, image_file, folder, tmp_path):
+    for name in ("a.PNG", "deep/b.webp", "deep/c.tif", ".hidden.png"):
+        image_file(f"photographs/{name}")
+    (tmp_path / "photographs" / "notes.txt").write_text("")
+    source, lines = tmp_path / "photographs", []
+    output = source / "heatmaps"
+    output.mkdir()
+    for _ in range(2):  # what was written is no image to explain the second time
+        assert not explain_files(
+            model_file, [source], output, "gradcam++", None, lines.append
+        )
+    assert names(output) == ["a.png", "b.png", "c.png"]
+    note = f"{source}: 1 file not named as an image (.txt), as {source / 'notes.txt'}"
+    assert lines.count(note) == 2
 
 
 def test_images_of_the_same_name_have_a_file_each(model_file, image_file, folder):
