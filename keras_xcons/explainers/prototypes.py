@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_xcons import checks
 from keras_xcons.data import split_sample_ids
+from keras_xcons.models.compiling import compiled
 from keras_xcons.models.prototypes import prototype_view
 
 
@@ -57,7 +58,7 @@ def prototype_maps(model, images, prototypes, batch_size=32, resize=True):
         wanted = ops.take_along_axis(distances, wanted[:, None, None], axis=-1)
         return tf.reshape(view.similarity(wanted[..., 0]), (-1, *view.grid))
 
-    found = _in_batches(maps_of, batch_size, images, prototypes)
+    found = _in_batches(view, "maps", maps_of, batch_size, images, prototypes)
     found -= found.min(axis=(1, 2), keepdims=True)
     peak = found.max(axis=(1, 2), keepdims=True)
     found /= np.where(peak > 0.0, peak, 1.0)
@@ -96,7 +97,7 @@ def prototype_similarities(model, images, batch_size=32):
     def similarities_of(batch):
         return view.similarity(view.layer(view.space(batch, training=False)))
 
-    return _in_batches(similarities_of, batch_size, images)
+    return _in_batches(view, "similarities", similarities_of, batch_size, images)
 
 
 def source_images(model, dataset):
@@ -200,12 +201,15 @@ def activated_boxes(heatmaps, percentile=95.0):
     return np.stack([top, left, bottom, right], axis=-1).astype("float32")
 
 
-def _in_batches(function, batch_size, images, *others):
-    """One float32 array of what a function makes of batches, traced once."""
-    traced = tf.function(function, reduce_retracing=True, autograph=False)
+def _in_batches(view, name, function, batch_size, images, *others):
+    """One float32 array of what a function makes of batches, compiled once a view."""
+    if name not in view.compiled:
+        specs = [tf.TensorSpec((None, *view.model.input_shape[1:]), tf.float32)]
+        specs += [tf.TensorSpec((None,), tf.int32) for _ in others]
+        view.compiled[name] = compiled(function, specs)
     parts = []
     for start in range(0, len(images), batch_size):
         part = slice(start, start + batch_size)
         batch = [tf.constant(array[part]) for array in (images, *others)]
-        parts.append(traced(*batch).numpy())
+        parts.append(view.compiled[name](*batch).numpy())
     return np.concatenate(parts)

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
 from keras_xcons.models.kinds import exactly
+from keras_xcons.models.memory import lock, memory_of, same_state, state_of
 from keras_xcons.models.view import ClassifierView, TrainsClassifier
 
 
@@ -22,6 +23,8 @@ class PrototypeView:
         layer: The `keras_xcons.layers.prototypes.Prototypes` of the classifier.
         similarity: Its `keras_xcons.layers.prototypes.PrototypeSimilarity`.
         dense: Its last layer, which weighs the prototypes.
+        state: What the model computed by when its parts were found.
+        compiled: What has been compiled of it, by name.
     """
 
     model: keras.Model
@@ -30,6 +33,8 @@ class PrototypeView:
     layer: Prototypes
     similarity: PrototypeSimilarity
     dense: keras.layers.Dense
+    state: list | None = dataclasses.field(default=None, repr=False)
+    compiled: dict = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def add_on(self):
@@ -76,6 +81,16 @@ def prototype_view(model):
             "A ProtoPNet must be a `keras.Model`. Received: model of type "
             f"{type(model).__name__}"
         )
+    with lock:
+        memory, state = memory_of(model), state_of(model)
+        view = memory.get("prototypes")
+        if view is None or not same_state(view.state, state):
+            view = _found_parts(model, state)
+            memory.put("prototypes", view)
+    return view
+
+
+def _found_parts(model, state):
     layers = {layer.name: layer for layer in model.layers}
     names = ("features", "prototypes", "similarity", "logits")
     kinds = (keras.Layer, Prototypes, PrototypeSimilarity, keras.layers.Dense)
@@ -102,4 +117,5 @@ def prototype_view(model):
         layer=layer,
         similarity=similarity,
         dense=dense,
+        state=state,
     )

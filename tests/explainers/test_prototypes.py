@@ -108,3 +108,16 @@ def test_other_bad_input_is_refused(model, images):
         activated_boxes(np.zeros((4, 4)))
     with pytest.raises(ValueError, match="`percentile` must be within"):
         activated_boxes(np.zeros((1, 4, 4)), 101)
+
+
+def test_a_loop_compiles_once(model, images):
+    prototype_maps(model, images, 1)
+    view = prototype_view(model)
+    ready = view.compiled["maps"]
+    nodes = [len(layer._inbound_nodes) for layer in model.layers]
+    for number in range(3):
+        prototype_maps(model, images[: number + 1], number)
+        prototype_similarities(model, images)
+    assert prototype_view(model) is view
+    assert view.compiled["maps"] is ready
+    assert [len(layer._inbound_nodes) for layer in model.layers] == nodes
