@@ -9,11 +9,12 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons import checks
+from keras_xcons.models.frame import WHOLE
 
 REGIONS = ("background", "foreground", "whole_image")
 
 
-def region_mask(heatmaps, region, threshold, image_size):
+def region_mask(heatmaps, region, threshold, image_size, frame=WHOLE):
     """The pixels of a region, told from heatmaps.
 
     The background are the pixels at which the heatmap, resized bilinearly to the
@@ -25,6 +26,9 @@ def region_mask(heatmaps, region, threshold, image_size):
         region: `"background"`, `"foreground"` or `"whole_image"`.
         threshold: Float in 0..1, a share of the map's maximum.
         image_size: `(H, W)` in pixels.
+        frame: The `keras_xcons.models.Frame` of the maps, where they show a part of
+            the image: what a model does not see is background. Defaults to the
+            whole image.
 
     Returns:
         Float32 mask `(B, H, W, 1)`, 1 inside the region and 0 outside.
@@ -41,7 +45,7 @@ def region_mask(heatmaps, region, threshold, image_size):
     """
     if region not in REGIONS:
         raise ValueError(checks.unknown("region", region, REGIONS))
-    resized = tf.image.resize(heatmaps[..., None], image_size)
+    resized = frame.place(heatmaps, image_size)[..., None]
     if region == "whole_image":
         return tf.ones_like(resized)
     background = ops.cast(resized < threshold, "float32")

@@ -80,8 +80,8 @@ class Batch:
 
     @functools.cached_property
     def heatmaps(self):
-        """One map an image, float32 `(B, H, W)`, resized bilinearly to the image."""
-        return tf.image.resize(self.maps[..., None], self.size)[..., 0]
+        """One map an image, float32 `(B, H, W)`, laid on the image."""
+        return self.probe.frame.place(self.maps, self.size)
 
     @property
     def empty(self):

@@ -20,12 +20,16 @@ class Probe:
         multi_label: Whether labels are multi-hot.
         training: Whether the classifier is still being trained. Else it answers with
             the weights it has now, which is faster. Defaults to `False`.
+
+    Attributes:
+        frame: The `keras_xcons.models.Frame` of the maps.
     """
 
     def __init__(self, view, options, multi_label, training=False):
         self.view = view
         self._options = options
         self._multi_label = multi_label
+        self.frame = explainers.explainer_of(view, options.method, multi_label).frame
         images = tf.TensorSpec((None, *view.input_shape), tf.float32)
         labels = tf.TensorSpec((None,), tf.int32)
         classes = tf.TensorSpec((None, 1), tf.int32)
@@ -114,9 +118,8 @@ class Probe:
 
     def background(self, maps, targets, size):
         """The pixels that no explained class claims, `(B, H, W, 1)`."""
-        return attacks.region_mask(
-            shown_maps(maps, targets), "background", self._options.threshold, size
-        )
+        maps, threshold = shown_maps(maps, targets), self._options.threshold
+        return attacks.region_mask(maps, "background", threshold, size, self.frame)
 
     def consistency(self, maps, others, targets):
         """E of two sets of maps `(B, P, h, w)`, float32 `(B,)`; NaN without a map."""

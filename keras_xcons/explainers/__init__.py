@@ -77,7 +77,7 @@ def explainer_of(view, method="gradcam++", multi_label=None):
     Returns:
         A callable: images, float32 `(B, H, W, channels)` in 0..255, and labels,
         integers `(B,)` or `None` for the predicted class, to maps `(B, h, w)` in
-        0..1.
+        0..1. Its `frame` is the `keras_xcons.models.Frame` of the maps.
 
     Raises:
         ValueError: The method does not exist, or is not for such a classifier.
@@ -123,8 +123,9 @@ def explain(
         feature_layer: Name of the layer to explain, a 4-D activation or tokens.
             Defaults to the last 4-D activation before pooling.
         batch_size: Number of images computed at a time. Defaults to 32.
-        resize: Whether maps are resized (bilinearly) to the image; else they have
-            the resolution at which the method computes. Defaults to `True`.
+        resize: Whether maps are resized (bilinearly) to the image, zero where the
+            model crops it; else they have the resolution at which the method computes,
+            and the frame of what the model makes of the image. Defaults to `True`.
         multi_label: Whether an image can be of several classes, which `"scorecam"`
             has to know. Defaults to what the model's final activation tells: yes
             for a sigmoid of several outputs.
@@ -158,7 +159,7 @@ def explain(
         batch = tf.constant(images[part])
         classes = None if labels is None else tf.constant(labels[part])
         heat = explainer(batch, classes)
-        if resize and tuple(heat.shape[1:]) != images.shape[1:3]:
-            heat = tf.image.resize(heat[..., None], images.shape[1:3])[..., 0]
+        if resize:
+            heat = explainer.frame.place(heat, images.shape[1:3])
         maps.append(np.asarray(heat))
     return np.concatenate(maps)

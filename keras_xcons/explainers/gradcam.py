@@ -110,6 +110,7 @@ class GradCAMPlusPlus:
 
     def __init__(self, view):
         self._view = view
+        self.frame = view.frame
         self._compute = CompiledMaps(self._maps, view.input_shape)
 
     def __call__(self, images, labels=None):

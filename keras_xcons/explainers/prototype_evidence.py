@@ -43,6 +43,7 @@ class PrototypeEvidence:
 
     def __init__(self, view):
         self._view = prototype_view(view)
+        self.frame = self._view.frame
         shape = self._view.model.input_shape[1:]
         self._maps = CompiledMaps(self._class_maps, shape)
 

@@ -62,8 +62,8 @@ def prototype_maps(model, images, prototypes, batch_size=32, resize=True):
     found -= found.min(axis=(1, 2), keepdims=True)
     peak = found.max(axis=(1, 2), keepdims=True)
     found /= np.where(peak > 0.0, peak, 1.0)
-    if resize and found.shape[1:] != images.shape[1:3]:
-        found = tf.image.resize(found[..., None], images.shape[1:3]).numpy()[..., 0]
+    if resize:
+        found = view.frame.place(found, images.shape[1:3]).numpy()
     return found
 
 

@@ -18,6 +18,7 @@ import tensorflow as tf
 from keras_xcons import checks
 from keras_xcons.layers import Logits, class_scores, scale_to_one
 from keras_xcons.models.flatten import Use, flat_model, used
+from keras_xcons.models.frame import WHOLE
 from keras_xcons.models.policy import dtype_policy
 
 
@@ -55,6 +56,22 @@ class _Output(keras.Layer):
         return self._tensor
 
 
+class _Placed(keras.Layer):
+    """Features at the size of the image, where they come from in it."""
+
+    def __init__(self, frame):
+        super().__init__(dtype="float32")
+        self._frame = frame
+
+    def call(self, inputs):
+        images, features = inputs
+        return self._frame.place(features, tf.shape(images)[1:3])
+
+    def compute_output_shape(self, input_shape):
+        images, features = input_shape
+        return (*images[:3], features[3])
+
+
 class _VisExplainer:
     """What all adapters share.
 
@@ -78,6 +95,7 @@ class _VisExplainer:
 
     def __init__(self, view):
         self._view = view
+        self.frame = view.frame
         self._copies = {}
         self._lock = threading.Lock()
         graph = flat_model(view.flat.inputs[0], view.flat.outputs[:2])
@@ -207,6 +225,11 @@ class ScoreCAM(_VisExplainer):
             channels = view.flat.outputs[0].shape[-1]
             checks.within("max_channels", max_channels, 1, channels)
         super().__init__(view)
+        if view.frame.moves:
+            # What masks the image has to lie where its features come from.
+            features = [self._network.inputs[0], self._features.output]
+            self._features = _Output(_Placed(view.frame)(features))
+            self.frame = WHOLE
         self._max_channels = max_channels
         if multi_label is None:
             multi_label = view.multi_label
@@ -240,6 +263,10 @@ class Saliency(_VisExplainer):
     """
 
     _path = ("saliency", "Saliency")
+
+    def __init__(self, view):
+        super().__init__(view)
+        self.frame = WHOLE  # Gradients of the images themselves.
 
     def _maps(self, images, labels):
         score = self._class_score(labels)

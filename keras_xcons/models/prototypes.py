@@ -1,11 +1,13 @@
 """The parts of a classifier that compares images with prototypes."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
 
 from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
+from keras_xcons.models.frame import Frame
 from keras_xcons.models.kinds import exactly
 from keras_xcons.models.memory import lock, memory_of, same_state, state_of
 from keras_xcons.models.view import ClassifierView, TrainsClassifier
@@ -42,6 +44,11 @@ class PrototypeView:
         place = self.model.layers.index(self.model.get_layer("features"))
         end = self.model.layers.index(self.layer)
         return [layer for layer in self.model.layers[place:end] if layer.weights]
+
+    @functools.cached_property
+    def frame(self):
+        """The `Frame` of the features: which part of the images they show."""
+        return Frame(self.model.input, self.layer.input)
 
     @property
     def classes(self):

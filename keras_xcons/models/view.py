@@ -7,6 +7,7 @@ tape at all is known from the head.
 """
 
 import dataclasses
+import functools
 import typing
 
 import keras
@@ -23,6 +24,7 @@ from keras_xcons.models.anatomy import (
     named_features,
 )
 from keras_xcons.models.flatten import flat_model, flatten, with_detour
+from keras_xcons.models.frame import Frame
 from keras_xcons.models.grids import FromMap, to_map
 from keras_xcons.models.layouts import layouts
 from keras_xcons.models.memory import lock, memory_of, same_state, state_of
@@ -103,6 +105,11 @@ class ClassifierView:
         The kernel of a quantized layer is no number to be read.
         """
         return self.dense is not None and self.dense.quantization_mode is None
+
+    @functools.cached_property
+    def frame(self):
+        """The `Frame` of the activations: which part of the images they show."""
+        return Frame(self.flat.inputs[0], self.flat.outputs[0])
 
     @property
     def num_classes(self):

@@ -1,0 +1,230 @@
+"""What an operation of a graph does to the places of the pixels it is given.
+
+Most keep them: convolutions, pooling, norms, activations. What crops, pads, resizes
+or turns images is known by its class; what could do anything (a `Lambda`, a layer of
+the user's) is asked by way of its gradients.
+"""
+
+import typing
+from fractions import Fraction
+
+import numpy as np
+from keras import layers
+
+from keras_xcons.models.flatten import used
+from keras_xcons.models.gradient_trace import traced_parts
+
+# Keras' operations that rearrange pixels, by an argument or a tensor.
+_ARRANGING = {
+    *("AffineTransform", "CropImages", "ElasticTransform", "Flip", "GetItem"),
+    *("MapCoordinates", "Moveaxis", "Permute", "PerspectiveTransform", "Roll"),
+    *("Rot90", "ScaleAndTranslate", "Swapaxes", "Take", "Transpose"),
+}
+_COLOURS = (
+    *("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "Equalization"),
+    *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter"),
+    *("RandomContrast", "RandomErasing", "RandomGaussianBlur", "RandomGrayscale"),
+    *("RandomHue", "RandomInvert", "RandomPosterization", "RandomSaturation"),
+    *("RandomSharpness", "Solarization"),
+)
+_STILL = ("CenterCrop", "Resizing", *_COLOURS)
+# What Keras' layers that work on images inherit from; it has no public name.
+_PREPROCESSING = layers.RandomFlip.__mro__[1]
+
+
+class Move(typing.NamedTuple):
+    """What part of its input an output shows.
+
+    Attributes:
+        parts: `((first, end), (first, end))` of rows and columns, in shares.
+        size: `(h, w)` of the output, where the graph's own is not to be believed.
+    """
+
+    parts: tuple
+    size: tuple | None = None
+
+
+def is_moving(node, users):
+    """Whether a node may move pixels.
+
+    Args:
+        node: A node of a Keras graph.
+        users: Dict from the id of a tensor to the nodes that take it.
+    """
+    operation = used(node.operation)
+    tensors = (*node.input_tensors, *node.outputs)
+    if len(tensors) != 2 or any(len(tensor.shape) != 4 for tensor in tensors):
+        return False
+    kind = _kind(operation)
+    if kind in ("ZeroPadding2D", "Pad"):
+        return not _is_consumed(node, users)
+    if kind in ("Resize", "Resizing"):
+        return operation.crop_to_aspect_ratio or operation.pad_to_aspect_ratio
+    if kind in ("CenterCrop", "Cropping2D", "PadImages"):
+        return True
+    return _is_unknown(operation)
+
+
+def moves_at_random(operation):
+    """Whether an operation moves pixels at random when it runs in training mode."""
+    if isinstance(operation, layers.Pipeline):
+        return any(moves_at_random(layer) for layer in operation.layers)
+    if not isinstance(operation, layers.Layer):
+        return False
+    if isinstance(operation, _PREPROCESSING):
+        return _kind(operation) not in _STILL
+    own = not _is_of_keras(operation) and not operation.weights
+    return own and bool(operation._seed_generators)
+
+
+def move(node, specs, users):
+    """What a node does to places in inference.
+
+    Args:
+        node: A node of a Keras graph.
+        specs: Dict from the id of a tensor to its `keras.KerasTensor` of known size.
+        users: As in `is_moving`.
+
+    Returns:
+        A `Move`, or `None` where places stay.
+
+    Raises:
+        ValueError: It cannot be described as a part of the input.
+    """
+    operation = used(node.operation)
+    kind = _kind(operation)
+    spec = specs[id(node.input_tensors[0])]
+    if kind == "RandomCrop":
+        # It leaves images as they are in inference, whatever shape it declares.
+        return Move(((0, 1), (0, 1)), spec.shape[1:3])
+    if not is_moving(node, users):
+        return None
+    channels_first = getattr(operation, "data_format", None) == "channels_first"
+    size = spec.shape[2:4] if channels_first else spec.shape[1:3]
+    edges = _edges(operation, kind, size)
+    if edges is not None:
+        return _pixels(size, edges)
+    parts = traced_parts(node, specs)
+    if parts is None:
+        raise ValueError(
+            f"The layer {operation.name!r} ({type(operation).__name__}) moves pixels "
+            "in a way that is no crop, so that heatmaps cannot be laid on the images. "
+            "Move it out of the model, into the dataset, or put CenterCrop, "
+            "Cropping2D, Resizing, ZeroPadding2D or a slice in its place. Received: a "
+            f"model with the layer {operation.name!r}"
+        )
+    return Move(parts)
+
+
+def _edges(operation, kind, size):
+    """First and last edge of rows and of columns, in pixels of the input.
+
+    `None` for an operation that is not known by its class.
+    """
+    if kind in ("ZeroPadding2D", "Pad"):
+        return _outside(_padding(operation), size)
+    if kind == "PadImages":
+        starts = (operation.top_padding, operation.left_padding)
+        ends = (operation.bottom_padding, operation.right_padding)
+        target = (operation.target_height, operation.target_width)
+        found = zip(starts, ends, target, size, strict=True)
+        return _outside([_both_pads(*each) for each in found], size)
+    if kind == "Cropping2D":
+        return _outside([(-a, -b) for a, b in operation.cropping], size)
+    if kind == "CenterCrop":
+        target = (operation.height, operation.width)
+        spare = [side - wanted for side, wanted in zip(size, target, strict=True)]
+        if min(spare) < 0:
+            return _of_aspect(size, target)
+        starts = [each // 2 for each in spare]
+        return [(s, s + t) for s, t in zip(starts, target, strict=True)]
+    if kind in ("Resize", "Resizing"):
+        target = getattr(operation, "size", None) or (operation.height, operation.width)
+        return _of_aspect(size, target, operation.pad_to_aspect_ratio)
+    return None
+
+
+def _both_pads(start, end, target, side):
+    """What is padded on both sides, of which one may be told by the target."""
+    if start is None:
+        return target - side - end, end
+    return start, target - side - start if end is None else end
+
+
+def _outside(pads, size):
+    """Edges that lie outside the input by what is padded."""
+    return [(-a, side + b) for (a, b), side in zip(pads, size, strict=True)]
+
+
+def _pixels(size, edges):
+    """A `Move` to the part between edges in pixels."""
+    return Move(
+        tuple(
+            (Fraction(first, side), Fraction(end, side))
+            for side, (first, end) in zip(size, edges, strict=True)
+        )
+    )
+
+
+def _of_aspect(size, target, pads=False):
+    """The edges of the centred part of the target's aspect ratio.
+
+    Rounded as Keras does: it either crops to it or pads to it before it resizes.
+    """
+    edges = []
+    for axis in (0, 1):
+        other = np.float32(size[1 - axis] * target[axis]) / np.float32(target[1 - axis])
+        side = size[axis]
+        if pads:
+            spare = int((max(side, int(other)) - side) / 2)
+            edges.append((-spare, side + spare))
+        else:
+            kept = max(min(side, int(other)), 1)
+            start = int((side - kept) / 2)
+            edges.append((start, start + kept))
+    return edges
+
+
+def _kind(operation):
+    """The name of Keras' own class that an operation is, else of none."""
+    return type(operation).__name__ if _is_of_keras(operation) else None
+
+
+def _is_of_keras(operation):
+    own = "call" in vars(operation)
+    return type(operation).__module__.split(".")[0] == "keras" and not own
+
+
+def _is_unknown(operation):
+    """Whether only a trial tells where an operation leaves pixels."""
+    if _kind(operation) in _ARRANGING or isinstance(operation, layers.Pipeline):
+        return True
+    if isinstance(operation, layers.Lambda):
+        return True
+    return not _is_of_keras(operation) and not getattr(operation, "weights", None)
+
+
+def _padding(operation):
+    """`((top, bottom), (left, right))` of an operation that pads."""
+    if _kind(operation) == "ZeroPadding2D":
+        return operation.padding
+    widths = operation.pad_width
+    return (tuple(widths) * 4)[1:3] if len(widths) == 1 else tuple(widths[1:3])
+
+
+def _is_consumed(node, users):
+    """Whether padding is but what a window right behind it needs, as in a ResNet."""
+    behind = users.get(id(node.outputs[0]), [])
+    pads = [first + end for first, end in _padding(used(node.operation))]
+    return bool(behind) and all(_takes(used(each.operation), pads) for each in behind)
+
+
+def _takes(operation, pads):
+    window = getattr(operation, "kernel_size", getattr(operation, "pool_size", None))
+    if window is None or getattr(operation, "padding", None) != "valid":
+        return False
+    rates = getattr(operation, "dilation_rate", (1, 1))
+    return all(
+        total <= rate * (side - 1)
+        for total, rate, side in zip(pads, rates, window, strict=True)
+    )
