@@ -83,6 +83,12 @@ class Batch:
         """One map an image, float32 `(B, H, W)`, laid on the image."""
         return self.probe.frame.place(self.maps, self.size)
 
+    def shown(self, heatmap):
+        """One of the maps `(h, w)` as a picture, which stretches it, shows it."""
+        if self.probe.frame.moves:
+            heatmap = self.probe.frame.place(heatmap[None], self.size)[0]
+        return heatmap.numpy()
+
     @property
     def empty(self):
         """Float32 array `(B,)`: 1 where the heatmap is all zeros, NaN without one."""

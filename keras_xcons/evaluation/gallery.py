@@ -58,9 +58,9 @@ class Gallery:
                 correct=bool(right[row] == 1.0),
                 confidence=float(chances[row].max()),
                 consistency=float(batch.attacked.consistency[row]),
-                heatmap=batch.maps[row].numpy(),
+                heatmap=batch.shown(batch.maps[row]),
                 adversary=_pixels(batch.attacked.images[row]),
-                adversary_heatmap=batch.attacked.maps[row].numpy(),
+                adversary_heatmap=batch.shown(batch.attacked.maps[row]),
             )
             for row in rows
         }

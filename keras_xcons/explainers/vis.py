@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_xcons import checks
+from keras_xcons.explainers.placed import Placed
 from keras_xcons.layers import Logits, class_scores, scale_to_one
 from keras_xcons.models.flatten import Use, flat_model, used
 from keras_xcons.models.frame import WHOLE
@@ -54,22 +55,6 @@ class _Output(keras.Layer):
     @property
     def output(self):
         return self._tensor
-
-
-class _Placed(keras.Layer):
-    """Features at the size of the image, where they come from in it."""
-
-    def __init__(self, frame):
-        super().__init__(dtype="float32")
-        self._frame = frame
-
-    def call(self, inputs):
-        images, features = inputs
-        return self._frame.place(features, tf.shape(images)[1:3])
-
-    def compute_output_shape(self, input_shape):
-        images, features = input_shape
-        return (*images[:3], features[3])
 
 
 class _VisExplainer:
@@ -228,7 +213,7 @@ class ScoreCAM(_VisExplainer):
         if view.frame.moves:
             # What masks the image has to lie where its features come from.
             features = [self._network.inputs[0], self._features.output]
-            self._features = _Output(_Placed(view.frame)(features))
+            self._features = _Output(Placed(view.frame)(features))
             self.frame = WHOLE
         self._max_channels = max_channels
         if multi_label is None:

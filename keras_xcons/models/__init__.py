@@ -4,11 +4,13 @@ from keras_xcons.models.architectures import architectures, arguments_of, create
 from keras_xcons.models.batch_norm import freeze_batch_norm, zero_residual
 from keras_xcons.models.copying import copy_model
 from keras_xcons.models.flatten import flatten
+from keras_xcons.models.frame import Frame
 from keras_xcons.models.prototypes import PrototypeView, prototype_view
 from keras_xcons.models.view import ClassifierView, TrainsClassifier, split
 
 __all__ = [
     "ClassifierView",
+    "Frame",
     "PrototypeView",
     "TrainsClassifier",
     "architectures",

@@ -65,7 +65,7 @@ class Frame:
     def __init__(self, images, features):
         self._images = images
         self._features = features
-        self._nodes = _nodes_between(images, features)
+        self._nodes = nodes_between(images, features)
         self._users = {}
         for node in self._nodes:
             for tensor in node.input_tensors:
@@ -143,9 +143,9 @@ class Frame:
         # Of each tensor its window, and a spec that knows its size.
         windows = {id(images): Window()}
         specs = {id(images): _spec(images, (height, width))}
-        for node in self._nodes:
+        for number, node in enumerate(self._nodes):
             window = _merged(node, windows, specs)
-            change = move(node, specs, self._users)
+            change = move(node, specs, self._users, self._nodes[:number])
             if change is not None:
                 rows, columns = change.parts
                 window = Window(window.rows.part(*rows), window.columns.part(*columns))
@@ -155,8 +155,16 @@ class Frame:
         return windows[id(features)]
 
 
-def _nodes_between(images, features):
-    """The nodes that lead from the images to a tensor, each after those before it."""
+def nodes_between(images, features):
+    """The nodes of a graph that lead from its images to a tensor.
+
+    Args:
+        images: Symbolic images.
+        features: Symbolic tensor that is computed from them.
+
+    Returns:
+        List of Keras' nodes, each after those that it takes tensors of.
+    """
     order, done, stack = [], {id(images)}, [(features, False)]
     while stack:
         tensor, visited = stack.pop()

@@ -17,9 +17,11 @@ from keras_xcons.models.gradient_trace import traced_parts
 # Keras' operations that rearrange pixels, by an argument or a tensor.
 _ARRANGING = {
     *("AffineTransform", "CropImages", "ElasticTransform", "Flip", "GetItem"),
-    *("MapCoordinates", "Moveaxis", "Permute", "PerspectiveTransform", "Roll"),
-    *("Rot90", "ScaleAndTranslate", "Swapaxes", "Take", "Transpose"),
+    *("MapCoordinates", "PerspectiveTransform", "Roll", "Rot90", "ScaleAndTranslate"),
+    "Take",
 }
+# Where rows and columns are after these, the layout of the tensors tells.
+_REORDERING = ("Moveaxis", "Permute", "Swapaxes", "ToMap", "Transpose")
 _COLOURS = (
     *("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "Equalization"),
     *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter"),
@@ -28,6 +30,10 @@ _COLOURS = (
     *("RandomSharpness", "Solarization"),
 )
 _STILL = ("CenterCrop", "Resizing", *_COLOURS)
+_HANDING_ON = {
+    *("Cast", "ConvertToTensor", "CropImages", "Cropping2D", "Flip", "GetItem"),
+    *("Identity", "Pad", "PadImages", "Resize", "Roll", "Rot90", "ZeroPadding2D"),
+}
 # What Keras' layers that work on images inherit from; it has no public name.
 _PREPROCESSING = layers.RandomFlip.__mro__[1]
 
@@ -73,17 +79,32 @@ def moves_at_random(operation):
         return False
     if isinstance(operation, _PREPROCESSING):
         return _kind(operation) not in _STILL
-    own = not _is_of_keras(operation) and not operation.weights
+    own = not is_of_keras(operation) and not operation.weights
     return own and bool(operation._seed_generators)
 
 
-def move(node, specs, users):
+def reorders(operation):
+    """Whether an operation puts the axes of its input into another order."""
+    return type(operation).__name__ in _REORDERING
+
+
+def keeps_values(operation):
+    """Whether what an operation returns is an image in the range of its input."""
+    if isinstance(operation, layers.Pipeline):
+        return all(keeps_values(layer) for layer in operation.layers)
+    if isinstance(operation, _PREPROCESSING) or moves_at_random(operation):
+        return True
+    return _kind(operation) in _HANDING_ON
+
+
+def move(node, specs, users, before=()):
     """What a node does to places in inference.
 
     Args:
         node: A node of a Keras graph.
         specs: Dict from the id of a tensor to its `keras.KerasTensor` of known size.
         users: As in `is_moving`.
+        before: The nodes before it.
 
     Returns:
         A `Move`, or `None` where places stay.
@@ -101,19 +122,24 @@ def move(node, specs, users):
         return None
     channels_first = getattr(operation, "data_format", None) == "channels_first"
     size = spec.shape[2:4] if channels_first else spec.shape[1:3]
+    if any(reorders(used(each.operation)) for each in before):
+        raise _refusal(operation, "moves pixels behind a change of the axes")
     edges = _edges(operation, kind, size)
     if edges is not None:
         return _pixels(size, edges)
     parts = traced_parts(node, specs)
     if parts is None:
-        raise ValueError(
-            f"The layer {operation.name!r} ({type(operation).__name__}) moves pixels "
-            "in a way that is no crop, so that heatmaps cannot be laid on the images. "
-            "Move it out of the model, into the dataset, or put CenterCrop, "
-            "Cropping2D, Resizing, ZeroPadding2D or a slice in its place. Received: a "
-            f"model with the layer {operation.name!r}"
-        )
+        raise _refusal(operation, "moves pixels in a way that is no crop")
     return Move(parts)
+
+
+def _refusal(operation, reason):
+    return ValueError(
+        f"The layer {operation.name!r} ({type(operation).__name__}) {reason}, so that "
+        "heatmaps cannot be laid on the images. Move it out of the model, into the "
+        "dataset, or put CenterCrop, Cropping2D, Resizing, ZeroPadding2D or a slice "
+        f"in its place. Received: a model with the layer {operation.name!r}"
+    )
 
 
 def _edges(operation, kind, size):
@@ -187,10 +213,11 @@ def _of_aspect(size, target, pads=False):
 
 def _kind(operation):
     """The name of Keras' own class that an operation is, else of none."""
-    return type(operation).__name__ if _is_of_keras(operation) else None
+    return type(operation).__name__ if is_of_keras(operation) else None
 
 
-def _is_of_keras(operation):
+def is_of_keras(operation):
+    """Whether an operation computes what a class of Keras does."""
     own = "call" in vars(operation)
     return type(operation).__module__.split(".")[0] == "keras" and not own
 
@@ -201,7 +228,9 @@ def _is_unknown(operation):
         return True
     if isinstance(operation, layers.Lambda):
         return True
-    return not _is_of_keras(operation) and not getattr(operation, "weights", None)
+    if reorders(operation):
+        return False
+    return not is_of_keras(operation) and not getattr(operation, "weights", None)
 
 
 def _padding(operation):

@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_xcons import attacks, consistency
 from keras_xcons.explainers import explained_pass
+from keras_xcons.models.frame import WHOLE
 from keras_xcons.training.sample_table import mean_over_replicas, sum_over_replicas
 
 
@@ -82,7 +83,7 @@ def find_targets(labels, num_classes, multi_label=False):
     return Targets(classes, ops.ones_like(classes, dtype="float32"))
 
 
-def attack(images, clean, targets, gradient, gradient_fn, seed, options):
+def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=WHOLE):
     """Attacks a region of the images, told from their clean maps.
 
     Args:
@@ -93,6 +94,7 @@ def attack(images, clean, targets, gradient, gradient_fn, seed, options):
         gradient_fn: Function from attacked images to that gradient, for PGD.
         seed: Int32 tensor `(2,)` for the random start of PGD.
         options: `XConsOptions`.
+        frame: The `keras_xcons.models.Frame` of the maps. Defaults to the whole image.
 
     Returns:
         `(attacked, finite)`: attacked images, the shape of `images`, and a boolean
@@ -101,7 +103,8 @@ def attack(images, clean, targets, gradient, gradient_fn, seed, options):
     # What any of the classes' maps claims is no background.
     claimed = ops.max(clean.maps * targets.valid[:, :, None, None], axis=1)
     size = ops.shape(images)[1:3]
-    mask = attacks.region_mask(claimed, options.region, options.threshold, size)
+    region, threshold = options.region, options.threshold
+    mask = attacks.region_mask(claimed, region, threshold, size, frame)
     # Under a loss scale that is still too large there is no attack to judge.
     finite = []
 

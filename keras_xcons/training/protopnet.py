@@ -101,11 +101,6 @@ class ProtoPNetModel(PrototypeTraining):
             "feature_layer": self.view.feature_layer,
         }
 
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        classifier = saving.from_config(config["classifier"], custom_objects)
-        return cls(**{**config, "classifier": classifier})
-
 
 @keras.saving.register_keras_serializable("keras_xcons")
 class XConsProtoPNetModel(PrototypeTraining, XConsModel):

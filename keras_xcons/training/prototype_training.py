@@ -84,7 +84,7 @@ class PrototypeTraining(ClassifierTrainer):
         super().__init__(*args, **kwargs)
         self.prototype_options = prototype_options
         self.parts = prototype_view(self.classifier)
-        self.training_view = self._with_distances()
+        self.train_through(self._with_distances())
         self._cluster = keras.metrics.Mean(name="cluster")
         self._separation = keras.metrics.Mean(name="separation")
         self._trackers = [*self._trackers, self._cluster, self._separation]

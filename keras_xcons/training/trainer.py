@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_xcons.data import split_sample_ids
 from keras_xcons.models import TrainsClassifier
+from keras_xcons.training import saving
 from keras_xcons.training.inputs import checked, plain_errors, warn_of_logits
 from keras_xcons.training.measuring import random_states
 from keras_xcons.training.options import XConsOptions
@@ -49,11 +50,21 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         self.classifier = view.model
-        self.view = self.training_view = view
+        self.view = view
+        self.train_through(view)
         self._trackers = []
         self.built = True
         # Built without `build`, which would not let subclasses add what they need.
         self._build_shapes_dict = {"input_shape": self.input_shape}
+
+    def train_through(self, view):
+        """Sets what a training step calls, see `training_view`."""
+        self.training_view = view
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        classifier = saving.from_config(config["classifier"], custom_objects)
+        return cls(**{**config, "classifier": classifier})
 
     def call(self, inputs, training=None):
         images, _ = split_sample_ids(inputs)

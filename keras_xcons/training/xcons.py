@@ -10,6 +10,7 @@ from keras_xcons.data import split_sample_ids
 from keras_xcons.explainers import explained_pass
 from keras_xcons.models import split
 from keras_xcons.training import saving
+from keras_xcons.training.augmenting import split_augmentation
 from keras_xcons.training.draws import fold, seed_of
 from keras_xcons.training.inputs import as_dataset
 from keras_xcons.training.measuring import (
@@ -165,6 +166,11 @@ class XConsModel(ClassifierTrainer):
             self._mean_consistency = MeanOfKnown(name="consistency")
             self._trackers.append(self._mean_consistency)
 
+    def train_through(self, view):
+        self._augment, inner = split_augmentation(view)
+        inner.frame.check()
+        super().train_through(inner)
+
     def compile(self, *args, **kwargs):
         """Configures the training; see `keras.Model.compile`."""
         super().compile(*args, **kwargs)
@@ -175,11 +181,6 @@ class XConsModel(ClassifierTrainer):
         config["classifier"] = saving.to_config(self.classifier)
         config["token_grid"] = self.view.asked.token_grid
         return {**super().get_config(), **config}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        classifier = saving.from_config(config["classifier"], custom_objects)
-        return cls(**{**config, "classifier": classifier})
 
     def fit_callbacks(self, callbacks, x, y, batch_size):
         callbacks = super().fit_callbacks(callbacks, x, y, batch_size)
@@ -195,7 +196,7 @@ class XConsModel(ClassifierTrainer):
     def train_step(self, data):
         x, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         images, ids = split_sample_ids(x)
-        images = ops.cast(images, "float32")
+        images = self._augment(ops.cast(images, "float32"), self.in_training_mode)
         try:
             outputs = self._learn(images, ids, labels, sample_weight)
         finally:
@@ -283,7 +284,10 @@ class XConsModel(ClassifierTrainer):
         if sweep is not None:
             # No step is counted between the batches of a sweep.
             seed = fold(self._seed("sweep"), sweep)
-        return attack(images, clean, targets, gradient, gradient_fn, seed, self.options)
+        options, frame = self.options, self.training_view.frame
+        return attack(
+            images, clean, targets, gradient, gradient_fn, seed, options, frame
+        )
 
     def _seed(self, purpose):
         return seed_of(self.options.seed, self.optimizer, purpose)
@@ -327,6 +331,7 @@ class XConsModel(ClassifierTrainer):
         targets = find_targets(labels, self.view.num_classes, self.options.multi_label)
         states = random_states(self.classifier)
         weights = ops.ones_like(images[:, 0, 0, 0])
+        images = self._augment(images, False)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(images)
             clean = explained_pass(self.training_view, images, targets.classes)
