@@ -4,6 +4,7 @@ import difflib
 import numbers
 import os
 import pathlib
+import warnings
 
 import numpy as np
 
@@ -11,6 +12,8 @@ import numpy as np
 LARGEST = 2**31 - 1
 # Height and width of an image, in pixels: 3 GB for one of this size.
 LARGEST_SIDE = 2**14
+# What has been warned of in this process.
+_told = set()
 _LONG = 300  # characters of a value that a message shows in full
 
 
@@ -133,7 +136,32 @@ def image_batch(images, input_shape=(None, None, None)):
             "`images` must be finite and within 0..255; preprocessing belongs inside "
             f"the model. Received: images with minimum {low} and maximum {high}"
         )
-    return array
+    return warn_of_unit_range(array)
+
+
+def warn_of_unit_range(images):
+    """Warns of images that are in 0..1, which a model for 0..255 takes for black.
+
+    Once a process. Whole numbers are no sign of it: a black image has them, too.
+
+    Args:
+        images: Float NumPy array of any shape, in 0..255.
+
+    Returns:
+        `images`.
+    """
+    if _told or images.min() < 0.0 or images.max() > 1.0:
+        return images
+    if np.any((images > 0.0) & (images < 1.0)):
+        warnings.warn(
+            "All images of a batch lie within 0..1, and models take images in 0..255: "
+            "multiply them by 255. A model that was trained on images in 0..1 needs a "
+            "keras.layers.Rescaling(1 / 255) in front.",
+            stacklevel=2,
+        )
+        # Python's own memory of what it has shown is lost whenever a filter changes.
+        _told.add("0..1")
+    return images
 
 
 def class_labels(labels, size, num_classes, name="labels"):

@@ -9,9 +9,10 @@ import sys
 from absl import flags
 
 from keras_xcons import checks, command_flags, explainers, models, recipes, zoo
+from keras_xcons.data.records import ON_BAD_RECORD
 from keras_xcons.evaluation import EvaluationOptions
 from keras_xcons.printable import printable
-from keras_xcons.recipes import DATASET_HELP, TrainOptions
+from keras_xcons.recipes import BAD_RECORD_HELP, DATASET_HELP, TrainOptions
 
 _USAGE = """Usage: keras-xcons COMMAND [FLAGS]
 
@@ -228,6 +229,7 @@ def _evaluate_flags(values):
     flags.DEFINE_string(
         "output", "evaluation", "Folder for the report.", values, short_name="o"
     )
+    flags.DEFINE_enum("on_bad_record", "error", ON_BAD_RECORD, BAD_RECORD_HELP, values)
     command_flags.define_fields(EvaluationOptions, values)
 
 
@@ -241,7 +243,8 @@ def _evaluate(values, positional):
     """
     if not positional:
         raise _UsageError("evaluate takes one or more models")
-    names = ("metrics", "split", "image_size", "batch_size", "backgrounds")
+    names = ("metrics", "split", "image_size", "batch_size")
+    names += ("backgrounds", "on_bad_record")
     recipes.evaluate_models(
         positional,
         values.dataset,

@@ -1,10 +1,14 @@
 """Evaluates one or several classifiers and makes a report."""
 
+import contextlib
 import dataclasses
 import gc
 import os
 
+import tensorflow as tf
+
 from keras_xcons import checks, data
+from keras_xcons.data.pipeline_errors import plain_errors
 from keras_xcons.evaluation import contents
 from keras_xcons.evaluation.options import EvaluationOptions
 from keras_xcons.evaluation.suite import Suite
@@ -27,6 +31,7 @@ def evaluate(
     class_names=None,
     multi_label=None,
     notes=(),
+    on_bad_record="error",
     verbose=1,
     **options,
 ):
@@ -69,6 +74,9 @@ def evaluate(
         multi_label: Whether labels are multi-hot. Defaults to what the data set or
             its labels tell. Without effect on a model with one output.
         notes: Sentences to put into the report, as its reader has to know them.
+        on_bad_record: `"error"` or `"skip"`, what is done about images of a data set
+            given by name or folder that cannot be read: they are named and end the
+            evaluation, or are left out, which the report says. Defaults to `"error"`.
         verbose: 0 for silence, 1 for progress bars. Defaults to 1.
         **options: See `EvaluationOptions`: the explanation method, which class is
             explained, strengths, steps, the size of the gallery, the seed.
@@ -96,19 +104,27 @@ def evaluate(
             raise TypeError(checks.unknown("option", name, known))
     options = EvaluationOptions(**options)
     views = _views(model, options.feature_layer)
-    source = _Source(dataset, split, image_size, batch_size, next(iter(views.values())))
+    source = _Source(
+        dataset,
+        split,
+        image_size,
+        batch_size,
+        next(iter(views.values())),
+        on_bad_record,
+    )
     if verbose:
         print("Reading the data set", flush=True)
-    suite = Suite(
-        source.dataset,
-        tuple(views.values()),
-        metrics,
-        options,
-        source.multi_label if multi_label is None else multi_label,
-        backgrounds,
-        source.class_names if class_names is None else class_names,
-        verbose,
-    )
+    with source.errors_named():
+        suite = Suite(
+            source.dataset,
+            tuple(views.values()),
+            metrics,
+            options,
+            source.multi_label if multi_label is None else multi_label,
+            backgrounds,
+            source.class_names if class_names is None else class_names,
+            verbose,
+        )
     measured = {}
     for name, view in views.items():
         if verbose:
@@ -117,6 +133,7 @@ def evaluate(
         # What was compiled for a model holds on to itself, and to much memory.
         gc.collect()
     samples = suite.samples({name: found.views for name, found in measured.items()})
+    notes = (*notes, *source.notes)
     found = contents.contents(suite, views, measured, source.name, source.split, notes)
     return Report(found, samples)
 
@@ -148,15 +165,16 @@ def _views(model, feature_layer):
 class _Source:
     """The data set of an evaluation: given as it is, or loaded by name."""
 
-    def __init__(self, dataset, split, image_size, batch_size, view):
+    def __init__(self, dataset, split, image_size, batch_size, view, on_bad_record):
         self.dataset, self.split = dataset, split
+        self.notes, self._place = (), None
         self.name, self.class_names, self.multi_label = (
             "given by the caller",
             None,
             None,
         )
         if isinstance(dataset, str | os.PathLike):
-            self._load(dataset, split, image_size, batch_size, view)
+            self._load(dataset, split, image_size, batch_size, view, on_bad_record)
             return
         for name, value in (
             ("split", split),
@@ -170,7 +188,18 @@ class _Source:
                     f"{type(dataset).__name__}"
                 )
 
-    def _load(self, name, split, image_size, batch_size, view):
+    @contextlib.contextmanager
+    def errors_named(self):
+        """Says which images it is that a pipeline fails at."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if self._place is not None:
+                data.verify(self._place, self.split)
+            with plain_errors():
+                raise error
+
+    def _load(self, name, split, image_size, batch_size, view, on_bad_record):
         info = data.info(name)
         if len(view.names(info.class_names)) != view.num_classes:
             raise ValueError(
@@ -188,6 +217,10 @@ class _Source:
         if image_size is None:
             height, width = view.input_shape[:2]
             image_size = _IMAGE_SIZE if height is None else (height, width)
+        self._place = name
+        if on_bad_record == "skip":
+            found = data.verify(name, self.split, on_bad_record="skip")
+            self.notes = (f"Left out: {found.told}.",) if found.told else ()
         self.name, self.class_names = info.name, info.class_names
         self.multi_label = info.multi_label
         self.dataset = data.load(
@@ -195,5 +228,6 @@ class _Source:
             self.split,
             image_size=image_size,
             batch_size=batch_size,
+            on_bad_record=on_bad_record,
             annotations=info.annotations is not None,
         )

@@ -5,11 +5,12 @@ from keras_xcons.recipes.compare import table, train
 from keras_xcons.recipes.evaluate import evaluate_models
 from keras_xcons.recipes.explain import explain_files, open_model
 from keras_xcons.recipes.files import writable_folder
-from keras_xcons.recipes.options import DATASET_HELP, TrainOptions
+from keras_xcons.recipes.options import BAD_RECORD_HELP, DATASET_HELP, TrainOptions
 from keras_xcons.recipes.recipe import Recipe, read_recipe
 from keras_xcons.recipes.zoo_training import measure_by, publish_by, train_by
 
 __all__ = [
+    "BAD_RECORD_HELP",
     "DATASET_HELP",
     "Experiment",
     "Recipe",

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_xcons import data, models
 from keras_xcons.callbacks import EpochReweighting, PrototypeStages
 from keras_xcons.models.policy import dtype_policy
+from keras_xcons.recipes.data_check import check_data
 from keras_xcons.recipes.resuming import Forward
 from keras_xcons.training import (
     ProtoPNetModel,
@@ -94,6 +95,20 @@ class Experiment:
     def has_probe(self):
         """Whether the last layer is trained first, on what the others know."""
         return self.options.pretrained is not None and not self.options.has_prototypes
+
+    def check_data(self, report):
+        """Looks at all of the data, see `keras_xcons.recipes.data_check.check_data`.
+
+        Args:
+            report: Function that is told what is left out.
+        """
+        check_data(
+            self.options.dataset,
+            self.info,
+            ("train", *self.test_splits),
+            report,
+            self.options.on_bad_record,
+        )
 
     def _test_splits(self):
         if self.options.is_shapes:

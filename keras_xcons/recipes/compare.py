@@ -62,6 +62,7 @@ def train(options, report=print):
     runs = ("probe", "plain", "xcons") if experiment.has_probe else ("plain", "xcons")
     written = [*(f"{run}.keras" for run in runs), "metrics.json", "heatmaps.png"]
     with ownership.job_folder(options.output, written, _is_metrics) as folder:
+        experiment.check_data(report)
         metrics = _train(options, experiment, runs, folder, report)
     report("")
     for line in table(metrics):

@@ -6,6 +6,7 @@ import os
 from keras_xcons import checks, data, models
 from keras_xcons.consistency import WEIGHT_SCALES
 from keras_xcons.data import arguments
+from keras_xcons.data.records import ON_BAD_RECORD, check_on_bad_record
 from keras_xcons.training.options import (
     ATTACKS,
     CONTROLS,
@@ -16,6 +17,10 @@ from keras_xcons.training.options import (
 DATASET_HELP = (
     "Data set: a name (shapes, a TFDS name), a TFDS directory, or a folder of class "
     "folders."
+)
+BAD_RECORD_HELP = (
+    "What is done about images that cannot be read: error names them and ends, skip "
+    "names them and leaves them out."
 )
 
 
@@ -107,6 +112,7 @@ class TrainOptions:
     num_samples: int | None = _option(
         None, "Training images of the shapes set. Default: 4000."
     )
+    on_bad_record: str = _option("error", BAD_RECORD_HELP, ON_BAD_RECORD)
     seed: int = _option(0, "Seed of weights, order and augmentation.")
 
     def __post_init__(self):
@@ -137,6 +143,7 @@ class TrainOptions:
             checks.within("learning_rate", self.learning_rate, 0.0, None, False)
         checks.within("weight_decay", self.weight_decay, 0.0, None)
         check_smoothing(self.label_smoothing)
+        check_on_bad_record(self.on_bad_record)
         if self.dtype not in POLICIES:
             raise ValueError(checks.unknown("dtype", self.dtype, POLICIES))
         XConsOptions(**self.method(num_samples=1, multi_label=False))
@@ -192,6 +199,7 @@ class TrainOptions:
             image_size=self.size,
             batch_size=self.batch,
             seed=self.seed,
+            on_bad_record=self.on_bad_record,
             **options,
             **arguments,
         )

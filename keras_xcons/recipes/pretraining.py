@@ -13,6 +13,7 @@ from keras_xcons import data, models
 from keras_xcons.models.policy import dtype_policy
 from keras_xcons.recipes import ownership
 from keras_xcons.recipes.arms import no_test_split
+from keras_xcons.recipes.data_check import check_data
 from keras_xcons.recipes.resuming import Backup, Forward
 from keras_xcons.recipes.settings import begin_or_continue, identity
 from keras_xcons.writing import files_together, whole_file
@@ -65,6 +66,7 @@ def pretrain(options, output, report=print):
     if options.zero_residual:
         models.zero_residual(trial)
     with ownership.job_folder(output, [_WEIGHTS, _METRICS]) as folder:
+        check_data(options.dataset, info, ("train", info.test_split), report)
         return _pretrain(options, info, folder, report)
 
 

@@ -67,6 +67,7 @@ def _train(method, experiment, progress, report):
         return experiment.in_float32(progress.resume(method, train))
     if progress.found:
         report(f"Continuing the run in {progress.path(method).parent}")
+    experiment.check_data(report)
     if experiment.has_probe:
         report("The last layer alone, on frozen features")
         experiment.start_from(progress.resume("probe", experiment.probe))

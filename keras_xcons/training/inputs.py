@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_xcons import checks
 from keras_xcons.data import split_sample_ids
+from keras_xcons.data.pipeline_errors import plain_message
 
 _MARK = "keras_xcons refused a batch: "
 
@@ -74,7 +75,10 @@ def plain_errors():
     except tf.errors.InvalidArgumentError as error:
         _, mark, rest = str(error).partition(_MARK)
         if not mark:
-            raise
+            message = plain_message(str(error))
+            if message is None:
+                raise
+            raise ValueError(message) from None
         message = rest.splitlines()[0].split("'", 1)[0].strip()
         raise ValueError(message) from None
 
@@ -128,6 +132,12 @@ def _assert_batch(batch, view, options):
     images, ids = split_sample_ids(batch[0])
     labels = batch[1]
     values = tf.cast(images, tf.float32)
+    if images.dtype.is_floating:
+        # Python is asked only about batches that may well be in 0..1.
+        low = tf.reduce_all((values >= 0.0) & (values <= 1.0))
+        values = tf.cond(
+            low & tf.reduce_any(values > 0.0), lambda: _warned(values), lambda: values
+        )
     inside = tf.reduce_all((values >= 0.0) & (values <= 255.0))
     asserts = [
         _refuse(
@@ -159,6 +169,16 @@ def _assert_batch(batch, view, options):
         )
     with tf.control_dependencies(asserts):
         return tf.nest.map_structure(tf.identity, batch)
+
+
+def _warned(images):
+    """The images, after a warning if they are in 0..1."""
+    return tf.ensure_shape(
+        tf.numpy_function(
+            checks.warn_of_unit_range, [images], tf.float32, stateful=False
+        ),
+        images.shape,
+    )
 
 
 def _refuse(condition, message):

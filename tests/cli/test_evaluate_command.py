@@ -54,6 +54,7 @@ def test_every_flag_reaches_the_recipe(monkeypatch, capsys):
     ]
     words += ["--metrics=gini,pxap", "--backgrounds=photos"]
     words += ["--dataset=stl10", "--steps=5", "--epsilon=8"]
+    words += ["--on_bad_record=skip"]
     words += ["--explained=predicted", "--method=layercam", "--seed=3", "--gallery=0"]
     assert cli.main(["evaluate", "a", "b.keras", *words, "-o", "out"]) == 0
     ((positional, named),) = seen
@@ -64,6 +65,7 @@ def test_every_flag_reaches_the_recipe(monkeypatch, capsys):
         "batch_size": 4,
         "metrics": ["gini", "pxap"],
         "backgrounds": "photos",
+        "on_bad_record": "skip",
     }
     assert {name: named[name] for name in expected} == expected
     options = EvaluationOptions(

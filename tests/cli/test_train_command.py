@@ -35,6 +35,7 @@ def test_every_flag_of_train_reaches_the_recipe(trained):
         "weight_scale": "one_plus",
         "warmup_epochs": 1,
         "augment": False,
+        "on_bad_record": "skip",
         "seed": 7,
     }
     names = {field.name for field in dataclasses.fields(TrainOptions)}
