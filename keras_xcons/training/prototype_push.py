@@ -84,7 +84,7 @@ def draw_prototypes(classifier, dataset, power=2.0, seed=0):
     >>> trainer.fit(train, epochs=30, callbacks=[PrototypeStages(images_in_order)])
     """
     view = prototype_view(classifier)
-    checks.within("power", power, 0.0, 100.0)
+    checks.within("power", power, 0.0, 1e6)
     arguments.check_seed(seed)
     seeds = keras.random.SeedGenerator(seed)
 
