@@ -6,17 +6,23 @@ import pathlib
 import pytest
 
 TOOLS = pathlib.Path(__file__).parents[1] / "tools"
+# The flags of the tool that was loaded last.
+defined = set()
 
 
 def tool(name):
-    # Each defines flags of its own, and absl knows one set of them a process.
+    # Each defines flags of its own, and absl knows one set of them a process. Those of
+    # absl itself stay: TensorFlow needs them to export a model.
     from absl import flags
 
-    for flag in list(flags.FLAGS):
+    for flag in defined:
         delattr(flags.FLAGS, flag)
+    before = set(flags.FLAGS)
     spec = importlib.util.spec_from_file_location(f"tools_{name}", TOOLS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    defined.clear()
+    defined.update(set(flags.FLAGS) - before)
     return module
 
 
