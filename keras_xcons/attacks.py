@@ -2,7 +2,8 @@
 
 Images are float tensors in 0..255, and so are `epsilon` and `step_size`: a strength
 that papers write as 4/255 is 4 here. Every result stays in 0..255 and within
-`epsilon` of the image, and pixels outside `mask` are untouched to the bit.
+`epsilon` of the image, and pixels outside `mask` are untouched to the bit. A value of
+an image beyond 0..255 may stay, but goes no further.
 """
 
 import tensorflow as tf
@@ -79,7 +80,7 @@ def fgsm(images, gradients, epsilon, mask=None):
     step = epsilon * ops.sign(gradients)
     if mask is not None:
         step = step * mask
-    return ops.clip(images + ops.cast(step, images.dtype), 0.0, 255.0)
+    return _in_range(images + ops.cast(step, images.dtype), images)
 
 
 def pgd(
@@ -121,9 +122,18 @@ def pgd(
             tf.shape(images), seed, -epsilon, epsilon, images.dtype
         )
     if noise is not None:
-        attacked = ops.clip(images + mask * noise, 0.0, 255.0)
+        attacked = _in_range(images + mask * noise, images)
     for _ in range(steps):
         step = step_size * ops.sign(ops.cast(gradient_fn(attacked), images.dtype))
         change = ops.clip(attacked + step - images, -epsilon, epsilon)
-        attacked = ops.clip(images + mask * change, 0.0, 255.0)
+        attacked = _in_range(images + mask * change, images)
     return attacked
+
+
+def _in_range(attacked, images):
+    """Attacked images in 0..255, and no further outside it than the images are.
+
+    Bicubic resizing inside a model leaves its images a little beyond 0..255.
+    """
+    low, high = ops.minimum(images, 0.0), ops.maximum(images, 255.0)
+    return ops.minimum(ops.maximum(attacked, low), high)

@@ -76,6 +76,22 @@ def test_fgsm_keeps_mask_epsilon_and_range(images, gradients, mask):
     check_bounds(fgsm(images, gradients, 4.0), images, whole, 4.0)
 
 
+@pytest.mark.parametrize("attack", ["fgsm", "pgd"])
+def test_values_beyond_the_range_go_no_further(attack, images, mask, slope):
+    """As bicubic resizing in front of a random layer makes them."""
+    images = images * 1.2 - 25.0
+    if attack == "fgsm":
+        attacked = np.array(fgsm(images, slope[1](images), 4.0, mask))
+    else:
+        attacked = np.array(pgd(images, slope[1], 4.0, 1.5, 5, mask, (0, 1)))
+    outside = np.broadcast_to(mask, images.shape) == 0
+    np.testing.assert_array_equal(attacked[outside], images[outside])
+    assert np.abs(attacked - images).max() <= 4.0 + 1e-4
+    assert np.all(attacked >= np.minimum(images, 0.0))
+    assert np.all(attacked <= np.maximum(images, 255.0))
+    assert np.any(attacked != images)
+
+
 @pytest.mark.parametrize("seed", [None, (0, 1)])
 def test_pgd_keeps_mask_epsilon_and_range(seed, images, mask, slope):
     attacked = pgd(images, slope[1], 4.0, 1.5, 5, mask, seed)
