@@ -18,8 +18,8 @@ from keras_xcons.models.flatten import used
 _SHARE = 0.5
 
 
-def traced_parts(node, specs):
-    """The part of its input that the output of an operation shows in inference.
+def traced_parts(node, specs, training=False):
+    """The part of its input that the output of an operation shows.
 
     A few outputs all over the map are looked at. An operation whose outputs depend on
     no place, or on all of them, and that keeps the size of its input, is taken to keep
@@ -28,6 +28,7 @@ def traced_parts(node, specs):
     Args:
         node: A node of a Keras graph, of one 4-D input.
         specs: Dict from the id of a tensor to its `keras.KerasTensor` of known size.
+        training: Whether it runs in training mode. Defaults to `False`.
 
     Returns:
         `((first, end), (first, end))` of rows and columns in shares of the input,
@@ -36,7 +37,7 @@ def traced_parts(node, specs):
     spec = specs[id(node.input_tensors[0])]
     # A thread of its own is eager and records gradients, whatever is traced here.
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        found = thread.submit(_sources, node, spec).result()
+        found = thread.submit(_sources, node, spec, training).result()
     whole = ((0, 1), (0, 1))
     if found is None:
         return whole if _keeps_size(node, spec) else None
@@ -61,7 +62,7 @@ def _keeps_size(node, spec):
     return node.outputs[0].shape[1:3] in (spec.shape[1:3], (None, None))
 
 
-def _sources(node, spec):
+def _sources(node, spec, training):
     """Which pixels cells of the output come from.
 
     Returns:
@@ -78,7 +79,7 @@ def _sources(node, spec):
             args, kwargs = node.arguments.fill_in({id(node.input_tensors[0]): x})
             if isinstance(operation, keras.layers.Layer):
                 if operation._call_has_training_arg:
-                    kwargs = {**kwargs, "training": False}
+                    kwargs = {**kwargs, "training": training}
                 outputs = operation(*args, **kwargs)
             else:
                 outputs = operation.call(*args, **kwargs)

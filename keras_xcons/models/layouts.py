@@ -240,6 +240,9 @@ def _keeps_places_apart(node):
     # Also where a model is split while something else is traced.
     with tf.init_scope(), keras.StatelessScope():
         args, kwargs = node.arguments.fill_in({id(tensor): tf.constant(images)})
+        # Keras' random layers draw unless they are told.
+        if getattr(used(node.operation), "_call_has_training_arg", False):
+            kwargs = {**kwargs, "training": False}
         outputs = np.asarray(node.operation.call(*args, **kwargs), "float64")
     peaks = []
     for change in np.abs(outputs[1:] - outputs[:1]).sum(axis=-1):

@@ -22,20 +22,10 @@ _ARRANGING = {
 }
 # Where rows and columns are after these, the layout of the tensors tells.
 _REORDERING = ("Moveaxis", "Permute", "Swapaxes", "ToMap", "Transpose")
-_COLOURS = (
-    *("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "Equalization"),
-    *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter"),
-    *("RandomContrast", "RandomErasing", "RandomGaussianBlur", "RandomGrayscale"),
-    *("RandomHue", "RandomInvert", "RandomPosterization", "RandomSaturation"),
-    *("RandomSharpness", "Solarization"),
-)
-_STILL = ("CenterCrop", "Resizing", *_COLOURS)
 _HANDING_ON = {
     *("Cast", "ConvertToTensor", "CropImages", "Cropping2D", "Flip", "GetItem"),
     *("Identity", "Pad", "PadImages", "Resize", "Roll", "Rot90", "ZeroPadding2D"),
 }
-# What Keras' layers that work on images inherit from; it has no public name.
-_PREPROCESSING = layers.RandomFlip.__mro__[1]
 
 
 class Move(typing.NamedTuple):
@@ -61,7 +51,7 @@ def is_moving(node, users):
     tensors = (*node.input_tensors, *node.outputs)
     if len(tensors) != 2 or any(len(tensor.shape) != 4 for tensor in tensors):
         return False
-    kind = _kind(operation)
+    kind = kind_of(operation)
     if kind in ("ZeroPadding2D", "Pad"):
         return not _is_consumed(node, users)
     if kind in ("Resize", "Resizing"):
@@ -71,30 +61,14 @@ def is_moving(node, users):
     return _is_unknown(operation)
 
 
-def moves_at_random(operation):
-    """Whether an operation moves pixels at random when it runs in training mode."""
-    if isinstance(operation, layers.Pipeline):
-        return any(moves_at_random(layer) for layer in operation.layers)
-    if not isinstance(operation, layers.Layer):
-        return False
-    if isinstance(operation, _PREPROCESSING):
-        return _kind(operation) not in _STILL
-    own = not is_of_keras(operation) and not operation.weights
-    return own and bool(operation._seed_generators)
-
-
 def reorders(operation):
     """Whether an operation puts the axes of its input into another order."""
     return type(operation).__name__ in _REORDERING
 
 
-def keeps_values(operation):
-    """Whether what an operation returns is an image in the range of its input."""
-    if isinstance(operation, layers.Pipeline):
-        return all(keeps_values(layer) for layer in operation.layers)
-    if isinstance(operation, _PREPROCESSING) or moves_at_random(operation):
-        return True
-    return _kind(operation) in _HANDING_ON
+def hands_on(operation):
+    """Whether an operation only leaves out, adds or rearranges pixels."""
+    return kind_of(operation) in _HANDING_ON
 
 
 def move(node, specs, users, before=()):
@@ -113,7 +87,7 @@ def move(node, specs, users, before=()):
         ValueError: It cannot be described as a part of the input.
     """
     operation = used(node.operation)
-    kind = _kind(operation)
+    kind = kind_of(operation)
     spec = specs[id(node.input_tensors[0])]
     if kind == "RandomCrop":
         # It leaves images as they are in inference, whatever shape it declares.
@@ -211,7 +185,7 @@ def _of_aspect(size, target, pads=False):
     return edges
 
 
-def _kind(operation):
+def kind_of(operation):
     """The name of Keras' own class that an operation is, else of none."""
     return type(operation).__name__ if is_of_keras(operation) else None
 
@@ -224,7 +198,7 @@ def is_of_keras(operation):
 
 def _is_unknown(operation):
     """Whether only a trial tells where an operation leaves pixels."""
-    if _kind(operation) in _ARRANGING or isinstance(operation, layers.Pipeline):
+    if kind_of(operation) in _ARRANGING or isinstance(operation, layers.Pipeline):
         return True
     if isinstance(operation, layers.Lambda):
         return True
@@ -235,7 +209,7 @@ def _is_unknown(operation):
 
 def _padding(operation):
     """`((top, bottom), (left, right))` of an operation that pads."""
-    if _kind(operation) == "ZeroPadding2D":
+    if kind_of(operation) == "ZeroPadding2D":
         return operation.padding
     widths = operation.pad_width
     return (tuple(widths) * 4)[1:3] if len(widths) == 1 else tuple(widths[1:3])

@@ -15,7 +15,12 @@ from keras import layers
 
 from keras_xcons.models.flatten import flat_model, used
 from keras_xcons.models.frame import nodes_between
-from keras_xcons.models.moves import is_of_keras, keeps_values, moves_at_random
+from keras_xcons.models.random_moves import (
+    draws_moves,
+    holds_random_moves,
+    keeps_grey,
+    keeps_values,
+)
 
 _MIXING = (layers.MixUp, layers.CutMix)
 
@@ -45,7 +50,7 @@ def split_augmentation(view):
         return _unchanged, view
     last = moving[-1]
     inside = last.outputs[0]
-    rescaling = _rescaling(nodes_between(images, inside), last)
+    rescaling = _rescaling(nodes_between(images, inside), moving)
     before = keras.Model(images, inside)
     crops = any(isinstance(used(node.operation), layers.RandomCrop) for node in moving)
     # In inference a RandomCrop leaves images as they are, whatever shape it declares.
@@ -89,16 +94,24 @@ def _unchanged(images, training):
 def _random_moves(nodes, images):
     """The nodes that move pixels of images at random.
 
-    A user's own random layer does so if it is given images: behind a convolution it
-    is more likely a kind of dropout.
+    Raises:
+        ValueError: One of them has weights or changes values, too, so that it cannot
+            be applied to the images.
     """
     shown, found = {id(images)}, []
     for node in nodes:
         operation = used(node.operation)
         of_images = all(id(tensor) in shown for tensor in node.input_tensors)
-        if moves_at_random(operation) and (of_images or is_of_keras(operation)):
+        keeps = keeps_values(operation)
+        if holds_random_moves(operation) or (of_images and draws_moves(node)):
+            if getattr(operation, "weights", None):
+                raise _refusal(node, "moves pixels at random and has weights, too")
+            if of_images and not (keeps or isinstance(operation, _MIXING)):
+                keeps = keeps_grey(node)
+                if not keeps:
+                    raise _refusal(node, "moves pixels at random and changes values")
             found.append(node)
-        if of_images and (keeps_values(operation) or _rescales(operation)):
+        if of_images and (keeps or _rescales(operation)):
             shown.update(id(tensor) for tensor in node.outputs)
     return found
 
@@ -107,7 +120,7 @@ def _rescales(operation):
     return type(operation) is layers.Rescaling
 
 
-def _rescaling(nodes, last):
+def _rescaling(nodes, moving):
     """What the nodes make of the values of images, as one layer; `None` for nothing."""
     scale, offset = np.float32(1.0), np.float32(0.0)
     for node in nodes:
@@ -115,9 +128,11 @@ def _rescaling(nodes, last):
         if _rescales(operation):
             factor = np.asarray(operation.scale, "float32")
             scale, offset = scale * factor, offset * factor + operation.offset
-        elif not keeps_values(operation):
+        elif not (keeps_values(operation) or node in moving):
             front = f"{type(operation).__name__} {operation.name!r}"
-            raise _refusal(last, f"moves pixels at random behind {front}, no image")
+            raise _refusal(
+                moving[-1], f"moves pixels at random behind {front}, no image"
+            )
     if np.all(scale == 1.0) and np.all(offset == 0.0):
         return None
     return layers.Rescaling(scale, offset, dtype="float32")
@@ -127,6 +142,7 @@ def _refusal(node, reason):
     operation = used(node.operation)
     return ValueError(
         f"The layer {operation.name!r} ({type(operation).__name__}) {reason}. Put it "
-        "first in the model, where random layers and Rescaling alone may stand, or "
-        f"into the dataset. Received: a classifier with the layer {operation.name!r}"
+        "first in the model, where random layers and Rescaling alone may stand, in "
+        "front of any backbone, or into the dataset. Received: a classifier with the "
+        f"layer {operation.name!r}"
     )

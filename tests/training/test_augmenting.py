@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from keras_xcons.callbacks import ExplanationMonitor
@@ -18,7 +19,6 @@ RANDOM = {
     "static": [layers.CenterCrop],
     "pipeline": [layers.Pipeline],
     "shear": [layers.RandomBrightness, layers.RandomShear],
-    "own": [],
 }
 ARGUMENTS = {
     layers.RandomFlip: {"seed": 1},
@@ -46,9 +46,58 @@ class Shift(layers.Layer):
         return keras.ops.roll(images, by, axis=1)
 
 
+class Wrapping(layers.Layer):
+    """Random layers of Keras in a layer of the user's."""
+
+    def __init__(self, front=(), **kwargs):
+        super().__init__(**kwargs)
+        self.front = list(front)
+        self.moves = layers.RandomFlip(seed=1)
+
+    def call(self, images, training=None):
+        for layer in self.front:
+            images = layer(images)
+        return self.moves(images, training=training)
+
+
+class Subclassed(keras.Model):
+    """Random layers of Keras in a model that does not tell how they are connected."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        shift = layers.RandomTranslation(0.3, 0.3, seed=1)
+        self.moves = keras.Sequential([layers.RandomFlip(seed=1), shift])
+
+    def call(self, images, training=None):
+        return self.moves(images, training=training)
+
+
+class Flipping(layers.Layer):
+    """Draws by TensorFlow, without any seed generator."""
+
+    def call(self, images, training=None):
+        return tf.image.random_flip_left_right(images) if training else images
+
+
+class Dimming(layers.Layer):
+    """Draws, but leaves pixels where they are."""
+
+    def call(self, images, training=None):
+        return images * tf.random.uniform((), 0.8, 1.0) if training else images
+
+
+OWN = {
+    "own": Shift,
+    "own_wrapper": Wrapping,
+    "own_model": Subclassed,
+    "own_tensorflow": Flipping,
+    "own_dimming": Dimming,
+}
+
+
 def augmentation(name):
-    if name == "own":
-        return [Shift()]
+    if name in OWN:
+        return [OWN[name]()]
     if name == "pipeline":
         return [layers.Pipeline([layers.RandomFlip(seed=1), layers.CenterCrop(26, 26)])]
     made = [kind(**ARGUMENTS[kind]) for kind in RANDOM[name]]
@@ -118,7 +167,7 @@ def attacked_shares(monkeypatch):
 
 
 @pytest.mark.parametrize("attack", ["fgsm", "pgd"])
-@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("name", [*RANDOM, *OWN])
 def test_the_attack_spares_the_object(name, attack, attacked_shares):
     trainer = XConsModel(classifier(augmentation(name)), attack=attack)
     objects, background = attacked_shares(trainer)
@@ -197,8 +246,11 @@ def test_the_classifier_is_saved_with_its_random_layers(tmp_path):
     loaded.fit(images, labels, verbose=0)
 
 
-def test_without_such_layers_a_step_is_what_it_was():
-    trainer = XConsModel(classifier([layers.RandomBrightness(0.1)]))
+@pytest.mark.parametrize(
+    "layer", [lambda: layers.RandomBrightness(0.1), Dimming], ids=["keras", "own"]
+)
+def test_without_such_layers_a_step_is_what_it_was(layer):
+    trainer = XConsModel(classifier([layer()]))
     assert trainer.training_view is trainer.view
 
 
@@ -208,10 +260,16 @@ def test_without_such_layers_a_step_is_what_it_was():
         ([layers.Conv2D(3, 1), layers.RandomFlip()], "behind Conv2D 'conv"),
         ([layers.Lambda(lambda x: x / 9), layers.RandomZoom(0.2)], "behind Lambda"),
         ([layers.Normalization(), layers.RandomShear(0.1)], "behind Normalization"),
+        ([Wrapping([layers.Conv2D(3, 1)])], "and has weights, too"),
+        ([layers.Conv2D(3, 1), Wrapping()], "behind Conv2D 'conv"),
+        ([Wrapping([layers.Rescaling(1 / 255)])], "and changes values"),
         ([layers.MixUp()], "mixes images"),
         ([layers.CutMix()], "mixes images"),
     ],
-    ids=["conv", "lambda", "normalization", "mixup", "cutmix"],
+    ids=[
+        *("conv", "lambda", "normalization", "weights", "own_behind", "values"),
+        *("mixup", "cutmix"),
+    ],
 )
 def test_what_cannot_be_split_is_refused_at_once(front, message):
     with pytest.raises(ValueError, match=f"{message}.*Put it.*Received: a classifier"):
