@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_xcons.models.flatten import used
-from keras_xcons.models.moves import is_moving, move
+from keras_xcons.models.moves import is_moving, moves
 
 
 class Span(typing.NamedTuple):
@@ -145,13 +145,18 @@ class Frame:
         specs = {id(images): _spec(images, (height, width))}
         for number, node in enumerate(self._nodes):
             window = _merged(node, windows, specs)
-            change = move(node, specs, self._users, self._nodes[:number])
-            if change is not None:
-                rows, columns = change.parts
-                window = Window(window.rows.part(*rows), window.columns.part(*columns))
-            outputs = _output_specs(node, specs, change)
-            for tensor, spec in zip(node.outputs, outputs, strict=True):
-                windows[id(tensor)], specs[id(tensor)] = window, spec
+            changes = moves(node, specs, self._users, self._nodes[:number])
+            outputs = _output_specs(node, specs, changes[0])
+            for tensor, spec, change in zip(
+                node.outputs, outputs, changes, strict=True
+            ):
+                shown = window
+                if change is not None:
+                    rows, columns = change.parts
+                    shown = Window(
+                        window.rows.part(*rows), window.columns.part(*columns)
+                    )
+                windows[id(tensor)], specs[id(tensor)] = shown, spec
         return windows[id(features)]
 
 

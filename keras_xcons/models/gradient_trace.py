@@ -18,7 +18,7 @@ from keras_xcons.models.flatten import used
 _SHARE = 0.5
 
 
-def traced_parts(node, specs, training=False):
+def traced_parts(node, specs, training=False, number=0):
     """The part of its input that the output of an operation shows.
 
     A few outputs all over the map are looked at. An operation whose outputs depend on
@@ -29,6 +29,7 @@ def traced_parts(node, specs, training=False):
         node: A node of a Keras graph, of one 4-D input.
         specs: Dict from the id of a tensor to its `keras.KerasTensor` of known size.
         training: Whether it runs in training mode. Defaults to `False`.
+        number: Which of its outputs. Defaults to the first.
 
     Returns:
         `((first, end), (first, end))` of rows and columns in shares of the input,
@@ -37,10 +38,10 @@ def traced_parts(node, specs, training=False):
     spec = specs[id(node.input_tensors[0])]
     # A thread of its own is eager and records gradients, whatever is traced here.
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        found = thread.submit(_sources, node, spec, training).result()
+        found = thread.submit(_sources, node, spec, training, number).result()
     whole = ((0, 1), (0, 1))
     if found is None:
-        return whole if _keeps_size(node, spec) else None
+        return whole if _keeps_size(node.outputs[number], spec) else None
     cells, centres, size = found
     parts = []
     for axis in (0, 1):
@@ -58,11 +59,11 @@ def traced_parts(node, specs, training=False):
     return tuple(parts)
 
 
-def _keeps_size(node, spec):
-    return node.outputs[0].shape[1:3] in (spec.shape[1:3], (None, None))
+def _keeps_size(output, spec):
+    return output.shape[1:3] in (spec.shape[1:3], (None, None))
 
 
-def _sources(node, spec, training):
+def _sources(node, spec, training, number):
     """Which pixels cells of the output come from.
 
     Returns:
@@ -83,6 +84,7 @@ def _sources(node, spec, training):
                 outputs = operation(*args, **kwargs)
             else:
                 outputs = operation.call(*args, **kwargs)
+            outputs = keras.tree.flatten(outputs)[number]
             size = tuple(outputs.shape[1:3])
             lines = [sorted({i * (side - 1) // 3 for i in range(4)}) for side in size]
             cells = list(itertools.product(*lines))

@@ -68,10 +68,11 @@ def layouts(flat):
             if node.is_input:
                 continue
             operation, inputs = used(node.operation), node.input_tensors
-            for output in node.outputs:
+            for number, output in enumerate(node.outputs):
                 layout = _layout(operation, inputs, output, found)
                 if layout.is_map and _is_untold(operation, inputs):
-                    layout = layout if _keeps_places_apart(node) else Layout(None)
+                    apart = _keeps_places_apart(node, number)
+                    layout = layout if apart else Layout(None)
                 if layout.axes is None and layout.culprit is None:
                     layout = layout._replace(culprit=operation)
                 found[id(output)] = layout
@@ -223,7 +224,7 @@ def _keeps_places(layer):
     return inputs[:-1] == rest.split("->")[1][:-1]
 
 
-def _keeps_places_apart(node):
+def _keeps_places_apart(node, output):
     """Whether an operation without weights leaves places where rows and columns are.
 
     A `Lambda` says nothing of what it does. A channel of a place is changed, then that
@@ -243,7 +244,8 @@ def _keeps_places_apart(node):
         # Keras' random layers draw unless they are told.
         if getattr(used(node.operation), "_call_has_training_arg", False):
             kwargs = {**kwargs, "training": False}
-        outputs = np.asarray(node.operation.call(*args, **kwargs), "float64")
+        outputs = keras.tree.flatten(node.operation.call(*args, **kwargs))
+        outputs = np.asarray(outputs[output], "float64")
     peaks = []
     for change in np.abs(outputs[1:] - outputs[:1]).sum(axis=-1):
         row, column = peak = np.unravel_index(change.argmax(), change.shape)

@@ -20,6 +20,9 @@ _ARRANGING = {
     *("MapCoordinates", "PerspectiveTransform", "Roll", "Rot90", "ScaleAndTranslate"),
     "Take",
 }
+_SPLITTING = ("ArraySplit", "Split")
+# Puts places into an order or a sum, along an axis.
+_ACCUMULATING = ("Argsort", "Cumprod", "Cumsum", "Diff", "Sort")
 # Where rows and columns are after these, the layout of the tensors tells.
 _REORDERING = ("Moveaxis", "Permute", "Swapaxes", "ToMap", "Transpose")
 _HANDING_ON = {
@@ -48,10 +51,15 @@ def is_moving(node, users):
         users: Dict from the id of a tensor to the nodes that take it.
     """
     operation = used(node.operation)
-    tensors = (*node.input_tensors, *node.outputs)
-    if len(tensors) != 2 or any(len(tensor.shape) != 4 for tensor in tensors):
+    inputs, kind = node.input_tensors, kind_of(operation)
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
         return False
-    kind = kind_of(operation)
+    if kind in _ACCUMULATING:
+        return operation.axis is None or operation.axis % 4 in (1, 2)
+    if any(len(tensor.shape) != 4 for tensor in node.outputs):
+        return False
+    if len(node.outputs) > 1:
+        return kind in _SPLITTING or _is_unknown(operation)
     if kind in ("ZeroPadding2D", "Pad"):
         return not _is_consumed(node, users)
     if kind in ("Resize", "Resizing"):
@@ -71,7 +79,26 @@ def hands_on(operation):
     return kind_of(operation) in _HANDING_ON
 
 
-def move(node, specs, users, before=()):
+def moves(node, specs, users, before=()):
+    """What a node does to places in inference, for each of its outputs.
+
+    Args:
+        node: A node of a Keras graph.
+        specs: As in `move`.
+        users: As in `is_moving`.
+        before: The nodes before it.
+
+    Returns:
+        List of a `Move`, or `None` where places stay, for each output.
+
+    Raises:
+        ValueError: As `move`.
+    """
+    numbers = range(len(node.outputs))
+    return [move(node, specs, users, before, number) for number in numbers]
+
+
+def move(node, specs, users, before=(), number=0):
     """What a node does to places in inference.
 
     Args:
@@ -79,6 +106,7 @@ def move(node, specs, users, before=()):
         specs: Dict from the id of a tensor to its `keras.KerasTensor` of known size.
         users: As in `is_moving`.
         before: The nodes before it.
+        number: Which of its outputs. Defaults to the first.
 
     Returns:
         A `Move`, or `None` where places stay.
@@ -96,12 +124,16 @@ def move(node, specs, users, before=()):
         return None
     channels_first = getattr(operation, "data_format", None) == "channels_first"
     size = spec.shape[2:4] if channels_first else spec.shape[1:3]
+    if kind in _ACCUMULATING:
+        raise _refusal(operation, "brings places together")
     if any(reorders(used(each.operation)) for each in before):
+        if kind in _SPLITTING:
+            return None
         raise _refusal(operation, "moves pixels behind a change of the axes")
     edges = _edges(operation, kind, size)
     if edges is not None:
         return _pixels(size, edges)
-    parts = traced_parts(node, specs)
+    parts = traced_parts(node, specs, number=number)
     if parts is None:
         raise _refusal(operation, "moves pixels in a way that is no crop")
     return Move(parts)
@@ -197,7 +229,11 @@ def is_of_keras(operation):
 
 
 def _is_unknown(operation):
-    """Whether only a trial tells where an operation leaves pixels."""
+    """Whether only a trial tells where an operation leaves pixels.
+
+    A layer of the user's with weights is taken for a kind of convolution, as the
+    gradients of a deep one tell no place.
+    """
     if kind_of(operation) in _ARRANGING or isinstance(operation, layers.Pipeline):
         return True
     if isinstance(operation, layers.Lambda):

@@ -18,6 +18,13 @@ class Third(layers.Layer):
         return inputs[:, 4:-3, 5:]
 
 
+class Halves(layers.Layer):
+    """Returns two parts of what it is given."""
+
+    def call(self, inputs):
+        return inputs[:, :5], inputs[:, 5:, 3:]
+
+
 def slide(images):
     return ops.image.affine_transform(images, np.float32([[1, 0, -3, 0, 1, 2, 0, 0]]))
 
@@ -44,6 +51,9 @@ PLACED = {
     "affine": slide,
     "lambda": layers.Lambda(lambda x: x[:, 5:, 2:-7] / 255.0),
     "own_layer": Third(),
+    "own_layer_of_two": lambda x: Halves()(x)[1],
+    "split": lambda x: ops.split(x, [8, 25], axis=1)[1],
+    "split_channels": lambda x: ops.split(x, 3, axis=3)[1],
     "pipeline": layers.Pipeline([layers.CenterCrop(25, 22), layers.RandomFlip()]),
     "random_in_inference": layers.RandomCrop(20, 20),
     "two": lambda x: layers.CenterCrop(15, 14)(layers.ZeroPadding2D((0, 6))(x)),
@@ -124,6 +134,24 @@ def test_what_is_no_crop_is_refused_by_name(layer):
     view = split(classifier((32, 32), layer))
     with pytest.raises(ValueError, match="in a way that is no crop.*Received: a model"):
         kx.explain(view, spot((32, 32), 9, 9), [0])
+
+
+@pytest.mark.parametrize("last", [True, False], ids=["features", "inside"])
+@pytest.mark.parametrize("name", ["sort", "cumsum"])
+def test_what_brings_places_together_is_refused_by_name(name, last):
+    def layer(images):
+        if last:
+            images = layers.Conv2D(3, 1)(images)
+        return getattr(ops, name)(images, axis=1)
+
+    view = split(classifier((32, 32), layer))
+    with pytest.raises(ValueError, match=f"'{name}.*brings places together"):
+        kx.explain(view, spot((32, 32), 9, 9), [0])
+
+
+def test_channels_may_be_sorted():
+    view = split(classifier((32, 32), lambda x: ops.sort(x, axis=-1)))
+    assert not view.frame.moves
 
 
 def test_branches_of_different_parts_are_refused():
