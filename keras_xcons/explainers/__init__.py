@@ -158,7 +158,8 @@ def explain(
         part = slice(start, start + batch_size)
         batch = tf.constant(images[part])
         classes = None if labels is None else tf.constant(labels[part])
-        heat = explainer(batch, classes)
+        with view.state.calling():
+            heat = explainer(batch, classes)
         if resize:
             heat = explainer.frame.place(heat, images.shape[1:3])
         maps.append(np.asarray(heat))

@@ -3,7 +3,7 @@
 import keras
 
 from keras_xcons.models.flatten import is_graph
-from keras_xcons.models.memory import memory_of, same_state, state_of
+from keras_xcons.models.memory import State, memory_of
 
 PAIR_FEATURES = "features"
 
@@ -31,7 +31,7 @@ def joined(pair, input_shape):
     backbone, head = pair
     memory, key = memory_of(backbone), (id(head), tuple(input_shape))
     model, state = memory.get(key) or (None, None)
-    if model is not None and same_state(state, state_of(model)):
+    if model is not None and state.current:
         return model
     if is_graph(backbone) and backbone.built:
         input_shape = backbone.input_shape[1:]
@@ -48,7 +48,7 @@ def joined(pair, input_shape):
             f"model={pair}"
         ) from error
     model = keras.Model(images, outputs, name=f"{backbone.name}_classifier")
-    memory.put(key, (model, state_of(model)))
+    memory.put(key, (model, State(model)))
     return model
 
 

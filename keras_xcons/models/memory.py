@@ -1,17 +1,35 @@
 """What was made of a model, remembered on the model and for as long as it lives."""
 
+import contextlib
 import threading
 
 import keras
+import numpy as np
 
 # Keeps two threads from making one thing of one model at a time. Reentrant, as what
 # is made of a model may rest on something else that is remembered.
 lock = threading.RLock()
 
 _ATTRIBUTE = "_keras_xcons_memory"
-_SCALARS = (bool, int, float, str, tuple, type(None))
-# What layers keep of their calls, not of what they compute.
-_PASSING = {"_called", "_parent_path", "built", _ATTRIBUTE}
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+# Beyond this, lists and arrays are told apart by which object they are.
+_DEEPEST, _LONGEST, _LARGEST_ARRAY = 4, 256, 2**20
+# What layers keep of their calls, not of what they compute: all that Keras notes in
+# any layer, the trainer's notes in a model, and those of TensorFlow's checkpoints.
+_PASSING = {
+    *(name for name in vars(keras.layers.Layer(name="any")) if name.startswith("_")),
+    *(
+        "built",
+        "compiled",
+        "history",
+        "jit_compile",
+        "loss",
+        "optimizer",
+        "run_eagerly",
+    ),
+    *("steps_per_execution", "stop_training", "train_function", "test_function"),
+    *("predict_function", _ATTRIBUTE),
+}
 _LARGEST = 8
 
 
@@ -28,6 +46,8 @@ class Memory:
 
     def __init__(self, owner):
         self._owner = owner
+        # What layers change of themselves when called, such as a count of the calls.
+        self.passing = set()
         self._entries = {}
 
     def get(self, key):
@@ -55,40 +75,100 @@ def memory_of(owner):
     return memory
 
 
-def state_of(model):
+class State:
     """What a model computes by, apart from the values of its variables.
 
     Its layers, and of each the variables, the dtype policy, whether it is trained,
-    and, of a layer of Keras, its settings: enough to notice another layer in a
-    Sequential model, `quantize`, `enable_lora`, or another activation.
+    and its attributes: enough to notice another layer in a Sequential model,
+    `quantize`, `enable_lora`, another activation, or a number that a layer of the
+    user's reads when called. Numbers, texts, lists, dicts and arrays count by value;
+    all else by which object it is.
 
     Args:
         model: `keras.Layer`.
-
-    Returns:
-        List to be compared by `same_state`.
     """
-    state = []
-    for layer in model._flatten_layers():
-        state += [layer, *layer._trainable_variables, *layer._non_trainable_variables]
-        state += [layer._dtype_policy, layer._trainable]
+
+    def __init__(self, model):
+        self._model = model
+        self._found = _found(model)
+        # Shared by all that is remembered of the model.
+        self._passing = memory_of(model).passing
+
+    @property
+    def current(self):
+        """Whether the model computes by the same still."""
+        return _differences(self._found, _found(self._model)) <= self._passing
+
+    @contextlib.contextmanager
+    def calling(self):
+        """Within it the model is called: what changes by that does not count."""
+        before = _found(self._model)
+        try:
+            yield
+        finally:
+            after = _found(self._model)
+            self._passing.update(_differences(before, after))
+
+
+def _found(model):
+    """Dict of what a model computes by; a key names a layer, by its id, and a part."""
+    found = {}
+    for number, layer in enumerate(model._flatten_layers()):
+        key = id(layer)
+        found[key, number] = _Same(layer)
+        found[key, None] = (
+            *map(_Same, layer._trainable_variables),
+            *map(_Same, layer._non_trainable_variables),
+            _Same(layer._dtype_policy),
+            layer._trainable,
+        )
         own = vars(layer)
         if isinstance(layer, keras.Model):
-            state.append(own.get("_functional"))
-        elif type(layer).__module__.split(".")[0] == "keras":
-            # Lists and dicts are Keras' own notes; tensors are what it has computed
-            # of its variables, as `Normalization` does.
-            state += [
-                value
-                for name, value in own.items()
-                if name not in _PASSING and not isinstance(value, list | dict | set)
-            ]
-    return state
+            found[key, "_functional"] = _Same(own.get("_functional"))
+        for name, value in own.items():
+            # What else Keras notes in its models begins so.
+            private = name.startswith("_") and isinstance(layer, keras.Model)
+            if name not in _PASSING and not private and name[:6] != "_self_":
+                found[key, name] = _frozen(value, _DEEPEST)
+    return found
 
 
-def same_state(state, other):
-    """Whether two states are equal: the same objects, or equal plain values."""
-    return len(state) == len(other) and all(
-        one is two or (type(one) is type(two) and type(one) in _SCALARS and one == two)
-        for one, two in zip(state, other, strict=True)
-    )
+def _differences(one, two):
+    """Set of the keys under which two dicts do not hold the same."""
+    return {
+        key
+        for key in one.keys() | two.keys()
+        if key not in one or key not in two or one[key] != two[key]
+    }
+
+
+class _Same:
+    """An object, equal to itself alone whatever it says of equality."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value):
+        self.value = value
+
+    def __eq__(self, other):
+        return isinstance(other, _Same) and self.value is other.value
+
+    __hash__ = None
+
+
+def _frozen(value, depth):
+    """A copy of a value that tells whether it has become another one."""
+    if isinstance(value, _PLAIN):
+        return type(value), value
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        if value.nbytes <= _LARGEST_ARRAY:
+            return value.dtype, value.shape, value.tobytes()
+    elif depth and isinstance(value, list | tuple | dict | set | frozenset):
+        if len(value) <= _LONGEST:
+            if isinstance(value, dict):
+                value = [part for pair in value.items() for part in pair]
+            elif isinstance(value, set | frozenset):
+                # In an order that does not depend on what has come and gone.
+                value = sorted(value, key=hash)
+            return tuple(_frozen(part, depth - 1) for part in value)
+    return _Same(value)

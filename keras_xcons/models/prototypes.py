@@ -9,7 +9,7 @@ import numpy as np
 from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
 from keras_xcons.models.frame import Frame
 from keras_xcons.models.kinds import exactly
-from keras_xcons.models.memory import lock, memory_of, same_state, state_of
+from keras_xcons.models.memory import State, lock, memory_of
 from keras_xcons.models.view import ClassifierView, TrainsClassifier
 
 
@@ -35,7 +35,7 @@ class PrototypeView:
     layer: Prototypes
     similarity: PrototypeSimilarity
     dense: keras.layers.Dense
-    state: list | None = dataclasses.field(default=None, repr=False)
+    state: State | None = dataclasses.field(default=None, repr=False)
     compiled: dict = dataclasses.field(default_factory=dict, repr=False)
 
     @property
@@ -89,15 +89,15 @@ def prototype_view(model):
             f"{type(model).__name__}"
         )
     with lock:
-        memory, state = memory_of(model), state_of(model)
+        memory = memory_of(model)
         view = memory.get("prototypes")
-        if view is None or not same_state(view.state, state):
-            view = _found_parts(model, state)
+        if view is None or not view.state.current:
+            view = _found_parts(model)
             memory.put("prototypes", view)
     return view
 
 
-def _found_parts(model, state):
+def _found_parts(model):
     layers = {layer.name: layer for layer in model.layers}
     names = ("features", "prototypes", "similarity", "logits")
     kinds = (keras.Layer, Prototypes, PrototypeSimilarity, keras.layers.Dense)
@@ -124,5 +124,5 @@ def _found_parts(model, state):
         layer=layer,
         similarity=similarity,
         dense=dense,
-        state=state,
+        state=State(model),
     )

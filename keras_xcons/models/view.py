@@ -27,7 +27,7 @@ from keras_xcons.models.flatten import flat_model, flatten, with_detour
 from keras_xcons.models.frame import Frame
 from keras_xcons.models.grids import FromMap, to_map
 from keras_xcons.models.layouts import layouts
-from keras_xcons.models.memory import lock, memory_of, same_state, state_of
+from keras_xcons.models.memory import State, lock, memory_of
 
 
 class Asked(typing.NamedTuple):
@@ -64,7 +64,7 @@ class ClassifierView:
             `None` where it returns them.
         asked: `Asked`, what `split` was asked for.
         state: What the model computed by when it was split, see
-            `keras_xcons.models.memory.state_of`.
+            `keras_xcons.models.memory.State`.
         explainers: What `explain` has made of this view, by method, so that it is
             compiled once.
 
@@ -84,7 +84,7 @@ class ClassifierView:
     dense: keras.layers.Dense | None
     activation: str | None = None
     asked: Asked = Asked()
-    state: list | None = dataclasses.field(default=None, repr=False)
+    state: State | None = dataclasses.field(default=None, repr=False)
     explainers: dict = dataclasses.field(default_factory=dict, repr=False)
 
     def __call__(self, images, training=False):
@@ -96,7 +96,7 @@ class ClassifierView:
 
         Other values of its variables do not count: a view sees them.
         """
-        return self.state is None or same_state(self.state, state_of(self.model))
+        return self.state is None or self.state.current
 
     @property
     def closed_form(self):
@@ -249,7 +249,7 @@ def _split(model, asked):
         dense=dense if closed else None,
         activation=_checked_activation(flat.outputs[0]),
         asked=asked,
-        state=state_of(model),
+        state=State(model),
     )
 
 

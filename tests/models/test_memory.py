@@ -21,16 +21,18 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype("uint8
 @keras.saving.register_keras_serializable("tests_memory")
 class Counting(layers.Layer):
     calls = 0
+    sign = 1.0
 
     def call(self, inputs):
         self.calls += 1
-        return inputs
+        return inputs * self.sign
 
 
 def classifier(mean=None, variance=None):
     """A nested model with two layers of one name."""
     inputs = keras.Input((16, 16, 3))
     x = layers.Normalization(mean=mean, variance=variance)(inputs)
+    x = layers.Rescaling([1.0, 1.0, 1.0], name="scale")(x)
     x = layers.Conv2D(4, 3, name="conv")(x)
     x = layers.BatchNormalization(name="norm")(x)
     x = layers.ReLU(name="relu")(layers.Conv2D(6, 3, name="twin")(x))
@@ -142,6 +144,8 @@ def body_layer(name):
 
 
 CHANGES = {
+    "attribute": lambda model: setattr(model.get_layer("counting"), "sign", -1.0),
+    "item": lambda model: body_layer("scale")(model).scale.__setitem__(0, -3.0),
     "trainable": lambda model: setattr(model.layers[1], "trainable", False),
     "rate": lambda model: setattr(model.get_layer("drop"), "rate", 0.1),
     "activation": lambda model: setattr(
@@ -168,7 +172,7 @@ def test_a_changed_model_is_split_anew(change, given):
     assert after is split(model)
     _, logits, outputs = after(IMAGES)
     np.testing.assert_array_equal(outputs, model(IMAGES))
-    if change in ("activation", "slope", "adapt"):
+    if change in ("activation", "attribute", "item", "slope", "adapt"):
         assert np.any(explain(view, IMAGES) != before)
 
 
