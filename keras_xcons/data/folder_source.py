@@ -7,33 +7,26 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
-from keras_xcons.data import catalog, image_files, images, photographs, records, splits
+from keras_xcons.data import (
+    catalog,
+    folder_layout,
+    image_files,
+    images,
+    photographs,
+    records,
+    splits,
+)
 
-# Names of the split folders, and the split that each one is.
-_SPLIT_FOLDERS = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
-
-
-def _folders(directory):
-    # Names with a dot or an underscore in front are no classes: .git, __MACOSX.
-    return sorted(
-        path
-        for path in directory.iterdir()
-        if path.is_dir() and not path.name.startswith((".", "_"))
-    )
+# How many folders a warning names.
+_NAMED = 5
 
 
 class FolderSource:
     """Reads `<directory>/<class>/*.jpg` or `<directory>/<split>/<class>/*.jpg`.
 
-    The folder has splits where all of its folders are called `train`, `test`,
-    `val`, `valid` or `validation`, one of them `train`; the last three are the
-    split `"validation"`. Otherwise everything is the split `"train"`. Classes are
+    The split folders are called `train`, `test`, and `val`, `valid` or `validation`
+    (the split `"validation"`), in letters of any case; what lies beside them is left
+    out. Without any of them everything is the split `"train"`. Classes are
     numbered in the order of their sorted names. The files of a split are read in a
     fixed random order, so that a slice of it holds all classes.
 
@@ -41,20 +34,16 @@ class FolderSource:
         directory: `pathlib.Path` of the folder.
 
     Raises:
-        ValueError: There are no class folders, or a class has no image.
+        ValueError: There are no class folders, a class has no image, or it cannot be
+            told what is a split and what a class.
     """
 
     def __init__(self, directory):
-        folders = _folders(directory)
-        found = {folder.name for folder in folders}
-        if "train" in found and found <= _SPLIT_FOLDERS.keys():
-            roots = {_SPLIT_FOLDERS[folder.name]: folder for folder in folders}
-        else:
-            roots = {"train": directory}
-        files, left_out = {}, _LeftOut()
+        roots, beside = folder_layout.find_splits(directory)
+        files, left_out = {}, _LeftOut(beside)
         for split, root in roots.items():
             files[split] = {}
-            for folder in _folders(root):
+            for folder in folder_layout.class_folders(root):
                 files[split][folder.name], others = image_files.find(folder)
                 left_out.others += others
             left_out.look_beside(root)
@@ -150,18 +139,12 @@ class FolderSource:
 class _LeftOut:
     """The files of a data set that are not read, told in one warning."""
 
-    def __init__(self):
-        self.others, self._loose = [], []
+    def __init__(self, beside):
+        self.others, self._loose, self._beside = [], [], beside
 
     def look_beside(self, folder):
         """Finds the images beside the class folders, which are of no class."""
-        self._loose += [
-            path
-            for path in sorted(folder.iterdir())
-            if path.suffix.lower() in photographs.IMAGE_SUFFIXES
-            and path.is_file()
-            and not path.name.startswith(".")
-        ]
+        self._loose += folder_layout.loose_images(folder)
 
     def warn(self, directory):
         """Warns of them, if there are any."""
@@ -172,6 +155,12 @@ class _LeftOut:
             told.append(
                 f"images in no class folder: {len(self._loose)}, as "
                 f"{photographs.shown(self._loose[0])}"
+            )
+        if self._beside:
+            names = [f"{photographs.shown(path.name)}/" for path in self._beside]
+            more = ", ..." if len(names) > _NAMED else ""
+            told.append(
+                f"folders beside those of the splits: {', '.join(names[:_NAMED])}{more}"
             )
         if told:
             warnings.warn(
@@ -222,7 +211,7 @@ def _shuffled(classes, class_names):
 def _no_classes(directory):
     message = (
         "The folder holds no class folders. Accepted: a TFDS directory (with a "
-        "features.json), <class>/*.jpg, or train/<class>/*.jpg beside test/ or val/. "
+        "features.json), <class>/*.jpg, or such folders within train/, val/ and test/. "
     )
     if image_files.find(directory)[0]:
         message += "For images without labels use keras_xcons.data.backgrounds. "

@@ -24,20 +24,25 @@ _PROBE_EPOCHS = 100
 _PROBE_RATE = 1e-3
 
 
-def no_test_split(info):
-    """What to say of a data set that nothing can be measured on.
+def check_splits(info):
+    """Refuses a data set without a split to train on or one to evaluate on.
 
     Args:
-        info: `keras_xcons.data.DatasetInfo` of one without a split beside `"train"`.
+        info: `keras_xcons.data.DatasetInfo` of it.
 
-    Returns:
-        One line.
+    Raises:
+        ValueError: It has no split `"train"`, or none beside it.
     """
-    return (
-        f"The data set {info.name!r} has no split beside 'train' to evaluate on. In a "
-        "folder, put class folders of images to train on into train/, and class "
-        "folders of the same names with other images into test/ beside it. Received: "
-        f"splits {sorted(info.splits)}"
+    if "train" not in info.splits:
+        lack = "no split 'train' to train on"
+    elif info.test_split is None:
+        lack = "no split beside 'train' to evaluate on"
+    else:
+        return
+    raise ValueError(
+        f"The data set {info.name!r} has {lack}. In a folder, put class folders of "
+        "images to train on into train/, and class folders of the same names with "
+        f"other images into test/ beside it. Received: splits {sorted(info.splits)}"
     )
 
 
@@ -58,8 +63,8 @@ class Experiment:
 
     Raises:
         ValueError, FileNotFoundError, OSError: The data set or the weights cannot be
-            loaded, the data set has no split beside `"train"`, or labels are to be
-            smoothed of images that have several.
+            loaded, the data set has no split `"train"` or none beside it, or labels
+            are to be smoothed of images that have several.
     """
 
     def __init__(self, options, architecture=None, stages=None):
@@ -113,8 +118,7 @@ class Experiment:
     def _test_splits(self):
         if self.options.is_shapes:
             return ("original", "mixed_same", "mixed_rand")
-        if self.info.test_split is None:
-            raise ValueError(no_test_split(self.info))
+        check_splits(self.info)
         return (self.info.test_split,)
 
     def start(self):

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_xcons import data, models
 from keras_xcons.models.policy import dtype_policy
 from keras_xcons.recipes import ownership
-from keras_xcons.recipes.arms import no_test_split
+from keras_xcons.recipes.arms import check_splits
 from keras_xcons.recipes.data_check import check_data
 from keras_xcons.recipes.resuming import Backup, Forward
 from keras_xcons.recipes.settings import begin_or_continue, identity
@@ -54,8 +54,7 @@ def pretrain(options, output, report=print):
     >>> model = pretrain(options, "runs/small_cnn")
     """
     info = data.info(options.dataset)
-    if info.test_split is None:
-        raise ValueError(no_test_split(info))
+    check_splits(info)
     if info.multi_label:
         raise ValueError(
             "Pretraining takes a data set of one label an image. Received: "

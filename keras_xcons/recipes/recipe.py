@@ -6,6 +6,7 @@ import typing
 
 from keras_xcons import checks, data, explainers, models
 from keras_xcons.evaluation import catalog
+from keras_xcons.recipes.arms import check_splits
 from keras_xcons.recipes.options import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
 from keras_xcons.training import StageSchedule
@@ -187,6 +188,7 @@ class Recipe:
             A `Recipe` that says in plain words what the data set is.
         """
         info = data.info(name_or_dir)
+        check_splits(info)
         words = (
             f"{info.name}: {info.splits['train']:,} training images of "
             f"{len(info.class_names)} classes"

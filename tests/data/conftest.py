@@ -55,7 +55,7 @@ def image_folder(tmp_path, picture):
     def write(counts):
         seed = 0
         for folder, count in counts.items():
-            (tmp_path / folder).mkdir(parents=True)
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
             for number in range(count):
                 seed += 1
                 data = tf.io.encode_png(picture(seed=seed)).numpy()

@@ -85,3 +85,42 @@ def test_unknown_splits_are_refused(image_folder):
 def test_annotations_are_refused(image_folder):
     with pytest.raises(ValueError, match="has neither boxes nor masks"):
         data.load(image_folder({"cat": 1}), annotations=True)
+
+
+@pytest.mark.parametrize(
+    ("counts", "splits"),
+    [
+        ({"Train/a": 2, "TEST/a": 1}, {"train": 2, "test": 1}),
+        ({"val/a": 2, "test/a": 1}, {"validation": 2, "test": 1}),
+        ({"test/a": 2}, {"test": 2}),
+        ({"test": 2, "cat": 1, "Train": 1}, {"train": 4}),
+    ],
+    ids=["any case", "no train", "only test", "classes of these names"],
+)
+def test_splits_are_told_from_classes(image_folder, counts, splits):
+    assert data.info(image_folder(counts)).splits == splits
+
+
+@pytest.mark.parametrize("other", ["heatmaps", "evaluation/deep"])
+def test_folders_beside_the_splits_are_left_out_and_named(image_folder, other):
+    folder = image_folder({"train/a": 2, "test/a": 1, other: 1})
+    name = other.partition("/")[0]
+    with pytest.warns(UserWarning, match=f"Left out of .*beside.* splits: {name}/"):
+        info = data.info(folder)
+    assert info.splits == {"train": 2, "test": 1} and info.class_names == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({"train/a": 1, "val/a": 1, "valid/a": 1}, "'validation': val/, valid/. Put"),
+        ({"train/a": 1, "test": 1}, "whether train/ are .*as test/ holds images in no"),
+        ({"test": 1, "test/old": 1, "cat": 1}, "whether test/, cat/ are .*as test/"),
+        ({"test/cat": 1, "cat": 1}, "cat/ lie beside the split folders test/.*Move"),
+    ],
+    ids=["two validations", "unsorted test images", "both", "classes beside a split"],
+)
+def test_what_cannot_be_decided_is_refused_by_name(image_folder, counts, message):
+    folder = image_folder(counts)
+    with pytest.raises(ValueError, match=f"{message}.*Received: directory="):
+        data.info(folder)

@@ -268,6 +268,8 @@ def test_splits_to_evaluate_on(experiment, write_pictures, picture_options, tmp_
     assert splits(train=2, val=1, test=1) == ("test",)
     with pytest.raises(ValueError, match="no split beside 'train'.*splits .'train'."):
         splits(train=2)
+    with pytest.raises(ValueError, match="no split 'train' to train on.*'test'"):
+        splits(test=2)
 
 
 def test_test_data_has_masks_where_there_are_any(experiment, picture_options):
