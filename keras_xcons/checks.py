@@ -104,6 +104,11 @@ def image_batch(images, input_shape=(None, None, None)):
     >>> image_batch(np.zeros((2, 64, 64, 3), "uint8")).dtype
     dtype('float32')
     """
+    if hasattr(images, "element_spec"):
+        raise TypeError(
+            "`images` must be one batch of images: pass `next(iter(dataset))[0]`. "
+            f"Received: images of type {type(images).__name__}"
+        )
     array = np.asarray(images)
     if array.dtype.kind not in "uif":
         # bfloat16 is no kind that NumPy knows, but casts like any float.

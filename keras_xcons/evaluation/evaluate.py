@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_xcons import checks, data
 from keras_xcons.data.pipeline_errors import plain_errors
-from keras_xcons.evaluation import contents
+from keras_xcons.evaluation import catalog, contents
 from keras_xcons.evaluation.options import EvaluationOptions
 from keras_xcons.evaluation.suite import Suite
 from keras_xcons.models import split as split_model
@@ -103,6 +103,7 @@ def evaluate(
         if name not in known:
             raise TypeError(checks.unknown("option", name, known))
     options = EvaluationOptions(**options)
+    catalog.select(metrics)  # Refused now: to load a data set may take long.
     views = _views(model, options.feature_layer)
     source = _Source(
         dataset,

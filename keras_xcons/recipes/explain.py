@@ -31,6 +31,11 @@ def open_model(name_or_path):
     """
     path = pathlib.Path(name_or_path)
     if path.suffix != ".keras":
+        if path.is_file():
+            raise ValueError(
+                "A model is the name of a published one, a folder with a card, or a "
+                f"`.keras` file. Received: model={str(path)!r}"
+            )
         return zoo.load(name_or_path), zoo.info(name_or_path)["class_names"]
     return open_keras(path), None
 
