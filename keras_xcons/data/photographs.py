@@ -104,6 +104,9 @@ def read(path):
     """
     from PIL import Image, UnidentifiedImageError
 
+    if os.path.exists(path) and not os.path.isfile(path):
+        # To open a pipe would wait for somebody who writes into it.
+        raise UnreadableImage(path, "is not a file")
     try:
         with Image.open(os.fsdecode(path), formats=_known_formats()) as picture:
             picture.load()

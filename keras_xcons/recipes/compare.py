@@ -104,7 +104,8 @@ def _train(options, experiment, runs, folder, report):
 def _is_metrics(found):
     """Whether a JSON object is what `train` has written."""
     told = found.get("options")
-    return isinstance(told, dict) and {"dataset", "model", "seed"} <= told.keys()
+    measured = {"runs", "background_gap", "xcons_minus_plain"} <= found.keys()
+    return measured and isinstance(told, dict) and {"dataset", "seed"} <= told.keys()
 
 
 _PURPOSE = {

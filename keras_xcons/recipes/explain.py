@@ -102,7 +102,11 @@ def _files(paths, folder, report):
             continue
         # What an earlier run has written is not an image to explain.
         written = folder.resolve()
-        found = [one for one in found if written not in one.resolve().parents]
+        found = [
+            one
+            for one in found
+            if written not in one.resolve().parents or not plotting.is_saved(one)
+        ]
         if others:
             report(f"{shown(path)}: {image_files.others_in_words(others)}")
         if not found:

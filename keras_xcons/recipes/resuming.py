@@ -3,8 +3,10 @@
 import os
 import pathlib
 import re
+import shutil
 
 import keras
+import numpy as np
 
 from keras_xcons.writing import unfinished_folder
 from keras_xcons.zoo.fetch import sha256
@@ -61,6 +63,7 @@ class Backup(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._check_room()
         with unfinished_folder(self._folder) as work:
             saved = work / "all.weights.h5"
             self.model.save_weights(saved)
@@ -70,6 +73,19 @@ class Backup(keras.callbacks.Callback):
             if older not in (path, self._last):
                 older.unlink()
         self._last = path
+
+    def _check_room(self):
+        """Refuses a disk that is full: HDF5 would bring down the process."""
+        variables = [*self.model.variables, *self.model.optimizer.variables]
+        # Of each the values and what HDF5 keeps beside them.
+        needed = sum(4 * int(np.prod(v.shape)) + 4096 for v in variables)
+        _, _, free = shutil.disk_usage(self._folder)
+        if free < needed:
+            raise OSError(
+                f"No space is left for a checkpoint of {needed / 1e6:.1f} MB: make "
+                "room, and start the run again, which goes on from the last one. "
+                f"Received: folder={str(self._folder)!r}"
+            )
 
     def _go_on(self, epochs, path):
         # Or there would be no variables for the optimizer's state.

@@ -118,7 +118,14 @@ class Remote:
                 "%s does not exist; what was not downloaded is not listed", source
             )
             return self._kept_summaries()
-        told, wrong = cards.read_index(read_json(content, source), source)
+        try:
+            told, wrong = cards.read_index(read_json(content, source), source)
+        except ValueError as error:
+            # The models of other places are listed all the same.
+            logging.warning(
+                "%s; what was not downloaded is not listed", printable(error)
+            )
+            return self._kept_summaries()
         for reason in wrong:
             logging.warning("%s; it is not listed", printable(reason))
         return told

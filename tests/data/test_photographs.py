@@ -228,3 +228,9 @@ def test_a_class_folder_whose_name_is_not_utf8_is_refused(color, tmp_path):
     os.mkdir(os.fsencode(tmp_path) + b"/caf\xe9")
     with pytest.raises(ValueError, match=r"must be UTF-8.*'caf\\xe9'"):
         data.info(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(photographs.UnreadableImage, match="is not a file. Received"):
+        photographs.read(tmp_path / "pipe.png")

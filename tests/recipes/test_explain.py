@@ -231,6 +231,16 @@ def test_all_images_of_a_folder(model_file, image_file, folder, tmp_path):
     assert lines.count(note) == 2
 
 
+def test_a_folder_is_explained_into_itself(model_file, image_file, tmp_path):
+    image_file("photo.png")
+    for _ in range(2):  # of its own pictures it makes none
+        assert explain_files(model_file, [str(tmp_path)], tmp_path, "gradcam++") == []
+    assert [n for n in names(tmp_path) if n.endswith(".png")] == [
+        "photo.png",
+        "photo_2.png",
+    ]
+
+
 def test_images_of_the_same_name_have_a_file_each(model_file, image_file, folder):
     names_in = ["x.png", "x.jpg", "x_2.png", "deep/x.png"]
     paths = [image_file(name) for name in names_in]

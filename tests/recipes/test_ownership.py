@@ -110,7 +110,9 @@ def test_a_users_own_file_is_not_replaced_by_a_result(job, jobs, tmp_path):
     for number, name in enumerate(RESULTS[job]):
         output = tmp_path / str(number)
         output.mkdir()
-        (output / name).write_text('{"accuracy": 1.0, "options": {"model": "mine"}}')
+        (output / name).write_text(
+            '{"accuracy": 1.0, "options": {"dataset": "a", "model": "b", "seed": 1}}'
+        )
         before = tree(output)
         with pytest.raises(FileExistsError) as caught:
             jobs[job](output)
@@ -123,6 +125,7 @@ def test_a_folder_where_a_result_belongs_is_refused(job, jobs, tmp_path):
     """Even beside results that are a job's own."""
     told = {
         "options": {"dataset": "shapes", "model": "small_cnn", "seed": 0},
+        **dict.fromkeys(("runs", "background_gap", "xcons_minus_plain"), {}),
         "provenance": {"versions": {"keras_xcons": "1.0"}},
     }
     first, last = RESULTS[job][0], RESULTS[job][-1]

@@ -1,3 +1,5 @@
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -206,3 +208,10 @@ def test_data_are_moved_on_to_the_epoch():
     whole = run(0)
     assert len({tuple(order) for order in whole.values()}) == 4
     assert run(2) == {epoch: whole[epoch] for epoch in (2, 3)}
+
+
+def test_a_full_disk_is_told_before_a_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: (1000, 1000, 0))
+    with pytest.raises(OSError, match="No space is left for a checkpoint of 0.0 MB"):
+        fit(compiled(), 1, Backup(tmp_path / "backup"))
+    assert epochs(tmp_path / "backup") == []

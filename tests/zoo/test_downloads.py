@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import threading
 
@@ -267,13 +268,18 @@ def test_second_url_is_tried(by_card, folder, monkeypatch):
         ("[]", "index.json must be a JSON object that tells architecture, arguments"),
         (json.dumps([NAME]), rf"of each model by its name. Received: \['{NAME}'\]"),
         ("[", "index.json is not JSON"),
+        ('{"a": {"dataset": "\\ud800"}}', "surrogate"),
     ],
 )
-def test_broken_index_is_named(text, message, by_url):
+def test_broken_index_is_named_and_hides_no_other_place(text, message, by_url, caplog):
     (by_url.folder / "index.json").write_text(text)
     for filters in ({}, {"method": "xcons"}):
-        with pytest.raises(ValueError, match=message):
-            zoo.list_models(**filters)
+        caplog.clear()
+        with caplog.at_level("WARNING", logger="absl"):
+            found = zoo.list_models(**filters)
+        assert NAME not in found
+        (record,) = caplog.records
+        assert re.search(message, record.getMessage())
     zoo.load(NAME)  # which needs no index
 
 
