@@ -21,8 +21,8 @@ _STILL = ("CenterCrop", "Resizing", *_COLOURS)
 _PREPROCESSING = layers.RandomFlip.__mro__[1]
 # TensorFlow's random operations without "Random" in their names.
 _DRAWING = ("Multinomial", "RngReadAndSkip", "TruncatedNormal")
-# A flip of every second image is missed once in 256 times.
-_TRIALS = 8
+# A flip of every second image is missed once in 2 to the power of this.
+_TRIALS = 24
 
 
 def holds_random_moves(operation):
