@@ -27,7 +27,7 @@ def with_sample_ids(dataset):
     Raises:
         TypeError: `dataset` is not a `tf.data.Dataset`.
         ValueError: Its elements are not tuples that start with an image tensor of
-            rank 3 or 4 and a label.
+            rank 3 or 4 and a label, or it is shuffled anew in each epoch.
 
     Example:
 
@@ -50,6 +50,12 @@ def with_sample_ids(dataset):
             "images of known rank: 3 (H, W, C), or 4 (B, H, W, C) where batched. "
             f"Received: dataset.element_spec={spec!r}"
         )
+    if _is_reshuffled(dataset):
+        raise ValueError(
+            "Sample ids are given before shuffling, as an id is the place in the data "
+            "set. Read the images with shuffle=False, and call `with_sample_ids` and "
+            "then `.shuffle`. Received: a dataset that is shuffled anew in each epoch"
+        )
     if rank == 3:
         return dataset.enumerate().map(
             lambda number, element: (
@@ -66,6 +72,18 @@ def with_sample_ids(dataset):
         return following, ({"image": element[0], "sample_id": ids}, *element[1:])
 
     return dataset.scan(tf.constant(0, tf.int32), number_batch)
+
+
+def _is_reshuffled(dataset):
+    """Whether the order of a data set is another in each epoch."""
+    kind = type(dataset).__name__
+    if kind == "_ShuffleDataset" and dataset._reshuffle_each_iteration is not False:
+        return True
+    if kind == "_ShuffleAndRepeatDataset":
+        return True
+    # What is kept of the first epoch has the order of that one.
+    inputs = () if kind == "CacheDataset" else dataset._inputs()
+    return any(_is_reshuffled(each) for each in inputs)
 
 
 def split_sample_ids(x):

@@ -1,8 +1,9 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_xcons.data import split_sample_ids, with_sample_ids
+from keras_xcons.data import load, split_sample_ids, with_sample_ids
 
 
 def make(count, *extra):
@@ -78,6 +79,41 @@ def test_what_is_not_a_dataset_is_refused():
 def test_other_elements_are_refused(dataset):
     with pytest.raises(ValueError, match=r"\(image, label\).*Received: dataset.elem"):
         with_sample_ids(dataset)
+
+
+@pytest.mark.parametrize("kind", ["tf.data", "load", "keras"])
+def test_a_shuffled_data_set_is_refused(kind, image_folder):
+    if kind == "keras":
+        dataset = keras.utils.image_dataset_from_directory(
+            image_folder({"a": 3, "b": 3}), image_size=(16, 16), verbose=False
+        )
+    elif kind == "load":
+        dataset = load("shapes", num_samples=10, batch_size=4, shuffle=True)
+    else:
+        # Also within another part of the data set.
+        first = make(5).shuffle(5, reshuffle_each_iteration=True).batch(2)
+        dataset = first.concatenate(make(4).batch(2)).map(lambda *x: x).prefetch(1)
+    with pytest.raises(ValueError, match="shuffle=False.*Received: a dataset that is"):
+        with_sample_ids(dataset)
+
+
+def randomly_lit(image, label):
+    return image + tf.random.uniform((), dtype=image.dtype), label
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.shuffle(20, seed=1).cache(),
+        lambda x: x.shuffle(20, seed=1, reshuffle_each_iteration=False),
+        lambda x: x.map(randomly_lit),
+    ],
+    ids=["kept", "shuffled once", "random images"],
+)
+def test_an_order_that_stays_is_accepted(change):
+    dataset = with_sample_ids(change(make(20)))
+    first, again = ({int(x["sample_id"]): int(y) for x, y in dataset} for _ in range(2))
+    assert first == again and len(first) == 20
 
 
 def test_split_sample_ids():
