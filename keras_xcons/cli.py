@@ -76,7 +76,8 @@ def main(arguments):
     except Exception as error:
         if values.debug:
             raise
-        return _fail(name, _first_line(error) or type(error).__name__, 1)
+        line = _first_line(error) or type(error).__name__
+        return _fail(name, command_flags.in_flags(line, values), 1)
 
 
 class _UsageError(Exception):

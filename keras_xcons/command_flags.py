@@ -1,6 +1,7 @@
 """Flags of a command, made from tables of options."""
 
 import dataclasses
+import re
 import typing
 
 from absl import flags
@@ -112,3 +113,27 @@ _DEFINE = {
     int: flags.DEFINE_integer,
     str: flags.DEFINE_string,
 }
+
+
+def in_flags(message, values):
+    """A message of the package in which arguments to pass are written as flags.
+
+    Args:
+        message: One line. What it says was received stays as it is.
+        values: The flags of the command.
+
+    Returns:
+        A string.
+
+    Example:
+
+    >>> in_flags("Pass on_bad_record='skip'. Received: split='x'", values)
+    "Pass --on_bad_record=skip. Received: split='x'"
+    """
+    advice, mark, received = message.partition("Received:")
+
+    def as_flag(found):
+        name, value = found.groups()
+        return f"--{name}={value}" if name in values else found[0]
+
+    return re.sub(r"\b(\w+)='([\w./-]*)'", as_flag, advice) + mark + received

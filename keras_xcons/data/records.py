@@ -80,7 +80,8 @@ def check_on_bad_record(value):
 
 def refuse(records, split, on_bad_record):
     """Refuses a split where something, or all of it, cannot be read."""
-    way = "Mend it" + ", or leave it out with on_bad_record='skip'" * bool(
+    them = "it" if len(records.bad) == 1 else "them"
+    way = f"Mend {them}" + f", or leave {them} out with on_bad_record='skip'" * bool(
         records.count
     )
     raise ValueError(

@@ -111,7 +111,7 @@ class GradCAMPlusPlus:
     def __init__(self, view):
         self._view = view
         self.frame = view.frame
-        self._compute = CompiledMaps(self._maps, view.input_shape)
+        self._compute = CompiledMaps(self._maps)
 
     def __call__(self, images, labels=None):
         return self._compute(images, labels)

@@ -44,8 +44,7 @@ class PrototypeEvidence:
     def __init__(self, view):
         self._view = prototype_view(view)
         self.frame = self._view.frame
-        shape = self._view.model.input_shape[1:]
-        self._maps = CompiledMaps(self._class_maps, shape)
+        self._maps = CompiledMaps(self._class_maps)
 
     def __call__(self, images, labels=None):
         return self._maps(images, labels)

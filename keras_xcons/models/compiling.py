@@ -4,6 +4,8 @@ import threading
 
 import tensorflow as tf
 
+_MOST_SIZES = 16
+
 
 def compiled(function, signature):
     """Compiles a function of images whose model may be trained on.
@@ -23,32 +25,38 @@ def compiled(function, signature):
 class CompiledMaps:
     """A function from images, and labels if there are any, to heatmaps.
 
+    It is compiled for each size of images, as layers that crop or pad may need to know
+    it; that of the oldest of too many sizes is forgotten.
+
     Args:
         function: Function of float32 images and int32 labels, or `None` for those.
-        image_shape: `(H, W, channels)` of the images, `None` where any.
 
     Call arguments:
         images: Float tensor `(B, H, W, channels)`.
         labels: Integer tensor `(B,)`, or `None`.
     """
 
-    def __init__(self, function, image_shape):
+    def __init__(self, function):
         self._function = function
-        self._images = tf.TensorSpec((None, *image_shape), tf.float32)
         self._lock = threading.Lock()
         self._ready = {}
 
     def __call__(self, images, labels=None):
         images = tf.cast(images, tf.float32)
+        shape = tuple(images.shape[1:])
         if labels is None:
-            return self._of(lambda x: self._function(x, None))(images)
+            return self._of(shape, lambda x: self._function(x, None))(images)
         labels = tf.cast(labels, tf.int32)
-        return self._of(self._function, tf.TensorSpec((None,), tf.int32))(
+        return self._of(shape, self._function, tf.TensorSpec((None,), tf.int32))(
             images, labels
         )
 
-    def _of(self, function, *labels):
+    def _of(self, shape, function, *labels):
         with self._lock:
-            if len(labels) not in self._ready:
-                self._ready[len(labels)] = compiled(function, (self._images, *labels))
-            return self._ready[len(labels)]
+            key = shape, len(labels)
+            if key not in self._ready:
+                specs = tf.TensorSpec((None, *shape), tf.float32), *labels
+                self._ready[key] = compiled(function, specs)
+                if len(self._ready) > _MOST_SIZES:
+                    del self._ready[next(iter(self._ready))]
+            return self._ready[key]

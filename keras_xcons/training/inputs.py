@@ -5,6 +5,7 @@ would learn from it, also where the step is compiled by XLA, which drops asserts
 """
 
 import contextlib
+import re
 import warnings
 
 import numpy as np
@@ -15,6 +16,7 @@ from keras_xcons.data import split_sample_ids
 from keras_xcons.data.pipeline_errors import plain_message
 
 _MARK = "keras_xcons refused a batch: "
+_REFUSED = re.compile(r"([^\]'\n]*)(?:\] \[(-?[\d.e+-]+)\])?")
 
 
 def checked(x, y, view, options):
@@ -79,8 +81,9 @@ def plain_errors():
             if message is None:
                 raise
             raise ValueError(message) from None
-        message = rest.splitlines()[0].split("'", 1)[0].strip()
-        raise ValueError(message) from None
+        # TensorFlow writes what it was given in brackets, one pair each.
+        message, value = _REFUSED.match(rest).groups()
+        raise ValueError(message.strip() + (value or "")) from None
 
 
 def _require_ids(ids, options):
@@ -155,7 +158,8 @@ def _assert_batch(batch, view, options):
             _refuse(
                 tf.reduce_all(known),
                 f"labels must be within 0..{view.num_classes - 1}, the classes of the "
-                "model. Received: labels outside of it",
+                "model. Received: label=",
+                _first_outside(told, known),
             )
         )
     if options.uses_table:
@@ -164,7 +168,9 @@ def _assert_batch(batch, view, options):
             _refuse(
                 tf.reduce_all(known),
                 f"sample ids must be within 0..{options.num_samples - 1}, as "
-                f"num_samples={options.num_samples} says. Received: ids outside of it",
+                f"num_samples={options.num_samples} says; pass the number of all "
+                "samples of the data set. Received: sample_id=",
+                _first_outside(ids, known),
             )
         )
     with tf.control_dependencies(asserts):
@@ -181,8 +187,14 @@ def _warned(images):
     )
 
 
-def _refuse(condition, message):
-    return tf.debugging.Assert(condition, [_MARK + message])
+def _refuse(condition, message, *value):
+    return tf.debugging.Assert(condition, [_MARK + message, *value])
+
+
+def _first_outside(values, known):
+    """The first of values that are not known; 0 where all are."""
+    outside = tf.boolean_mask(values, tf.logical_not(known))
+    return tf.concat([outside, tf.zeros(1, outside.dtype)], 0)[0]
 
 
 def as_dataset(x, y, batch_size=None):

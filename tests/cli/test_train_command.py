@@ -111,3 +111,17 @@ def test_debug_shows_the_traceback(monkeypatch):
     assert caught.value is error
     # It is for errors, not for what was typed.
     assert cli.main(["train", "--debug", "--nonsense"]) == 2
+
+
+def test_a_damaged_image_is_told_with_the_flag_that_leaves_it_out(
+    image_file, places, capsys
+):
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            (places / "set" / split / name).mkdir(parents=True)
+            image_file(f"set/{split}/{name}/1.png")
+    (places / "set/train/a/2.png").write_bytes(b"no image")
+    code = cli.main(["train", "--dataset=set", "--image_size=16", "--output=out"])
+    line = capsys.readouterr().err
+    assert code == 1 and "set/train/a/2.png" in line
+    assert "Mend it, or leave it out with --on_bad_record=skip. Received: " in line

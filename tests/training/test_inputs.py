@@ -64,15 +64,31 @@ def spoiled(arrays, kind):
 @pytest.mark.parametrize(
     ("kind", "dataset_match", "array_match"),
     [
-        ("nan", IMAGES, "`images` must be finite and within 0..255.*nan"),
+        ("nan", f"{IMAGES}.*values$", "`images` must be finite and within 0..255.*nan"),
         ("scaled", IMAGES, "`images` must be finite and within 0..255.*minimum -0.99"),
         ("bright", IMAGES, "`images` must be finite.*maximum 255.1"),
-        ("label", LABELS, "`labels` must be within 0..4.*maximum 5"),
-        ("negative label", LABELS, "`labels` must be within 0..4.*minimum -1"),
+        (
+            "label",
+            f"{LABELS}. Received: label=5$",
+            "`labels` must be within 0..4.*maximum 5",
+        ),
+        (
+            "negative label",
+            f"{LABELS}.*label=-1$",
+            "`labels` must be within 0..4.*minimum -1",
+        ),
         ("column", LABELS, "`labels` must be within 0..4.*maximum 7"),
-        ("float label", LABELS, "`labels` must be within 0..4.*maximum 7"),
+        (
+            "float label",
+            f"{LABELS}.*label=7$",
+            "`labels` must be within 0..4.*maximum 7",
+        ),
         ("id", "sample ids must be within 0..35", "`sample_id` must be within 0..35"),
-        ("negative id", IDS, "`sample_id` must be within 0..35.*minimum -1"),
+        (
+            "negative id",
+            f"{IDS}.*sample_id=-1$",
+            "`sample_id` must be within 0..35.*minimum -1",
+        ),
     ],
 )
 def test_bad_values(kind, dataset_match, array_match, build, arrays):
