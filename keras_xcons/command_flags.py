@@ -101,20 +101,6 @@ def described(values):
     return "\n".join(lines)
 
 
-def _shortened(text):
-    """What is wrong with a value stands behind it, however long it is."""
-    return text if len(text) <= _LONG else f"{text[:100]} ... {text[100 - _LONG :]}"
-
-
-_LONG = 400
-_DEFINE = {
-    bool: flags.DEFINE_bool,
-    float: flags.DEFINE_float,
-    int: flags.DEFINE_integer,
-    str: flags.DEFINE_string,
-}
-
-
 def in_flags(message, values):
     """A message of the package in which arguments to pass are written as flags.
 
@@ -137,3 +123,17 @@ def in_flags(message, values):
         return f"--{name}={value}" if name in values else found[0]
 
     return re.sub(r"\b(\w+)='([\w./-]*)'", as_flag, advice) + mark + received
+
+
+def _shortened(text):
+    """What is wrong with a value stands behind it, however long it is."""
+    return text if len(text) <= _LONG else f"{text[:100]} ... {text[100 - _LONG :]}"
+
+
+_LONG = 400
+_DEFINE = {
+    bool: flags.DEFINE_bool,
+    float: flags.DEFINE_float,
+    int: flags.DEFINE_integer,
+    str: flags.DEFINE_string,
+}

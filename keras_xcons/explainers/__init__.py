@@ -154,13 +154,13 @@ def explain(
     if labels is not None:
         labels = checks.class_labels(labels, len(images), view.num_classes)
     maps = []
-    for start in range(0, len(images), batch_size):
-        part = slice(start, start + batch_size)
-        batch = tf.constant(images[part])
-        classes = None if labels is None else tf.constant(labels[part])
-        with view.state.calling():
+    with view.state.calling():
+        for start in range(0, len(images), batch_size):
+            part = slice(start, start + batch_size)
+            batch = tf.constant(images[part])
+            classes = None if labels is None else tf.constant(labels[part])
             heat = explainer(batch, classes)
-        if resize:
-            heat = explainer.frame.place(heat, images.shape[1:3])
-        maps.append(np.asarray(heat))
+            if resize:
+                heat = explainer.frame.place(heat, images.shape[1:3])
+            maps.append(np.asarray(heat))
     return np.concatenate(maps)

@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_xcons import checks
 from keras_xcons.data import split_sample_ids
-from keras_xcons.models.compiling import compiled
+from keras_xcons.models.compiling import CompiledMaps
 from keras_xcons.models.prototypes import prototype_view
 
 
@@ -94,7 +94,7 @@ def prototype_similarities(model, images, batch_size=32):
     images = checks.image_batch(images, view.model.input_shape[1:])
     checks.positive_int("batch_size", batch_size)
 
-    def similarities_of(batch):
+    def similarities_of(batch, _):
         return view.similarity(view.layer(view.space(batch, training=False)))
 
     return _in_batches(view, "similarities", similarities_of, batch_size, images)
@@ -204,9 +204,7 @@ def activated_boxes(heatmaps, percentile=95.0):
 def _in_batches(view, name, function, batch_size, images, *others):
     """One float32 array of what a function makes of batches, compiled once a view."""
     if name not in view.compiled:
-        specs = [tf.TensorSpec((None, *view.model.input_shape[1:]), tf.float32)]
-        specs += [tf.TensorSpec((None,), tf.int32) for _ in others]
-        view.compiled[name] = compiled(function, specs)
+        view.compiled[name] = CompiledMaps(function)
     parts = []
     for start in range(0, len(images), batch_size):
         part = slice(start, start + batch_size)

@@ -23,7 +23,7 @@ def compiled(function, signature):
 
 
 class CompiledMaps:
-    """A function from images, and labels if there are any, to heatmaps.
+    """A function of images, and of labels if there are any, such as their heatmaps.
 
     It is compiled for each size of images, as layers that crop or pad may need to know
     it; that of the oldest of too many sizes is forgotten.

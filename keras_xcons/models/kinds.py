@@ -40,6 +40,11 @@ def exactly(operation, *classes):
     return False
 
 
+def comes_from_keras(operation):
+    """Whether the class of an operation is one of Keras, and not of the user's."""
+    return type(operation).__module__.split(".")[0] == "keras"
+
+
 def is_keras_operation(operation, *names):
     """Whether an operation is one behind `keras.ops`, of one of the given names.
 

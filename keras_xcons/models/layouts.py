@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_xcons.models.flatten import used
-from keras_xcons.models.kinds import exactly, is_keras_operation
+from keras_xcons.models.kinds import comes_from_keras, exactly, is_keras_operation
 
 # Operations that put numbers of different places or channels into one.
 CONTRACTIONS = (
@@ -85,7 +85,7 @@ def _layout(operation, inputs, output, found):
     rank = len(output.shape)
     if rank <= 2:
         return Layout("bc"[:rank])
-    own = type(operation).__module__.split(".")[0] != "keras"
+    own = not comes_from_keras(operation)
     if own and not any(len(tensor.shape) == rank for tensor in inputs):
         # A layer of the user's, such as one that cuts images into tokens: as Keras has
         # it, channels come last.
@@ -140,9 +140,10 @@ def _is_untold(operation, inputs):
     """Whether only a trial tells what an operation does to the axes of a map."""
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or None in inputs[0].shape[1:]:
         return False
-    known = type(operation).__module__.split(".")[0] == "keras"
     is_lambda = isinstance(operation, keras.layers.Lambda)
-    return (is_lambda or not known) and not getattr(operation, "weights", None)
+    return (is_lambda or not comes_from_keras(operation)) and not getattr(
+        operation, "weights", None
+    )
 
 
 def _size(tensor):

@@ -13,6 +13,7 @@ from keras import layers
 
 from keras_xcons.models.flatten import used
 from keras_xcons.models.gradient_trace import traced_parts
+from keras_xcons.models.kinds import comes_from_keras
 
 # Keras' operations that rearrange pixels, by an argument or a tensor.
 _ARRANGING = {
@@ -224,8 +225,7 @@ def kind_of(operation):
 
 def is_of_keras(operation):
     """Whether an operation computes what a class of Keras does."""
-    own = "call" in vars(operation)
-    return type(operation).__module__.split(".")[0] == "keras" and not own
+    return comes_from_keras(operation) and "call" not in vars(operation)
 
 
 def _is_unknown(operation):

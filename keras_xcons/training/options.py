@@ -73,7 +73,6 @@ class XConsOptions:
             value = getattr(self, name)
             if not (value is None or isinstance(value, numbers.Integral)):
                 raise TypeError(f"`{name}` must be an int. Received: {name}={value!r}")
-        arguments.check_seed(self.seed)
         if self.uses_table and self.num_samples is None:
             raise ValueError(
                 f"The {self.schedule!r} schedule remembers one weight a sample. Pass "

@@ -50,7 +50,6 @@ def list_models(pattern="*", *, dataset=None, method=None, architecture=None):
     Raises:
         TypeError: An argument is not a string.
         FileNotFoundError: `KERAS_XCONS_ZOO` names a folder that does not exist.
-        ValueError: The `index.json` of a zoo is not as it should be.
 
     Example:
 
@@ -78,7 +77,6 @@ def summaries(pattern="*", *, dataset=None, method=None, architecture=None):
     Raises:
         TypeError: An argument is not a string.
         FileNotFoundError: As for `list_models`.
-        ValueError: As for `list_models`.
 
     Example:
 

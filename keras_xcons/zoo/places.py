@@ -109,22 +109,15 @@ class Remote:
         source = f"The index {self.address}/{INDEX_FILE}"
         try:
             content = self.read(INDEX_FILE)
-        except ConnectionError as error:
-            if not is_offline():
-                logging.warning("%s; what was not downloaded is not listed", error)
-            return self._kept_summaries()
-        if content is None:
-            logging.warning(
-                "%s does not exist; what was not downloaded is not listed", source
-            )
-            return self._kept_summaries()
-        try:
+            if content is None:
+                raise ValueError(f"{source} does not exist")
             told, wrong = cards.read_index(read_json(content, source), source)
-        except ValueError as error:
+        except (ConnectionError, ValueError) as error:
             # The models of other places are listed all the same.
-            logging.warning(
-                "%s; what was not downloaded is not listed", printable(error)
-            )
+            if not (is_offline() and isinstance(error, ConnectionError)):
+                logging.warning(
+                    "%s; what was not downloaded is not listed", printable(error)
+                )
             return self._kept_summaries()
         for reason in wrong:
             logging.warning("%s; it is not listed", printable(reason))

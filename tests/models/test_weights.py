@@ -130,9 +130,11 @@ def test_every_real_number_is_read(dtype, path, model):
 
 def test_models_of_bfloat16_are_read(tmp_path):
     with dtype_policy("bfloat16"):
-        model = create("small_cnn", 3, 16, width=4)
+        model, other = (create("small_cnn", 3, 16, width=4) for _ in range(2))
     model.save_weights(tmp_path / "x.weights.h5")
-    load_weights(model, tmp_path / "x.weights.h5")
+    load_weights(other, tmp_path / "x.weights.h5")
+    for one, two in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_file_that_unpacks_to_far_more_than_it_is_is_refused(path, model):
