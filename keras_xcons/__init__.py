@@ -32,7 +32,7 @@ from keras_xcons import (
     zoo,
 )
 from keras_xcons.evaluation import evaluate
-from keras_xcons.explainers import explain
+from keras_xcons.explainers import calibrate, explain
 from keras_xcons.models import split
 from keras_xcons.plotting import plot
 from keras_xcons.report import Report
@@ -47,6 +47,7 @@ __all__ = [
     "XConsProtoPNetModel",
     "__version__",
     "attacks",
+    "calibrate",
     "callbacks",
     "consistency",
     "data",

@@ -11,6 +11,7 @@ from absl import flags
 from keras_xcons import checks, command_flags, explainers, models, recipes, zoo
 from keras_xcons.data.records import ON_BAD_RECORD
 from keras_xcons.evaluation import EvaluationOptions
+from keras_xcons.models.offset import parsed_align
 from keras_xcons.printable import printable
 from keras_xcons.recipes import BAD_RECORD_HELP, DATASET_HELP, TrainOptions
 
@@ -270,6 +271,13 @@ def _explain_flags(values):
     flags.DEFINE_string(
         "label", None, "Class to explain, by index or name. Default: predicted.", values
     )
+    flags.DEFINE_string(
+        "align",
+        "true",
+        "Where heatmaps are laid on images: true (by the measured offset of the model, "
+        "where it is known), false, geometric, or rows,columns in pixels.",
+        values,
+    )
 
 
 def _explain(values, positional):
@@ -281,9 +289,12 @@ def _explain(values, positional):
         raise _UsageError("explain takes one or more image files or folders")
     if values.model is None:
         raise _UsageError("explain needs --model")
+    align = parsed_align(values.align)
     folder = recipes.writable_folder(values.output)
     failed = recipes.explain_files(
-        values.model, positional, folder, values.method, values.label
+        *(values.model, positional, folder, values.method),
+        label=values.label,
+        align=align,
     )
     for path, reason in failed:
         _fail("explain", f"{path}: {reason}", 1)

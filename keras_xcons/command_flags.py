@@ -52,14 +52,18 @@ def define_fields(options, values):
     """Defines a flag for each field of a table of options.
 
     Args:
-        options: A dataclass whose fields have the metadata `help` and `choices`.
+        options: A dataclass whose fields have the metadata `help` and `choices`, and
+            may have `parse`, a function that makes the value of a text.
         values: `CommandFlags`.
     """
     kinds = typing.get_type_hints(options)
     for field in dataclasses.fields(options):
         text, choices = field.metadata["help"], field.metadata["choices"]
         members = typing.get_args(kinds[field.name]) or (kinds[field.name],)
-        if choices:
+        if field.metadata.get("parse"):
+            default = str(field.default).lower()
+            flags.DEFINE_string(field.name, default, text, flag_values=values)
+        elif choices:
             flags.DEFINE_enum(field.name, field.default, choices, text, values)
         else:
             define = _DEFINE[members[0]]
@@ -76,8 +80,11 @@ def fields(options, values):
     Returns:
         Dict.
     """
-    names = [field.name for field in dataclasses.fields(options)]
-    return {name: values[name].value for name in names}
+    found = {}
+    for field in dataclasses.fields(options):
+        value, parse = values[field.name].value, field.metadata.get("parse")
+        found[field.name] = parse(value) if parse else value
+    return found
 
 
 def described(values):

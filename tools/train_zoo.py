@@ -121,10 +121,12 @@ def main(argv):
         # Or another process could train anew what this one is measuring.
         with locking.locked(run):
             model = recipes.train_by(recipe, run, **replaced)
+            offset = recipes.calibrate_by(recipe, model, dataset)
             metrics = recipes.measure_by(recipe, model, dataset)
             final = recipes.publish_by(
                 *(recipe, model, name, zoo_folder, metrics, run),
                 pretraining=words,
+                offset=offset,
                 **replaced,
             )
     except (locking.InUseError, FileExistsError) as error:

@@ -109,7 +109,8 @@ class ExplanationMonitor(keras.callbacks.Callback):
         model = self.model
         # The view of a training model has the feature layer that it trains for.
         model = model.view if isinstance(model, ClassifierTrainer) else model
-        view = split(model, self._options.feature_layer)
+        options = self._options
+        view = split(model, options.feature_layer, align=options.align)
         self._suite = Suite(
             self._dataset,
             (view,),

@@ -85,7 +85,7 @@ class Batch:
 
     def shown(self, heatmap):
         """One of the maps `(h, w)` as a picture, which stretches it, shows it."""
-        if self.probe.frame.moves:
+        if self.probe.frame.shifts:
             heatmap = self.probe.frame.place(heatmap[None], self.size)[0]
         return heatmap.numpy()
 

@@ -104,7 +104,7 @@ def evaluate(
             raise TypeError(checks.unknown("option", name, known))
     options = EvaluationOptions(**options)
     catalog.select(metrics)  # Refused now: to load a data set may take long.
-    views = _views(model, options.feature_layer)
+    views = _views(model, options)
     source = _Source(
         dataset,
         split,
@@ -139,7 +139,7 @@ def evaluate(
     return Report(found, samples)
 
 
-def _views(model, feature_layer):
+def _views(model, options):
     """Dict of the view of each model by name."""
     models = model if isinstance(model, dict) else {None: model}
     if not models:
@@ -147,7 +147,7 @@ def _views(model, feature_layer):
     views = {}
     for name, each in models.items():
         try:
-            view = split_model(each, feature_layer)
+            view = split_model(each, options.feature_layer, align=options.align)
         except (TypeError, ValueError) as error:
             if isinstance(model, list | tuple):
                 hint = "To compare models, give a dict from a name to each."

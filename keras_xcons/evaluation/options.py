@@ -5,6 +5,7 @@ import dataclasses
 from keras_xcons import checks, explainers
 from keras_xcons.consistency import MAP_MEASURES
 from keras_xcons.data import arguments
+from keras_xcons.models.offset import checked_align, parsed_align
 
 EXPLAINED = ("label", "predicted")
 
@@ -14,10 +15,9 @@ _TOLERANCE, _TOLERANCE_SIDE = 15, 224
 _MOST_PASSES, _MOST_IN_MEMORY = 10_000, 100_000
 
 
-def _option(default, help, choices=None):
-    return dataclasses.field(
-        default=default, metadata={"help": help, "choices": choices}
-    )
+def _option(default, help, choices=None, parse=None):
+    metadata = {"help": help, "choices": choices, "parse": parse}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +38,12 @@ class EvaluationOptions:
     )
     explained: str = _option(
         "label", "Class whose map is measured: the label's or the predicted.", EXPLAINED
+    )
+    align: bool | str | tuple = _option(
+        True,
+        "Where heatmaps are laid on images: true (by the measured offset of the model, "
+        "where it is known), false, geometric, or rows,columns in pixels.",
+        parse=parsed_align,
     )
     tolerance: float | None = _option(
         None,
@@ -76,6 +82,7 @@ class EvaluationOptions:
             )
         if self.explained not in EXPLAINED:
             raise ValueError(checks.unknown("explained", self.explained, EXPLAINED))
+        object.__setattr__(self, "align", checked_align(self.align))
         if self.consistency_measure not in MAP_MEASURES:
             raise ValueError(
                 checks.unknown(

@@ -29,7 +29,7 @@ class Probe:
         self.view = view
         self._options = options
         self._multi_label = multi_label
-        self.frame = explainers.explainer_of(view, options.method, multi_label).frame
+        self.frame = explainers.frame_of(view, options.method, multi_label)
         images = tf.TensorSpec((None, *view.input_shape), tf.float32)
         labels = tf.TensorSpec((None,), tf.int32)
         classes = tf.TensorSpec((None, 1), tf.int32)

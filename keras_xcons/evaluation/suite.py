@@ -254,7 +254,7 @@ def measure(model, dataset, metrics="all", *, multi_label=None, verbose=0, **opt
     >>> values["accuracy"].mean()
     """
     options = EvaluationOptions(gallery=0, **options)
-    view = split(model, options.feature_layer)
+    view = split(model, options.feature_layer, align=options.align)
     suite = Suite(dataset, [view], metrics, options, multi_label, verbose=verbose)
     rows = suite.measure(suite.probe(view)).rows
     return {m.name: rows[m.rows] for m in suite.metrics if rows[m.rows].ndim == 1}

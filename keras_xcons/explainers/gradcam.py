@@ -110,7 +110,7 @@ class GradCAMPlusPlus:
 
     def __init__(self, view):
         self._view = view
-        self.frame = view.frame
+        self.frame = view.frame.aligned(None)
         self._compute = CompiledMaps(self._maps)
 
     def __call__(self, images, labels=None):

@@ -10,7 +10,7 @@ from keras_xcons.models.compiling import CompiledMaps
 from keras_xcons.models.prototypes import prototype_view
 
 
-def prototype_maps(model, images, prototypes, batch_size=32, resize=True):
+def prototype_maps(model, images, prototypes, batch_size=32, resize=True, align=True):
     """Heatmaps of how much each place of an image resembles a prototype.
 
     The map of similarities `log((d + 1) / (d + epsilon))`, its minimum subtracted and
@@ -25,6 +25,8 @@ def prototype_maps(model, images, prototypes, batch_size=32, resize=True):
         batch_size: Number of images computed at a time. Defaults to 32.
         resize: Whether maps are resized (bilinearly) to the image. Defaults to
             `True`.
+        align: Where maps are laid on the images, see `keras_xcons.models.split`.
+            Defaults to `True`.
 
     Returns:
         Float32 NumPy array `(B, H, W)` in 0..1, or `(B, h, w)`. A map that is the
@@ -63,7 +65,7 @@ def prototype_maps(model, images, prototypes, batch_size=32, resize=True):
     peak = found.max(axis=(1, 2), keepdims=True)
     found /= np.where(peak > 0.0, peak, 1.0)
     if resize:
-        found = view.frame.place(found, images.shape[1:3]).numpy()
+        found = view.aligned_frame(align).place(found, images.shape[1:3]).numpy()
     return found
 
 

@@ -80,7 +80,7 @@ class _VisExplainer:
 
     def __init__(self, view):
         self._view = view
-        self.frame = view.frame
+        self.frame = view.frame.aligned(None)
         self._copies = {}
         self._lock = threading.Lock()
         graph = flat_model(view.flat.inputs[0], view.flat.outputs[:2])
@@ -210,7 +210,7 @@ class ScoreCAM(_VisExplainer):
             channels = view.flat.outputs[0].shape[-1]
             checks.within("max_channels", max_channels, 1, channels)
         super().__init__(view)
-        if view.frame.moves:
+        if view.frame.shifts:
             # What masks the image has to lie where its features come from.
             features = [self._network.inputs[0], self._features.output]
             self._features = _Output(Placed(view.frame)(features))

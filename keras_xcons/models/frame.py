@@ -1,50 +1,24 @@
 """Where in the image that was passed in the feature map lies.
 
 Layers inside a model may crop, pad, resize or turn its images before the features
-are computed. A `Frame` follows a graph from its images to its features and tells
-which part of an image the map spans; `place` is the one function that lays a map on
-an image.
+are computed, and strided layers that pad on one side shift the features against
+what they see. A `Frame` follows a graph from its images to its features and tells
+which part of an image the map shows and where in it its cells lie; `place` is the one
+function that lays a map on an image.
 """
 
+import copy
 import functools
-import typing
-from fractions import Fraction
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_xcons.models.flatten import used
+from keras_xcons.models.geometry import branch_shares, cells_move, mean_window
 from keras_xcons.models.moves import is_moving, moves
-
-
-class Span(typing.NamedTuple):
-    """A part of one side of an image, in shares of the side.
-
-    It may begin before the image or end behind it, where a model pads; it ends
-    before it begins where the map is a mirror image.
-    """
-
-    first: Fraction = Fraction(0)
-    end: Fraction = Fraction(1)
-
-    def part(self, first, end):
-        """The span of a part, given in shares of this one."""
-        length = self.end - self.first
-        return Span(self.first + first * length, self.first + end * length)
-
-    def near(self, other, tolerance):
-        """Whether both ends of another span are less than `tolerance` away."""
-        return all(
-            abs(one - two) < tolerance for one, two in zip(self, other, strict=True)
-        )
-
-
-class Window(typing.NamedTuple):
-    """The rows and the columns of an image that a map spans."""
-
-    rows: Span = Span()
-    columns: Span = Span()
+from keras_xcons.models.offset import Offset
+from keras_xcons.models.windows import Window, stretched
 
 
 class Frame:
@@ -72,15 +46,39 @@ class Frame:
                 self._users.setdefault(id(tensor), []).append(node)
         moving = (is_moving(node, self._users) for node in self._nodes)
         self._still = not any(moving)
-        self._window = functools.lru_cache(maxsize=64)(self._follow)
+        self._align = None
+        self._seen = functools.lru_cache(maxsize=64)(self._follow)
+        self._gridded = functools.lru_cache(maxsize=64)(self._follow_cells)
 
     @property
     def moves(self):
         """Whether anything on the way may move pixels."""
         return not self._still
 
+    @property
+    def shifts(self):
+        """Whether maps are laid elsewhere than over the whole image, as they are."""
+        return self.moves or self._align is not None
+
+    def aligned(self, align):
+        """This frame, with the cells of its maps where they lie.
+
+        Args:
+            align: `None` for the nominal placement, in which the cells tile what the
+                map shows; `"geometric"` for where strides and paddings put them; an
+                `Offset`, as measured; or `(rows, columns)` in pixels of the image.
+
+        Returns:
+            A `Frame`.
+        """
+        if align == self._align:
+            return self
+        other = copy.copy(self)
+        other._align = align
+        return other
+
     def window(self, image_size):
-        """The window of the map in images of a size.
+        """The part of images of a size that the map shows.
 
         Args:
             image_size: `(H, W)` in pixels, ints.
@@ -94,7 +92,62 @@ class Frame:
         """
         if self._still:
             return Window()
-        return self._window(*(int(side) for side in image_size))
+        return self._seen(*(int(side) for side in image_size))[0]
+
+    def cells(self, image_size):
+        """The part of images of a size that the cells of the map tile, when aligned.
+
+        Args:
+            image_size: `(H, W)` in pixels, ints.
+
+        Returns:
+            `Window(rows, columns)`; may end outside the image or within it. Exact for
+            `"geometric"`, where all branches of the network agree; else their mean.
+
+        Raises:
+            ValueError: As `window`.
+        """
+        size = tuple(int(side) for side in image_size)
+        if self._align == "geometric":
+            return self._gridded(*size)
+        window = self.window(size)
+        if self._align is None:
+            return window
+        if isinstance(self._align, Offset):
+            # Of cells, of which the graph knows the number.
+            _, grid = self._seen(*size)
+            spans = zip(window, self._align, grid, strict=True)
+            shifts = [(s.end - s.first) * o / n for s, o, n in spans]
+        else:
+            shifts = [o / n for o, n in zip(self._align, size, strict=True)]
+        return Window(*(s.moved(o) for s, o in zip(window, shifts, strict=True)))
+
+    def offset(self, image_size):
+        """How far aligned maps are moved, from their nominal placement.
+
+        Args:
+            image_size: `(H, W)` in pixels, ints.
+
+        Returns:
+            `(rows, columns)`, floats in pixels; positive is down and to the right. The
+            shift at the middle of the map, where an odd size has cells of another
+            width.
+
+        Raises:
+            ValueError: As `window`.
+
+        Example:
+
+        >>> view = keras_xcons.split(keras.applications.MobileNetV2(weights=None))
+        >>> view.frame.aligned("geometric").offset((224, 224))
+        (15.5, 15.5)
+        """
+        pairs = zip(self.cells(image_size), self.window(image_size), strict=True)
+        shifts = [sum(cells) / 2 - sum(seen) / 2 for cells, seen in pairs]
+        return tuple(
+            float(shift * int(side))
+            for shift, side in zip(shifts, image_size, strict=True)
+        )
 
     def check(self):
         """Follows the layers now, where the size of the images is known.
@@ -109,8 +162,9 @@ class Frame:
     def place(self, maps, image_size):
         """Lays maps on images: bilinearly over their window, zeros outside it.
 
-        Works inside a `tf.function`, under XLA where the size is static, and is
-        differentiable.
+        Between the centres of its cells a map is interpolated, beyond the outer ones
+        it is held. Works inside a `tf.function`, under XLA where the size is static,
+        and is differentiable.
 
         Args:
             maps: Float tensor `(B, h, w)`, or features `(B, h, w, K)`.
@@ -123,41 +177,60 @@ class Frame:
         if maps.shape.rank == 3:
             return self.place(maps[..., None], image_size)[..., 0]
         size = tf.get_static_value(tf.convert_to_tensor(image_size))
-        if not self._still and size is None:
-            window = tf.numpy_function(self._flat_window, [image_size], tf.float64)
-            window = tf.reshape(window, (2, 2))
-        elif self._still or self.window(size) == Window():
+        if not self.shifts:
             return tf.image.resize(maps, image_size)
+        if size is None:
+            found = tf.numpy_function(self._windows, [image_size], tf.float64)
+            found = tf.reshape(found, (2, 2, 2))
         else:
-            window = tf.constant(self._flat_window(size))
+            found = self._windows(size)
+            if (found == [0.0, 1.0]).all():
+                return tf.image.resize(maps, image_size)
+        cells, seen = found[0], found[1]
         for axis in (1, 2):
-            maps = _stretched(maps, axis, image_size[axis - 1], window[axis - 1])
+            side = image_size[axis - 1]
+            maps = stretched(maps, axis, side, cells[axis - 1], seen[axis - 1])
         return maps
 
-    def _flat_window(self, size):
-        return np.array(self.window(size), "float64")
+    def _windows(self, size):
+        return np.array([self.cells(size), self.window(size)], "float64")
 
-    def _follow(self, height, width):
-        """The window of the features in images of a size, along the graph."""
+    def _follow(self, height, width, gridded=False):
+        """The window of the features in images of a size, along the graph.
+
+        Args:
+            height: Of the images.
+            width: Likewise.
+            gridded: Whether to follow the grid of the cells instead of what they show.
+
+        Returns:
+            The window, and `(rows, columns)` of the features.
+        """
         images, features = self._images, self._features
         # Of each tensor its window, and a spec that knows its size.
         windows = {id(images): Window()}
         specs = {id(images): _spec(images, (height, width))}
         for number, node in enumerate(self._nodes):
-            window = _merged(node, windows, specs)
+            merged = _middle if gridded else _merged
+            window = merged(node, windows, specs)
             changes = moves(node, specs, self._users, self._nodes[:number])
             outputs = _output_specs(node, specs, changes[0])
             for tensor, spec, change in zip(
                 node.outputs, outputs, changes, strict=True
             ):
                 shown = window
+                if gridded:
+                    change = cells_move(node, specs, spec, change)
                 if change is not None:
                     rows, columns = change.parts
                     shown = Window(
                         window.rows.part(*rows), window.columns.part(*columns)
                     )
                 windows[id(tensor)], specs[id(tensor)] = shown, spec
-        return windows[id(features)]
+        return windows[id(features)], specs[id(features)].shape[1:3]
+
+    def _follow_cells(self, height, width):
+        return self._follow(height, width, gridded=True)[0]
 
 
 def nodes_between(images, features):
@@ -230,6 +303,14 @@ def _merged(node, windows, specs):
     return first
 
 
+def _middle(node, windows, specs):
+    """The grid of cells that the inputs of a node have, in the mean."""
+    tensors = node.input_tensors
+    spatial = [each for each in tensors if _is_spatial(specs[id(each)])] or tensors
+    shares = branch_shares(node, spatial, specs)
+    return mean_window([windows[id(each)] for each in spatial], shares)
+
+
 def _is_spatial(spec):
     return len(spec.shape) == 4 and spec.shape[1:3] != (1, 1)
 
@@ -241,25 +322,6 @@ def _shown(windows):
     return " and ".join(
         f"rows {a:.3g}..{b:.3g}, columns {c:.3g}..{d:.3g}" for a, b, c, d in shares
     )
-
-
-def _stretched(maps, axis, side, span):
-    """Maps, one axis of them interpolated to the part of the image that they span."""
-    cells = tf.shape(maps)[axis] if maps.shape[axis] is None else maps.shape[axis]
-    centres = (tf.range(side, dtype=tf.float64) + 0.5) / tf.cast(side, tf.float64)
-    share = (centres - span[0]) / (span[1] - span[0])
-    # Centres of cells, held at the outer ones, as `tf.image.resize` does.
-    place = share * tf.cast(cells, tf.float64) - 0.5
-    place = tf.clip_by_value(place, 0.0, tf.cast(cells - 1, tf.float64))
-    lower = tf.cast(tf.floor(place), tf.int32)
-    upper = tf.minimum(lower + 1, cells - 1)
-    shape = [1] * maps.shape.rank
-    shape[axis] = -1
-    rest = tf.cast(place - tf.floor(place), tf.float32)
-    inside = tf.cast((share > 0.0) & (share < 1.0), tf.float32)
-    rest, inside = tf.reshape(rest, shape), tf.reshape(inside, shape)
-    below, above = tf.gather(maps, lower, axis=axis), tf.gather(maps, upper, axis=axis)
-    return (below + (above - below) * rest) * inside
 
 
 # Of maps that lie over the whole image.

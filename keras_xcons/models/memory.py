@@ -48,6 +48,8 @@ class Memory:
         self._owner = owner
         # What layers change of themselves when called, such as a count of the calls.
         self.passing = set()
+        # What was measured of the model is not forgotten: by the name of a layer.
+        self.offsets = {}
         self._entries = {}
 
     def get(self, key):

@@ -133,7 +133,7 @@ def move(node, specs, users, before=(), number=0):
         raise _refusal(operation, "moves pixels behind a change of the axes")
     edges = _edges(operation, kind, size)
     if edges is not None:
-        return _pixels(size, edges)
+        return pixels(size, edges)
     parts = traced_parts(node, specs, number=number)
     if parts is None:
         raise _refusal(operation, "moves pixels in a way that is no crop")
@@ -155,15 +155,15 @@ def _edges(operation, kind, size):
     `None` for an operation that is not known by its class.
     """
     if kind in ("ZeroPadding2D", "Pad"):
-        return _outside(_padding(operation), size)
+        return outside(padding_of(operation), size)
     if kind == "PadImages":
         starts = (operation.top_padding, operation.left_padding)
         ends = (operation.bottom_padding, operation.right_padding)
         target = (operation.target_height, operation.target_width)
         found = zip(starts, ends, target, size, strict=True)
-        return _outside([_both_pads(*each) for each in found], size)
+        return outside([_both_pads(*each) for each in found], size)
     if kind == "Cropping2D":
-        return _outside([(-a, -b) for a, b in operation.cropping], size)
+        return outside([(-a, -b) for a, b in operation.cropping], size)
     if kind == "CenterCrop":
         target = (operation.height, operation.width)
         spare = [side - wanted for side, wanted in zip(size, target, strict=True)]
@@ -184,12 +184,12 @@ def _both_pads(start, end, target, side):
     return start, target - side - start if end is None else end
 
 
-def _outside(pads, size):
+def outside(pads, size):
     """Edges that lie outside the input by what is padded."""
     return [(-a, side + b) for (a, b), side in zip(pads, size, strict=True)]
 
 
-def _pixels(size, edges):
+def pixels(size, edges):
     """A `Move` to the part between edges in pixels."""
     return Move(
         tuple(
@@ -243,7 +243,7 @@ def _is_unknown(operation):
     return not is_of_keras(operation) and not getattr(operation, "weights", None)
 
 
-def _padding(operation):
+def padding_of(operation):
     """`((top, bottom), (left, right))` of an operation that pads."""
     if kind_of(operation) == "ZeroPadding2D":
         return operation.padding
@@ -254,7 +254,7 @@ def _padding(operation):
 def _is_consumed(node, users):
     """Whether padding is but what a window right behind it needs, as in a ResNet."""
     behind = users.get(id(node.outputs[0]), [])
-    pads = [first + end for first, end in _padding(used(node.operation))]
+    pads = [first + end for first, end in padding_of(used(node.operation))]
     return bool(behind) and all(_takes(used(each.operation), pads) for each in behind)
 
 

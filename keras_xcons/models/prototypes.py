@@ -10,6 +10,7 @@ from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
 from keras_xcons.models.frame import Frame
 from keras_xcons.models.kinds import exactly
 from keras_xcons.models.memory import State, lock, memory_of
+from keras_xcons.models.offset import checked_align, known_offset
 from keras_xcons.models.view import ClassifierView, TrainsClassifier
 
 
@@ -47,8 +48,15 @@ class PrototypeView:
 
     @functools.cached_property
     def frame(self):
-        """The `Frame` of the features: which part of the images they show."""
+        """The `Frame` of the features, in their nominal placement."""
         return Frame(self.model.input, self.layer.input)
+
+    def aligned_frame(self, align=True):
+        """The `Frame` of the features, aligned as `keras_xcons.split` says."""
+        align = checked_align(align)
+        if align is True:
+            return self.frame.aligned(known_offset(self.model, "features"))
+        return self.frame.aligned(align or None)
 
     @property
     def classes(self):

@@ -28,13 +28,15 @@ from keras_xcons.models.frame import Frame
 from keras_xcons.models.grids import FromMap, to_map
 from keras_xcons.models.layouts import layouts
 from keras_xcons.models.memory import State, lock, memory_of
+from keras_xcons.models.offset import checked_align, known_offset
 
 
 class Asked(typing.NamedTuple):
-    """What `split` was asked for: the name of a layer and the grid of its tokens."""
+    """What `split` was asked for: a layer, the grid of its tokens, the alignment."""
 
     feature_layer: str | None = None
     token_grid: tuple | None = None
+    align: bool | str | tuple = True
 
 
 class TrainsClassifier:
@@ -106,9 +108,24 @@ class ClassifierView:
         """
         return self.dense is not None and self.dense.quantization_mode is None
 
-    @functools.cached_property
+    @property
     def frame(self):
-        """The `Frame` of the activations: which part of the images they show."""
+        """The `Frame` of the activations: where in the images their cells lie."""
+        return self._frame.aligned(self.alignment)
+
+    @property
+    def alignment(self):
+        """How maps are laid on images, as `Frame.aligned` takes it.
+
+        What was asked for; by default the offset that was measured of the model, see
+        `keras_xcons.calibrate`, and the nominal placement where none was.
+        """
+        if self.asked.align is True:
+            return known_offset(self.model, self.feature_layer)
+        return None if self.asked.align is False else self.asked.align
+
+    @functools.cached_property
+    def _frame(self):
         return Frame(self.flat.inputs[0], self.flat.outputs[0])
 
     @property
@@ -161,7 +178,14 @@ class ClassifierView:
         return tuple(self.flat.inputs[0].shape[1:])
 
 
-def split(model, feature_layer=None, input_shape=(None, None, 3), *, token_grid=None):
+def split(
+    model,
+    feature_layer=None,
+    input_shape=(None, None, 3),
+    *,
+    token_grid=None,
+    align=True,
+):
     """Splits a classifier into features, logits and outputs, sharing its weights.
 
     Args:
@@ -181,6 +205,14 @@ def split(model, feature_layer=None, input_shape=(None, None, 3), *, token_grid=
             for, the last `h * w` of them: class tokens and registers come first.
             Defaults to what the model tells, or else to a square, with or without
             one class token.
+        align: Where heatmaps are laid on images. Strided layers that pad on one side
+            shift a map against what the network looks at. `True`: by the model's
+            measured offset where it is known, from its card or by
+            `keras_xcons.calibrate`; else not moved. `False`: not moved.
+            `"geometric"`: by the strides and paddings of the graph, which is right
+            for a network of random weights; training undoes a part. Or an offset
+            `(rows, columns)` in pixels of the images, positive for down and to the
+            right. Defaults to `True`.
 
     Returns:
         A `ClassifierView`.
@@ -189,8 +221,8 @@ def split(model, feature_layer=None, input_shape=(None, None, 3), *, token_grid=
         TypeError: `model` is none of the above.
         ValueError: The model cannot be split, its features tell nothing of where the
             evidence lies, as attention comes behind them, or `feature_layer` does not
-            exist or is no map and no grid of tokens. The message says what to pass
-            instead.
+            exist or is no map and no grid of tokens, or `align` is none of the above.
+            The message says what to pass instead.
 
     Example:
 
@@ -202,16 +234,23 @@ def split(model, feature_layer=None, input_shape=(None, None, 3), *, token_grid=
     """
     if token_grid is not None:
         token_grid = checks.image_size(token_grid, "token_grid")
-    asked = Asked(feature_layer, token_grid)
+    asked = Asked(feature_layer, token_grid, checked_align(align))
     view = model if isinstance(model, ClassifierView) else None
     if isinstance(model, TrainsClassifier):
         # That of a training model has the feature layer that it trains for.
         view, model = getattr(model, "view", None), model.classifier
     if view is not None:
-        if asked in (Asked(), view.asked, Asked(view.feature_layer)):
+        if asked.align is True:  # A view keeps its alignment.
+            asked = asked._replace(align=view.asked.align)
+        same = view.asked._replace(align=asked.align)
+        if asked in (
+            same,
+            Asked(align=asked.align),
+            Asked(view.feature_layer, align=asked.align),
+        ):
             if view.current:
-                return view
-            asked = view.asked
+                return _realigned(view, asked.align)
+            asked = same
         model = view.model
     with lock:
         if isinstance(model, tuple | list):
@@ -221,9 +260,21 @@ def split(model, feature_layer=None, input_shape=(None, None, 3), *, token_grid=
         memory = memory_of(model)
         view = memory.get(asked)
         if view is None or not view.current:
-            view = _split(model, asked)
+            plain = asked._replace(align=True)
+            view = memory.get(plain)
+            if view is None or not view.current:
+                view = _split(model, plain)
+                memory.put(plain, view)
+            view = _realigned(view, asked.align)
             memory.put(asked, view)
     return view
+
+
+def _realigned(view, align):
+    """A view with another alignment, which shares the graph and its explainers."""
+    if align == view.asked.align:
+        return view
+    return dataclasses.replace(view, asked=view.asked._replace(align=align))
 
 
 def _split(model, asked):

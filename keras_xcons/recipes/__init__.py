@@ -7,7 +7,12 @@ from keras_xcons.recipes.explain import explain_files, open_model
 from keras_xcons.recipes.files import writable_folder
 from keras_xcons.recipes.options import BAD_RECORD_HELP, DATASET_HELP, TrainOptions
 from keras_xcons.recipes.recipe import Recipe, read_recipe
-from keras_xcons.recipes.zoo_training import measure_by, publish_by, train_by
+from keras_xcons.recipes.zoo_training import (
+    calibrate_by,
+    measure_by,
+    publish_by,
+    train_by,
+)
 
 __all__ = [
     "BAD_RECORD_HELP",
@@ -15,6 +20,7 @@ __all__ = [
     "Experiment",
     "Recipe",
     "TrainOptions",
+    "calibrate_by",
     "evaluate_models",
     "explain_files",
     "measure_by",

@@ -40,7 +40,9 @@ def open_model(name_or_path):
     return open_keras(path), None
 
 
-def explain_files(name_or_path, paths, folder, method, label=None, report=print):
+def explain_files(
+    name_or_path, paths, folder, method, label=None, report=print, align=True
+):
     """Writes an overlay of the heatmap for each image file.
 
     Args:
@@ -52,6 +54,8 @@ def explain_files(name_or_path, paths, folder, method, label=None, report=print)
         label: Index or name of the class to explain, or `None` for the predicted
             one.
         report: Function that is told each line for the user.
+        align: Where maps are laid on images, see `keras_xcons.models.split`. Defaults
+            to `True`.
 
     Returns:
         List of `(path, reason)` of the files that could not be explained; the others
@@ -61,7 +65,7 @@ def explain_files(name_or_path, paths, folder, method, label=None, report=print)
         ValueError: The model, method or label is not accepted.
     """
     model, names = open_model(name_or_path)
-    view = models.split(model)
+    view = models.split(model, align=align)
     names = view.names(names) if names else names
     index = _class_index(label, names, view.num_classes)
     # A method that is unknown, or not for this model, is no fault of an image.

@@ -2,13 +2,15 @@
 
 import pathlib
 
-from keras_xcons import data, evaluation, models, zoo
+from keras_xcons import data, evaluation, explainers, models, zoo
 from keras_xcons.recipes import ownership
 from keras_xcons.recipes.arms import Experiment
 from keras_xcons.recipes.pretraining import pretrain
 from keras_xcons.recipes.progress import Progress
 from keras_xcons.recipes.settings import identity, settings_of
 
+# Images to calibrate on, and of a batch of them.
+_CALIBRATED, _BATCH = 200, 20
 # What a card names as the source of the method.
 PAPERS = {
     "xcons": "Wu et al. 2024, arXiv 2408.04600",
@@ -75,6 +77,30 @@ def _train(method, experiment, progress, report):
     return experiment.in_float32(progress.resume(method, train))
 
 
+def calibrate_by(recipe, model, dataset=None):
+    """Measures the offset of a trained model's heatmaps on training images.
+
+    Args:
+        recipe: `Recipe`.
+        model: The trained `keras.Model`, which remembers the offset.
+        dataset: Name or folder in the place of the recipe's data set.
+
+    Returns:
+        A `keras_xcons.explainers.Calibration`, of the first 200 images of the split
+        "train"; `None` for maps of too few cells to be calibrated.
+    """
+    if min(models.split(model).flat.outputs[0].shape[1:3]) < explainers.FEWEST_CELLS:
+        return None
+    images = data.load(
+        recipe.options["dataset"] if dataset is None else dataset,
+        f"train[:{_CALIBRATED}]",
+        image_size=model.input_shape[1:3],
+        batch_size=_BATCH,
+        shuffle=False,
+    )
+    return explainers.calibrate(model, images, method=recipe.heatmaps)
+
+
 def measure_by(recipe, model, dataset=None):
     """Measures a trained model with the metrics of its recipe.
 
@@ -106,7 +132,17 @@ def measure_by(recipe, model, dataset=None):
     }
 
 
-def publish_by(recipe, model, name, folder, metrics, run, pretraining=None, **replaced):
+def publish_by(
+    recipe,
+    model,
+    name,
+    folder,
+    metrics,
+    run,
+    pretraining=None,
+    offset=None,
+    **replaced,
+):
     """Publishes the trained model of a recipe, in the place of an older one.
 
     Args:
@@ -119,6 +155,7 @@ def publish_by(recipe, model, name, folder, metrics, run, pretraining=None, **re
             the file of weights that the training began with, for the card.
         pretraining: What the weights started from, in words, where that was not what
             the recipe says. Defaults to the recipe's words.
+        offset: What `calibrate_by` returned. Defaults to `None`: not measured.
         **replaced: As for `train_by`. A file of weights is named in the card.
 
     Returns:
@@ -138,6 +175,7 @@ def publish_by(recipe, model, name, folder, metrics, run, pretraining=None, **re
         method=recipe.method,
         recipe=recipe.to_dict(),
         metrics=metrics,
+        offset=offset,
         dataset=recipe.options["dataset"],
         data=recipe.data,
         pretraining=_pretraining(pretraining or recipe.pretraining, options, run),

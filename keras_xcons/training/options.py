@@ -6,6 +6,7 @@ import numbers
 from keras_xcons import checks
 from keras_xcons.consistency import AGREEMENTS, MAP_MEASURES, WEIGHT_SCALES
 from keras_xcons.data import arguments
+from keras_xcons.models.offset import checked_align
 
 SCHEDULES = ("batch", "memory", "epoch")
 CONTROLS = (
@@ -33,6 +34,7 @@ class XConsOptions:
     control: str | None = None
     feature_layer: str | None = None
     multi_label: bool = False
+    align: bool | str | tuple = True
     threshold: float = 0.5
     attack: str = "fgsm"
     epsilon: float = 4.0
@@ -60,6 +62,7 @@ class XConsOptions:
             if value not in accepted:
                 names = [str(choice) for choice in accepted]
                 raise ValueError(checks.unknown(name, value, names))
+        object.__setattr__(self, "align", checked_align(self.align))
         checks.within("threshold", self.threshold, 0.0, 1.0)
         checks.within("epsilon", self.epsilon, 0.0, 255.0)
         checks.within("step_size", self.step_size, 0.0, 255.0, inclusive=False)

@@ -49,7 +49,9 @@ def push_prototypes(classifier, dataset):
     distances = found["value"].numpy()
     height, width = view.model.input_shape[1:3]
     maps = view.similarity(found["map"])
-    maps = view.frame.place(tf.reshape(maps, (-1, *view.grid)), (height, width))
+    maps = view.aligned_frame().place(
+        tf.reshape(maps, (-1, *view.grid)), (height, width)
+    )
     layer = view.layer
     layer.prototypes.assign(found["patch"])
     layer.source_image.assign(found["image"])

@@ -69,6 +69,7 @@ class XConsModel(ClassifierTrainer):
             Without effect on a classifier with one output z, whether there or not:
             that is two classes with the logits (0, z), labels 0 and 1 of shape `(B,)`
             or `(B, 1)`, and each image is explained for its own class, by z or -z.
+        align: Where maps are laid on images, see `keras_xcons.models.split`.
         threshold: The background is where the map is below this share of its
             maximum. Defaults to 0.5.
         attack: `"fgsm"` or `"pgd"` with a random start. Defaults to `"fgsm"`.
@@ -129,6 +130,7 @@ class XConsModel(ClassifierTrainer):
         feature_layer=None,
         token_grid=None,
         multi_label=False,
+        align=True,
         threshold=0.5,
         attack="fgsm",
         epsilon=4.0,
@@ -147,7 +149,7 @@ class XConsModel(ClassifierTrainer):
         values = locals()
         names = [field.name for field in dataclasses.fields(XConsOptions)]
         options = XConsOptions(**{name: values[name] for name in names})
-        view = split(classifier, feature_layer, token_grid=token_grid)
+        view = split(classifier, feature_layer, token_grid=token_grid, align=align)
         super().__init__(view, **kwargs)
         self.options = dataclasses.replace(
             options,
@@ -284,10 +286,8 @@ class XConsModel(ClassifierTrainer):
         if sweep is not None:
             # No step is counted between the batches of a sweep.
             seed = fold(self._seed("sweep"), sweep)
-        options, frame = self.options, self.training_view.frame
-        return attack(
-            images, clean, targets, gradient, gradient_fn, seed, options, frame
-        )
+        how = gradient, gradient_fn, seed, self.options
+        return attack(images, clean, targets, *how, self.training_view.frame)
 
     def _seed(self, purpose):
         return seed_of(self.options.seed, self.optimizer, purpose)

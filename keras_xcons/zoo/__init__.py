@@ -5,7 +5,7 @@ import fnmatch
 from keras_xcons import checks
 from keras_xcons.models.weights import load_weights
 from keras_xcons.zoo import store
-from keras_xcons.zoo.building import build
+from keras_xcons.zoo.building import build, remember_offset_of
 from keras_xcons.zoo.checking import check_image, check_logits, difference
 from keras_xcons.zoo.publishing import publish
 
@@ -114,7 +114,9 @@ def info(name):
 
     Returns:
         A dict: `name`, `architecture` and its `arguments`, `input_size`,
-        `class_names`, `feature_layer`, `parameters`, `method`, `dataset` (its short
+        `class_names`, `feature_layer`, `offset` (how far its heatmaps are moved, in
+        pixels, see `keras_xcons.calibrate`; absent or `None` if not measured),
+        `parameters`, `method`, `dataset` (its short
         name), `data` and `pretraining` (in words), `recipe`, `logits_check` (the logits
         of `check_image`), `data_license`, `weights_license`, `paper`, `created_with`,
         the `weights` file with its `url`, `sha256` and `bytes`, and `metrics`, what the
@@ -179,7 +181,8 @@ def load(name):
         A `keras.Model` with the variables of the present dtype policy, float32 unless
         that says otherwise: images `(B, H, W, 3)` in 0..255 in, uint8 or floating
         point, logits `(B, C)` out. What the classes are called is in
-        `info(name)["class_names"]`.
+        `info(name)["class_names"]`. It knows the offset of its heatmaps if its card
+        does, see `keras_xcons.calibrate`.
 
     Raises:
         ValueError: Unknown name; a card with a missing or unknown field, or of an
@@ -199,6 +202,7 @@ def load(name):
     # Built first: what this version cannot build need not be downloaded.
     built = build(entry.card)
     load_weights(built, store.weights_file(entry))
+    remember_offset_of(entry.card, built)
     return built
 
 

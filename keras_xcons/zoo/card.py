@@ -78,6 +78,27 @@ def _is_logit(value):
     return type(value) in (int, float) and abs(value) <= _LARGEST_LOGIT
 
 
+_OFFSET = (
+    'null or an object {"rows", "columns", "rows_interval", "columns_interval", '
+    '"images"} of finite numbers of pixels, no more than a side of the images',
+    lambda v: v is None or _is_offset(v),
+)
+
+
+def _is_offset(value):
+    names = {"rows", "columns", "rows_interval", "columns_interval", "images"}
+    if not isinstance(value, dict) or value.keys() != names:
+        return False
+    ends = [value["rows_interval"], value["columns_interval"]]
+    if not all(isinstance(each, list) and len(each) == 2 for each in ends):
+        return False
+    numbers = [value["rows"], value["columns"], *ends[0], *ends[1]]
+    images = _count(_LARGEST_WEIGHTS)[1](value["images"])
+    return images and all(
+        type(each) in (int, float) and abs(each) <= _LARGEST_SIDE for each in numbers
+    )
+
+
 # What a field must be, in words and as a check.
 _FIELDS = {
     "format": (f"{FORMAT}", lambda v: type(v) is int and v == FORMAT),
@@ -114,6 +135,7 @@ _FIELDS = {
         ),
     ),
     "feature_layer": _TEXT,
+    "offset": _OFFSET,
     "parameters": _count(_LARGEST_WEIGHTS // _BYTES_A_PARAMETER),
     "method": _TEXT,
     "recipe": _FILE,
@@ -129,6 +151,9 @@ _FIELDS = {
         lambda v: isinstance(v, dict) and all(map(_TEXT[1], v.values())),
     ),
 }
+
+# What an older card may lack.
+_OPTIONAL = {"offset"}
 
 
 def is_name(text):
@@ -186,13 +211,13 @@ def check(card, source):
             f"one reads format {FORMAT}. Received: format={_short(card['format'])}"
         )
     for problem, fields in (
-        ("lacks the fields", _FIELDS.keys() - card.keys()),
+        ("lacks the fields", _FIELDS.keys() - card.keys() - _OPTIONAL),
         ("has the unknown fields", card.keys() - _FIELDS.keys()),
     ):
         if fields:
             raise ValueError(f"The card {source} {problem} {_short(sorted(fields))}")
     for field, (wanted, is_right) in _FIELDS.items():
-        if not is_right(card[field]):
+        if not is_right(card.get(field)):
             raise ValueError(
                 f"In the card {source} the field '{field}' must be {wanted}. "
                 f"Received: {field}={_short(card[field])}"
@@ -214,7 +239,7 @@ def check(card, source):
 
 def in_order(card):
     """Returns a card with its fields in the order in which cards are written."""
-    return {field: card[field] for field in _FIELDS}
+    return {field: card[field] for field in _FIELDS if field in card}
 
 
 def summary(card):

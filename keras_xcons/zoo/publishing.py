@@ -52,6 +52,7 @@ def publish(
     data,
     pretraining,
     feature_layer=None,
+    offset=None,
     paper=None,
     url=None,
     overwrite=False,
@@ -87,6 +88,8 @@ def publish(
             `"none, random weights"`.
         feature_layer: Name of the layer that heatmaps are made of. Defaults to
             `None`: found by `models.split`.
+        offset: `keras_xcons.explainers.Calibration` of its heatmaps, which whoever
+            loads the model then has. Defaults to `None`: not measured.
         paper: Reference of the method's paper. Defaults to `None`.
         url: Where the weights file will be served, or `None` when it stays beside
             its card. Defaults to `None`.
@@ -124,6 +127,7 @@ def publish(
         arguments=dict(arguments),
         class_names=list(class_names),
         feature_layer=models.split(model, feature_layer).feature_layer,
+        offset=None if offset is None else offset.to_card(),
         method=method,
         dataset=dataset,
         data=data,

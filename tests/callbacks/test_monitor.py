@@ -136,7 +136,9 @@ def test_the_model_is_split_and_the_data_are_inspected_once(
 
     calls = []
     split, suite = module.split, module.Suite
-    monkeypatch.setattr(module, "split", lambda *a: calls.append(1) or split(*a))
+    monkeypatch.setattr(
+        module, "split", lambda *a, **k: calls.append(1) or split(*a, **k)
+    )
     monkeypatch.setattr(
         module, "Suite", lambda *a, **k: calls.append(2) or suite(*a, **k)
     )

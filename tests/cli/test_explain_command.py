@@ -21,15 +21,21 @@ def test_explain(published, image_file, places, capsys):
 def test_explain_takes_a_label_and_a_method(published, image_file, monkeypatch):
     calls = []
 
-    def remember(*arguments):
-        calls.append(arguments)
+    def remember(*arguments, **more):
+        calls.append((*arguments, more))
         return []
 
     monkeypatch.setattr(recipes, "explain_files", remember)
-    flags = ["--model=m", "--label=ring", "--method=saliency"]
+    flags = ["--model=m", "--label=ring", "--method=saliency", "--align=8,-2.5"]
     assert cli.main(["explain", *flags, "a.png", "b.png"]) == 0
     output = pathlib.Path("heatmaps")
-    assert calls == [("m", ["a.png", "b.png"], output, "saliency", "ring")]
+    more = {"label": "ring", "align": (8.0, -2.5)}
+    assert calls == [("m", ["a.png", "b.png"], output, "saliency", more)]
+
+
+def test_another_alignment_is_refused(capsys):
+    assert cli.main(["explain", "--model=m", "--align=up", "a.png"]) == 1
+    assert "true, false, geometric, or rows,columns" in capsys.readouterr().err
 
 
 def test_label_out_of_range_is_code_1(published, image_file, fails):

@@ -64,7 +64,8 @@ def test_help_of_evaluate_shows_every_option_with_its_default(capsys):
     for field in dataclasses.fields(EvaluationOptions):
         words, default = shown[field.name]
         assert words.endswith(field.metadata["help"])
-        assert default == str(field.default)
+        parsed = field.metadata["parse"]
+        assert default == (str(field.default).lower() if parsed else str(field.default))
     assert shown["dataset"][1] == "shapes" and shown["output"][1] == "evaluation"
 
 
@@ -73,6 +74,7 @@ def test_help_of_explain_shows_every_flag_with_its_default(capsys):
     out = capsys.readouterr().out
     shown = flags_in(out)
     assert {name: default for name, (_, default) in shown.items()} == {
+        "align": "true",
         "debug": "False",
         "help": "False",
         "label": "None",

@@ -1,0 +1,170 @@
+"""One function for all methods: images in, heatmaps laid on them out."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_xcons import checks
+from keras_xcons.explainers.gradcam import GradCAMPlusPlus
+from keras_xcons.explainers.prototype_evidence import PrototypeEvidence
+from keras_xcons.explainers.vis import (
+    GradCAM,
+    LayerCAM,
+    Saliency,
+    ScoreCAM,
+    SmoothGrad,
+)
+from keras_xcons.models import split
+from keras_xcons.models.frame import WHOLE
+
+# Methods that weigh by probabilities of images masked by features.
+_BY_PROBABILITY = ("scorecam",)
+# One line a method: its name, and what makes an explainer of a view.
+_METHODS = {
+    "gradcam": GradCAM,
+    "gradcam++": GradCAMPlusPlus,
+    "layercam": LayerCAM,
+    "prototypes": PrototypeEvidence,
+    "saliency": Saliency,
+    "scorecam": ScoreCAM,
+    "smoothgrad": SmoothGrad,
+}
+
+
+def methods():
+    """Returns the names of the explanation methods, a sorted tuple of strings."""
+    return tuple(sorted(_METHODS))
+
+
+def explainer_of(view, method="gradcam++", multi_label=None):
+    """What computes the heatmaps of a classifier by a method, made once for a view.
+
+    Args:
+        view: `ClassifierView`.
+        method: One of `keras_xcons.explainers.methods()`. Defaults to
+            `"gradcam++"`.
+        multi_label: As for `explain`.
+
+    Returns:
+        A callable: images, float32 `(B, H, W, channels)` in 0..255, and labels,
+        integers `(B,)` or `None` for the predicted class, to maps `(B, h, w)` in
+        0..1. Its `frame` is the `keras_xcons.models.Frame` of the maps in their nominal
+        placement; `frame_of` has the aligned one.
+
+    Raises:
+        ValueError: The method does not exist, or is not for such a classifier.
+
+    Example:
+
+    >>> explainer_of(keras_xcons.split(model), "gradcam")(images).shape
+    TensorShape([16, 7, 7])
+    """
+    if method not in _METHODS:
+        raise ValueError(checks.unknown("method", method, _METHODS))
+    multi_label = view.multi_label if multi_label is None else multi_label
+    arguments = {"multi_label": multi_label} if method in _BY_PROBABILITY else {}
+    key = method, *arguments.values()
+    if method in _BY_PROBABILITY:
+        key = *key, view.alignment  # Of which its masks are made.
+    if key not in view.explainers:
+        view.explainers[key] = _METHODS[method](view, **arguments)
+    return view.explainers[key]
+
+
+def frame_of(view, method="gradcam++", multi_label=None):
+    """Where the heatmaps of a method lie in the images, as the view aligns them.
+
+    Args:
+        view: `ClassifierView`.
+        method: As for `explainer_of`.
+        multi_label: As for `explain`.
+
+    Returns:
+        A `keras_xcons.models.Frame`.
+
+    Raises:
+        ValueError: As `explainer_of`.
+
+    Example:
+
+    >>> frame_of(keras_xcons.split(model)).place(maps, (224, 224)).shape
+    TensorShape([16, 224, 224])
+    """
+    frame = explainer_of(view, method, multi_label).frame
+    # Maps of pixels lie where they are.
+    return frame if frame is WHOLE else frame.aligned(view.alignment)
+
+
+def explain(
+    model,
+    images,
+    labels=None,
+    method="gradcam++",
+    feature_layer=None,
+    batch_size=32,
+    resize=True,
+    multi_label=None,
+    token_grid=None,
+    align=True,
+):
+    """Heatmaps of where a classifier looks for a class.
+
+    Args:
+        model: A Keras classifier, nested or not; a pair `(backbone, head)`; a
+            training model of this package; or a `ClassifierView` made once with
+            `keras_xcons.models.split`.
+        images: Array or tensor `(B, H, W, channels)`, uint8 or float, in 0..255.
+        labels: Integers `(B,)`, the class to explain in each image, or `None` for
+            the predicted one. A model with one output z, a sigmoid or its logit, has
+            two classes: 1 is explained by z, 0 by -z.
+        method: One of `keras_xcons.explainers.methods()`; `"prototypes"` is for a
+            ProtoPNet alone. Defaults to `"gradcam++"`.
+        feature_layer: Name of the layer to explain, a 4-D activation or tokens.
+            Defaults to the last 4-D activation before pooling.
+        batch_size: Number of images computed at a time. Defaults to 32.
+        resize: Whether maps are resized (bilinearly) to the image, zero where the
+            model crops it; else they have the resolution at which the method computes,
+            and the frame of what the model makes of the image. Defaults to `True`.
+        multi_label: Whether an image can be of several classes, which `"scorecam"`
+            has to know. Defaults to what the model's final activation tells: yes
+            for a sigmoid of several outputs.
+        token_grid: `(h, w)`, the rows and columns that the tokens of `feature_layer`
+            form, see `keras_xcons.models.split`.
+        align: Where maps are laid on the images, which strided layers shift: `True`,
+            by the model's measured offset where it is known; `False`, not moved;
+            `"geometric"`; or `(rows, columns)` in pixels, see
+            `keras_xcons.models.split`. Without effect on `"saliency"` and
+            `"smoothgrad"`, which are maps of pixels. Defaults to `True`.
+
+    Returns:
+        Float32 NumPy array `(B, H, W)` in 0..1. A map without any positive evidence
+        is all zeros.
+
+    Raises:
+        TypeError: `model` is no model, or `images` are no numbers.
+        ValueError: The model cannot be split, the feature layer or method does not
+            exist or is not for this model, or images or labels are not as described.
+
+    Example:
+
+    >>> heatmaps = keras_xcons.explain(model, images)
+    >>> heatmaps.shape
+    (16, 224, 224)
+    """
+    checks.within("batch_size", batch_size, 1, None)
+    view = split(model, feature_layer, token_grid=token_grid, align=align)
+    explainer = explainer_of(view, method, multi_label)
+    frame = frame_of(view, method, multi_label)
+    images = checks.image_batch(images, view.input_shape)
+    if labels is not None:
+        labels = checks.class_labels(labels, len(images), view.num_classes)
+    maps = []
+    with view.state.calling():
+        for start in range(0, len(images), batch_size):
+            part = slice(start, start + batch_size)
+            batch = tf.constant(images[part])
+            classes = None if labels is None else tf.constant(labels[part])
+            heat = explainer(batch, classes)
+            if resize:
+                heat = frame.place(heat, images.shape[1:3])
+            maps.append(np.asarray(heat))
+    return np.concatenate(maps)

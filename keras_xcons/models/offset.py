@@ -1,0 +1,111 @@
+"""How far the heatmaps of a model are shifted against its images."""
+
+import typing
+
+from keras_xcons import checks
+from keras_xcons.models.memory import memory_of
+
+ACCEPTED = 'True, False, "geometric" or (rows, columns) in pixels'
+
+
+class Offset(typing.NamedTuple):
+    """The shift that puts heatmaps where the network looks.
+
+    Relative to the nominal placement, in which the cells of a feature map tile what
+    the model sees of the image; positive numbers move the map down and to the right.
+
+    Attributes:
+        rows: Share of a cell of the feature map, so that it holds at any image size.
+        columns: Likewise.
+    """
+
+    rows: float = 0.0
+    columns: float = 0.0
+
+
+def known_offset(model, feature_layer):
+    """The measured offset of a model's heatmaps.
+
+    Args:
+        model: `keras.Model`.
+        feature_layer: Name of the layer that they are made of.
+
+    Returns:
+        The `Offset` last remembered, or `None`.
+    """
+    return memory_of(model).offsets.get(feature_layer)
+
+
+def remember_offset(model, feature_layer, offset):
+    """Keeps the offset of a model's heatmaps, for as long as the model lives.
+
+    It is no part of what Keras saves: a `.keras` file does not hold it, the card of a
+    published model does.
+
+    Args:
+        model: `keras.Model`.
+        feature_layer: Name of the layer that they are made of.
+        offset: `Offset`, or `None` to forget it.
+    """
+    offsets = memory_of(model).offsets
+    if offset is None:
+        offsets.pop(feature_layer, None)
+    else:
+        offsets[feature_layer] = offset
+
+
+def checked_align(align):
+    """An alignment as `keras_xcons.split` takes it.
+
+    Args:
+        align: `True`, `False`, `"geometric"`, or a pair of numbers of pixels.
+
+    Returns:
+        The same; a pair as a tuple of floats.
+
+    Raises:
+        TypeError, ValueError: It is none of these.
+
+    Example:
+
+    >>> checked_align([8, -2.5])
+    (8.0, -2.5)
+    """
+    if isinstance(align, bool) or (isinstance(align, str) and align == "geometric"):
+        return align
+    is_pair = isinstance(align, list | tuple) and not isinstance(align, Offset)
+    if not is_pair or len(align) != 2:
+        raise ValueError(f"`align` must be {ACCEPTED}. Received: align={align!r}")
+    for number in align:
+        checks.within("align", number, -checks.LARGEST_SIDE, checks.LARGEST_SIDE)
+    return tuple(float(number) for number in align)
+
+
+def parsed_align(text):
+    """An alignment as the command and recipes give it.
+
+    Args:
+        text: `"true"`, `"false"`, `"geometric"`, or two numbers with a comma between
+            them, such as `"8,-2.5"`.
+
+    Returns:
+        What `checked_align` returns.
+
+    Raises:
+        ValueError: It is none of these.
+
+    Example:
+
+    >>> parsed_align("8,-2.5")
+    (8.0, -2.5)
+    """
+    if text in ("true", "false", "geometric"):
+        return {"true": True, "false": False}.get(text, text)
+    try:
+        rows, columns = map(float, text.split(","))
+    except ValueError as error:
+        raise ValueError(
+            "An alignment is true, false, geometric, or rows,columns in pixels. "
+            f"Received: align={text!r}"
+        ) from error
+    return checked_align((rows, columns))

@@ -1,0 +1,123 @@
+"""The offset of heatmaps, measured by flips."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import keras_xcons as kx
+from keras_xcons.models.offset import known_offset
+
+SIDE = 96
+
+
+def blobs(count=60, seed=0):
+    """Images of a bright blob each, somewhere inside."""
+    random = np.random.default_rng(seed)
+    places = random.uniform(0.25, 0.75, (count, 2, 1, 1)) * SIDE
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    away = (rows - places[:, 0]) ** 2 + (columns - places[:, 1]) ** 2
+    images = 220.0 * np.exp(-away / (2 * 9.0**2)) + 2.0
+    images = images[..., None] + random.uniform(0, 3, (count, SIDE, SIDE, 3))
+    return images.astype("float32")
+
+
+def network(*pads, stride=8, side=9):
+    """A classifier whose only strided layer is padded as given, so shifted."""
+    images = keras.Input((SIDE, SIDE, 3))
+    x = layers.ZeroPadding2D((pads, pads[::-1]))(images)
+    x = layers.Conv2D(
+        2, side, stride, kernel_initializer="ones", use_bias=False, name="map"
+    )(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(images, layers.Dense(2, kernel_initializer="ones")(x))
+
+
+@pytest.mark.parametrize("front", range(9))
+def test_measured_is_what_strides_and_paddings_make(front):
+    # Every share of a cell is found as well, not whole and half ones alone.
+    model = network(front, 8 - front)
+    expected = kx.split(model, align="geometric").frame.offset((SIDE, SIDE))
+    assert expected == (0.5 - front, front - 7.5)
+    found = kx.calibrate(model, blobs())
+    assert (found.rows, found.columns) == pytest.approx(expected, abs=0.5)
+    for value, (low, high) in (
+        (found.rows, found.rows_interval),
+        (found.columns, found.columns_interval),
+    ):
+        assert low <= value <= high and high - low < 1.0
+
+
+def test_the_model_keeps_its_offset():
+    model = network(1, 7)
+    images = blobs(20)
+    view, before = kx.split(model), kx.explain(model, images)
+    found = kx.calibrate(model, images, remember=False)
+    np.testing.assert_array_equal(kx.explain(model, images), before)
+    assert kx.calibrate(model, images) == found
+    after = kx.explain(model, images)
+    pixels = (found.rows, found.columns)
+    np.testing.assert_allclose(
+        after, kx.explain(model, images, align=pixels), atol=1e-5
+    )
+    # Views, pairs of methods and explainers made before see it as well.
+    np.testing.assert_array_equal(kx.explain(view, images), after)
+    for method in ("gradcam", "layercam"):
+        moved = kx.explain(model, images, method=method)
+        still = kx.explain(model, images, method=method, align=False)
+        assert np.abs(moved - still).max() > 0.1
+    np.testing.assert_array_equal(kx.explain(model, images, align=False), before)
+    # Measured from the nominal place, however often.
+    assert kx.calibrate(model, images) == found
+    assert kx.XConsModel(model).view.frame.offset((SIDE, SIDE)) == pixels
+
+
+def test_maps_of_pixels_are_not_moved():
+    model, images = network(1, 7), blobs(12)
+    before = kx.explain(model, images, method="saliency")
+    kx.calibrate(model, images)
+    np.testing.assert_array_equal(kx.explain(model, images, method="saliency"), before)
+    with pytest.raises(ValueError, match="Maps of pixels lie where they are"):
+        kx.calibrate(model, images, method="smoothgrad")
+
+
+def test_masks_of_scorecam_are_moved():
+    model, images = network(1, 7), blobs(12)[:2]
+    before = kx.explain(model, images, method="scorecam")
+    kx.calibrate(model, blobs(12))
+    assert np.abs(kx.explain(model, images, method="scorecam") - before).max() > 0.1
+    still = kx.explain(model, images, method="scorecam", align=False)
+    np.testing.assert_array_equal(still, before)
+
+
+def test_datasets_and_arrays_say_the_same():
+    model, images = network(2, 6), blobs(24)
+    found = kx.calibrate(model, images)
+    labels = np.zeros(24, "int32")
+    for given in ((images,), (images, labels), ({"image": images}, labels)):
+        dataset = tf.data.Dataset.from_tensor_slices(given).batch(8)
+        assert kx.calibrate(model, dataset) == found
+    assert kx.calibrate(kx.XConsModel(model), images.astype("uint8")).rows == (
+        pytest.approx(found.rows, abs=0.1)
+    )
+    assert known_offset(model, "map") is not None
+
+
+def test_what_says_nothing_is_left_out_or_refused():
+    model, images = network(2, 6), blobs(24)
+    found = kx.calibrate(model, images)
+    black = np.zeros_like(images)
+    with_black = kx.calibrate(model, np.concatenate([images, black]))
+    assert with_black.images == 24
+    assert with_black.rows == pytest.approx(found.rows)
+    with pytest.raises(ValueError, match=r"at least 10 images .* Received: 0"):
+        kx.calibrate(model, black)
+    with pytest.raises(ValueError, match=r"at least 10 images .* Received: 9"):
+        kx.calibrate(model, images[:9])
+    small = network(0, 0, stride=48, side=48)
+    with pytest.raises(ValueError, match=r"fewer than 3 rows .* Received: maps of"):
+        kx.calibrate(small, images)
+    with pytest.raises(ValueError, match="Labels are given with an array"):
+        dataset = tf.data.Dataset.from_tensors(images)
+        kx.calibrate(model, dataset, labels=[0] * 24)
