@@ -20,10 +20,17 @@ def cell(figure, percent, signed=False):
     """A figure with its interval, as text."""
     scale, digits = (100, 1) if percent else (1, 3)
     sign = "+" if signed else ""
-    value, low, high = (
-        f"{scale * figure[name]:{sign}.{digits}f}" for name in ("value", "low", "high")
+    names = ("value", "low", "high", "in_sample")
+    value, low, high, other = (
+        f"{scale * figure[name]:{sign}.{digits}f}"
+        if figure.get(name) is not None
+        else ""
+        for name in names
     )
-    return f"{value} [{low}, {high}]".replace("-", "−")
+    interval = f" [{low}, {high}]" if low and high else ""
+    told = f"{value}{interval}".replace("-", "−")
+    # Of a difference the intervals are what is read.
+    return f"{told} (in-sample {other})" if other and not signed else told
 
 
 def difference(figure, other, percent):

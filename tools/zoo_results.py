@@ -70,13 +70,18 @@ def rows(zoo):
         }
         for name in FIGURES:
             figure = metrics["figures"].get(name, {})
-            for part in ("value", "low", "high"):
-                row[f"{name}_{part}"] = _rounded(figure.get(part))
+            for part in ("value", "low", "high", "in_sample"):
+                # Only what is cross-fitted has an in-sample value beside it.
+                if part in figure or part != "in_sample":
+                    row[f"{name}_{part}"] = _rounded(figure.get(part))
         row["seed"] = metrics["seed"]
         row["commit"] = metrics["commit"]
         found.append(row)
     if not found:
         raise ValueError(f"No model is published there. Received: zoo={str(zoo)!r}")
+    # Columns of one model are columns of all.
+    columns = max(found, key=len)
+    found = [{name: row.get(name, "") for name in columns} for row in found]
     return sorted(found, key=lambda row: (row["dataset"], row["model"]))
 
 
@@ -116,7 +121,9 @@ def _cell(row, name):
         return "–"
     scale, digits = (1, 3) if name == "explanation_consistency" else (100, 1)
     value, low, high = (f"{scale * each:.{digits}f}" for each in values)
-    return f"{value} [{low}, {high}]"
+    other = row.get(f"{name}_in_sample", "")
+    told = "" if other == "" else f" (in-sample {scale * other:.{digits}f})"
+    return f"{value} [{low}, {high}]{told}"
 
 
 def replaced(page, lines):

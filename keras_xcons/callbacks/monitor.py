@@ -9,6 +9,7 @@ from keras_xcons.callbacks.board import Board, drawn
 from keras_xcons.data import arguments
 from keras_xcons.evaluation.catalog import METRICS
 from keras_xcons.evaluation.options import EvaluationOptions
+from keras_xcons.evaluation.statistics import value_of
 from keras_xcons.evaluation.suite import Suite
 from keras_xcons.models import split
 from keras_xcons.training.trainer import ClassifierTrainer
@@ -167,12 +168,9 @@ class ExplanationMonitor(keras.callbacks.Callback):
         """Dict of the figures by their names in the logs."""
         figures = {}
         for metric in self._suite.metrics:
-            values = rows[metric.rows].astype("float64")
-            missing = np.isnan(values.reshape(len(values), -1)).any(axis=1)
-            values = values[~missing]
-            if len(values):
-                (value,) = metric.statistic(values, np.ones((1, len(values))))
-                figures[self._prefix + metric.name] = float(value)
+            value = value_of(rows[metric.rows], self._options.seed, metric.statistic)
+            if value is not None:
+                figures[self._prefix + metric.name] = value
         return figures
 
     def _write(self, epoch, figures, measured):

@@ -34,7 +34,7 @@ def contents(suite, views, measured, dataset, split, notes=()):
     for metric in suite.metrics:
         found = {
             name: statistics.summarize(
-                each.rows[metric.rows], options.seed, metric.statistic
+                each.rows[metric.rows], options.seed, metric.statistic, metric.range
             )
             for name, each in measured.items()
         }
@@ -111,12 +111,13 @@ def _difference(metric, measured, name, first, seed):
         measured[first].rows[metric.rows],
         seed,
         metric.statistic,
+        metric.range,
     )
     if figure is None:
         return None
     better = None
-    # Of a single image there is no interval.
-    if figure["n"] > 1 and (figure["low"] > 0.0 or figure["high"] < 0.0):
+    # Differences that are all alike and have no limits have no interval.
+    if figure["low"] is not None and (figure["low"] > 0.0 or figure["high"] < 0.0):
         rises = figure["low"] > 0.0
         better = name if rises == (metric.direction == "higher") else first
     return {**figure, "better": better}
@@ -127,7 +128,9 @@ def _baselines(metrics, measured, seed):
     rows = next(iter(measured.values())).rows
     return {
         metric.name: {
-            CENTRE: statistics.summarize(rows[metric.baseline], seed, metric.statistic)
+            CENTRE: statistics.summarize(
+                rows[metric.baseline], seed, metric.statistic, metric.range
+            )
         }
         for metric in metrics
         if metric.baseline
@@ -216,12 +219,18 @@ def _notes(suite, measured):
             )
     if facts.num_images < _FEW:
         notes.append(
-            f"The intervals are rough, for want of images ({facts.num_images}); one "
-            "without width says that the images are alike, not that all others are."
+            f"The intervals are rough, for want of images ({facts.num_images}): what "
+            "none of them shows, they cannot know of."
         )
     if options.gallery:
         notes.append(
             "The images shown were drawn at random, up to a third of them from those "
             f"that {next(iter(measured))} gets wrong."
+        )
+    if names & {"max_box_acc", "max_box_acc_v2"}:
+        notes.append(
+            "MaxBoxAcc is cross-fitted: the threshold is chosen on one half of the "
+            "images and measured on the other. The in-sample figure beside it, at the "
+            "best threshold on the very images, is that of papers, and too high."
         )
     return notes + suite.notes()

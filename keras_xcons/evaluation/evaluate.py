@@ -37,9 +37,9 @@ def evaluate(
 ):
     """Measures classifiers and their explanations, and makes a report.
 
-    Every figure comes with the number of its images and a 95 % interval (percentile
-    bootstrap over images), and for several models with the paired difference to the
-    first of them. The same call gives the same numbers.
+    Every figure comes with the number of its images and a 95 % interval over
+    images, see `keras_xcons.evaluation.summarize`, and for several models with the
+    paired difference to the first of them. The same call gives the same numbers.
 
     Args:
         model: What `keras_xcons.models.split` takes: a Keras classifier, nested or

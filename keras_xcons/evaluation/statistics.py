@@ -1,18 +1,30 @@
-"""Figures with their intervals: a bootstrap over images, paired for two models."""
-
-import warnings
+"""Figures with their intervals, and paired differences of two models."""
 
 import numpy as np
 
-# Resamples of the bootstrap, and the coverage of the intervals.
-RESAMPLES = 2000
-CONFIDENCE = 0.95
+from keras_xcons.evaluation.cross_fitting import (
+    BestThreshold,
+    cross_fitted,
+    cross_fitted_difference,
+)
+from keras_xcons.evaluation.means import mean_interval
+from keras_xcons.evaluation.proportions import (
+    CONFIDENCE,
+    TAIL,
+    paired_difference,
+    proportion,
+)
+from keras_xcons.evaluation.resampling import RESAMPLES, bias_corrected
+
 INTERVAL = (
-    f"{CONFIDENCE:.0%} percentile bootstrap over images, {RESAMPLES:,} resamples"
+    f"{CONFIDENCE:.0%} over images: mid-P for proportions, Tango's score for their "
+    f"paired differences, bootstrap-t for other means, BCa for PxAP and mAP "
+    f"({RESAMPLES:,} resamples), MaxBoxAcc cross-fitted"
 ).replace("%", " %")
 
-# Counts of images in resamples that are held in memory at a time.
-_HELD = 2_000_000
+# Of fewer images the range that a sample spans covers not even its median at 95 %, so
+# that no resample of it can.
+_FEWEST = 6
 
 
 def mean(values, counts):
@@ -31,34 +43,97 @@ def mean(values, counts):
     return shares.reshape(len(counts), *values.shape[1:])
 
 
-def summarize(values, seed=0, statistic=mean):
-    """A figure of a data set, with its bootstrap interval.
+def value_of(values, seed=0, statistic=mean):
+    """A figure of a data set alone, as `summarize` has it.
+
+    Args:
+        values: As in `summarize`.
+        seed: As in `summarize`.
+        statistic: As in `summarize`.
+
+    Returns:
+        Float, or `None` where no image is left.
+
+    Example:
+
+    >>> value_of(np.array([0.0, 1.0, np.nan]))
+    0.5
+    """
+    (values,), _ = _kept([values])
+    if len(values) == 0:
+        return None
+    if isinstance(statistic, BestThreshold):
+        halves = statistic.splits(values, seed)
+        return float(np.mean([found.mean() for found in halves]))
+    return float(statistic(values, np.ones((1, len(values))))[0])
+
+
+def summarize(values, seed=0, statistic=mean, limits=None):
+    """A figure of a data set, with its 95 % interval over images.
+
+    The interval is made for what the figure is; `tools/coverage.py` prints how often
+    each covers the truth:
+
+    - a mean of zeros and ones: mid-P, `proportions.proportion`;
+    - a mean of -1, 0 and 1, a difference of two shares: Tango's score interval,
+      `proportions.paired_difference`;
+    - another mean: a studentised bootstrap, `means.mean_interval`;
+    - a share at the best threshold (MaxBoxAcc): cross-fitted,
+      `cross_fitting.cross_fitted`;
+    - what is no mean (PxAP, mean average precision): BCa,
+      `resampling.bias_corrected`.
+
+    Images that are all alike give an interval with a width, as others need not be.
 
     Args:
         values: Float array `(N,)`, one number an image, or `(N, ...)` where the
             figure is made of several. An image with a NaN is left out.
-        seed: Seed of the resampling. Defaults to 0.
+        seed: Seed of the resampling and of the halves. Defaults to 0.
         statistic: Function that makes the figure: takes `values` and counts
-            `(R, N)`, see `mean`, and returns `(R,)`. Defaults to `mean`.
+            `(R, N)`, see `mean`, and returns `(R,)`; or a `BestThreshold`. Defaults
+            to `mean`.
+        limits: `(low, high)`, the range of the figure and of the values of a mean,
+            `None` where it has no end; the interval stays inside. Defaults to `None`,
+            (0, 1) if there are only zeros and ones, else no limits.
 
     Returns:
-        Dict of `value`, `low` and `high` (the 95 % percentile interval over 2,000
-        resamples of the images), `n`, the number of images, and `skipped`, that of
-        the images left out. `None` where no image is left.
+        Dict of `value`, `low` and `high` (`None` where there is no interval: the
+        values are all alike and have no limits), `n`, the number of images, and
+        `skipped`, that of the images left out. With a `BestThreshold` also
+        `in_sample`, the figure of papers. `None` where no image is left.
 
     Example:
 
-    >>> summarize(np.array([1.0, 1.0, np.nan]))
-    {'value': 1.0, 'low': 1.0, 'high': 1.0, 'n': 2, 'skipped': 1}
+    >>> found = summarize(np.array([1.0, 1.0, np.nan]))
+    >>> found["value"], round(found["low"], 3), found["high"], found["n"]
+    (1.0, 0.224, 1.0, 2)
     """
-    return _bootstrap([values], statistic, seed)
+    (values,), skipped = _kept([values])
+    count = len(values)
+    if count == 0:
+        return None
+    limits = _limits(values, limits)
+    extra = {}
+    if isinstance(statistic, BestThreshold):
+        found = cross_fitted(statistic, values, seed)
+        extra["in_sample"] = float(statistic(values, np.ones((1, count)))[0])
+    elif statistic is not mean:
+        found = _no_mean(lambda counts: statistic(values, counts), count, limits, seed)
+    elif limits == (0.0, 1.0) and _are(values, (0.0, 1.0)):
+        found = (values.mean(), *proportion(values.mean(), count))
+    elif limits == (-1.0, 1.0) and _are(values, (-1.0, 0.0, 1.0)):
+        found = _of_signs(values)
+    else:
+        found = (values.mean(), *mean_interval(values, limits, seed))
+    return _told(found, count, skipped, extra)
 
 
-def compare(values, others, seed=0, statistic=mean):
+def compare(values, others, seed=0, statistic=mean, limits=None):
     """The difference of a figure between two models, with its paired interval.
 
-    Both figures are resampled with the same images, which takes out what the images
-    have in common.
+    Both figures are of the same images, which takes out what the images have in
+    common. Models that answer alike have a difference of 0 and an interval that is
+    as wide as the number of images leaves it.
 
     Args:
         values: As in `summarize`, of the one model.
@@ -66,9 +141,11 @@ def compare(values, others, seed=0, statistic=mean):
             either leaves out is left out.
         seed: As in `summarize`.
         statistic: As in `summarize`.
+        limits: As in `summarize`, of the figure of one model.
 
     Returns:
-        As `summarize`, of the first figure minus the second.
+        As `summarize`, of the first figure minus the second: for shares Tango's score
+        interval, else as for the differences of the images.
 
     Raises:
         ValueError: The arrays are not of the same shape.
@@ -83,60 +160,77 @@ def compare(values, others, seed=0, statistic=mean):
             "Models are compared on the same images. Received: values of shape "
             f"{np.shape(values)} and {np.shape(others)}"
         )
-    return _bootstrap([values, others], statistic, seed)
+    (values, others), skipped = _kept([values, others])
+    count = len(values)
+    if count == 0:
+        return None
+    low, high = _limits(np.concatenate([values, others]), limits)
+    width = None if None in (low, high) else high - low
+    limits = (None, None) if width is None else (-width, width)
+    extra = {}
+    if isinstance(statistic, BestThreshold):
+        found = cross_fitted_difference(statistic, values, others, seed)
+        ones = np.ones((1, count))
+        in_sample = statistic(values, ones) - statistic(others, ones)
+        extra["in_sample"] = float(in_sample[0])
+    elif statistic is not mean:
+
+        def difference(counts):
+            return statistic(values, counts) - statistic(others, counts)
+
+        found = _no_mean(difference, count, limits, seed)
+    elif limits == (-1.0, 1.0) and _are(values, (0, 1)) and _are(others, (0, 1)):
+        found = _of_signs(values - others)
+    else:
+        each = values - others
+        found = (each.mean(), *mean_interval(each, limits, seed))
+    return _told(found, count, skipped, extra)
 
 
-def _bootstrap(samples, statistic, seed):
-    """The figure of one sample of images, or the difference of two."""
+def _kept(samples):
+    """The images that all samples have a value for, and how many are left out."""
     samples = [np.asarray(values, "float64") for values in samples]
     kept = np.ones(len(samples[0]), bool)
     for values in samples:
         kept &= ~np.isnan(values).any(axis=tuple(range(1, values.ndim)))
-    samples = [values[kept] for values in samples]
-    count = len(samples[0])
-    if count == 0:
-        return None
-
-    def figure(counts):
-        found = [statistic(values, counts) for values in samples]
-        return found[0] - found[1] if len(found) == 2 else found[0]
-
-    value = low = high = float(figure(np.ones((1, count)))[0])
-    if any(np.ptp(values, axis=0).any() for values in samples):
-        low, high = _interval(figure, count, seed)
-    return {
-        "value": value,
-        "low": low,
-        "high": high,
-        "n": count,
-        "skipped": int(len(kept) - count),
-    }
+    return [values[kept] for values in samples], int(len(kept) - kept.sum())
 
 
-def _interval(figure, count, seed):
-    from scipy import stats
+def _limits(values, limits):
+    if limits is not None:
+        return tuple(limits)
+    return (0.0, 1.0) if _are(values, (0.0, 1.0)) else (None, None)
 
-    def of_resamples(index, axis):
-        """The figure of every row of image numbers."""
-        del axis  # the last one: `vectorized`
-        rows = index.reshape(-1, count)
-        places = rows + count * np.arange(len(rows))[:, None]
-        counts = np.bincount(places.ravel(), minlength=rows.size).reshape(rows.shape)
-        return figure(counts.astype("float64")).reshape(index.shape[:-1])
 
-    with warnings.catch_warnings():
-        # Of resamples without a figure, see below.
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        found = stats.bootstrap(
-            (np.arange(count),),
-            of_resamples,
-            n_resamples=RESAMPLES,
-            batch=max(1, _HELD // count),
-            vectorized=True,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        ).bootstrap_distribution
-    # A resample may hold no image that the figure can be made of: it has no say.
-    tail = (1.0 - CONFIDENCE) / 2.0
-    low, high = np.nanquantile(found, [tail, 1.0 - tail])
-    return float(low), float(high)
+def _are(values, allowed):
+    return bool(np.isin(values, allowed).all())
+
+
+def _of_signs(values):
+    gains, losses = np.sum(values > 0), np.sum(values < 0)
+    return values.mean(), *paired_difference(gains, losses, len(values))
+
+
+def _no_mean(figure, count, limits, seed):
+    """BCa; of few images, or of those that are all alike, at least what n allows."""
+    value = float(figure(np.ones((1, count)))[0])
+    ends = bias_corrected(figure, count, value, seed) if count > 1 else None
+    low, high = (value, value) if ends is None else ends
+    if ends is None or count < _FEWEST:
+        # As of a mean of images that are all alike, see `means.few_others`.
+        share = 1.0 - (2.0 * TAIL) ** (1.0 / count)
+        room = [np.inf if limit is None else abs(limit - value) for limit in limits]
+        low = min(low, value - share * room[0])
+        high = max(high, value + share * room[1])
+    for_low, for_high = limits
+    low = low if for_low is None else max(low, for_low)
+    high = high if for_high is None else min(high, for_high)
+    return value, low, high
+
+
+def _told(found, count, skipped, extra):
+    value, low, high = (float(part) for part in found)
+    if not np.isfinite([low, high]).all():
+        low = high = None
+    ends = {"value": value, "low": low, "high": high}
+    return {**ends, **extra, "n": count, "skipped": skipped}

@@ -144,7 +144,7 @@ def table(metrics):
         lines.append(f"{split:11} {label:15} " + " ".join(f"{t:>22}" for t in texts))
     count = next(iter(next(iter(runs.values()))[metrics["splits"][0]].values()))["n"]
     lines.append(
-        f"percent, [95 % bootstrap interval], n = {count} images a split, "
+        f"percent, [95 % interval], n = {count} images a split, "
         f"seed {metrics['options']['seed']}"
     )
     return lines
@@ -174,7 +174,10 @@ def _metrics(options, experiment, values):
         if first in found:
             # The images of both splits show the same objects, so the gap is paired.
             gaps[run] = evaluation.compare(
-                found[first]["accuracy"], found[second]["accuracy"], options.seed
+                found[first]["accuracy"],
+                found[second]["accuracy"],
+                options.seed,
+                limits=evaluation.METRICS["accuracy"].range,
             )
     plain = values["plain"]
     return {
@@ -185,7 +188,12 @@ def _metrics(options, experiment, values):
         "background_gap": gaps,
         "xcons_minus_plain": {
             split: {
-                name: evaluation.compare(value, plain[split][name], options.seed)
+                name: evaluation.compare(
+                    value,
+                    plain[split][name],
+                    options.seed,
+                    limits=evaluation.METRICS[name].range,
+                )
                 for name, value in found.items()
             }
             for split, found in values["xcons"].items()
@@ -203,7 +211,12 @@ def _metrics(options, experiment, values):
 def _summaries(values, seed):
     return {
         run: {
-            split: {name: evaluation.summarize(v, seed) for name, v in found.items()}
+            split: {
+                name: evaluation.summarize(
+                    row, seed, limits=evaluation.METRICS[name].range
+                )
+                for name, row in found.items()
+            }
             for split, found in splits.items()
         }
         for run, splits in values.items()

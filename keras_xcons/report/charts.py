@@ -30,7 +30,7 @@ _LINES = {
     "max_box_acc": {
         "title": "Boxes over thresholds",
         "caption": "How many boxes around the thresholded heatmap fit the object’s. "
-        "MaxBoxAcc is the highest point, marked with a ring.",
+        "The highest point, marked with a ring, is the in-sample MaxBoxAcc.",
         "x_label": "threshold of the heatmap",
         "y_label": "images whose box fits",
     },

@@ -123,9 +123,29 @@ def _row(data, metric):
     }
 
 
+def in_sample(figure, percent=False):
+    """The in-sample value of a cross-fitted figure; empty where there is none.
+
+    Args:
+        figure: Dict that may have `in_sample`, or `None`.
+        percent: As in `number`.
+
+    Returns:
+        String.
+
+    Example:
+
+    >>> in_sample({"value": 0.5, "in_sample": 0.625}, percent=True)
+    'in-sample 62.5 %'
+    """
+    found = None if figure is None else figure.get("in_sample")
+    return "" if found is None else f"in-sample {number(found, percent)}"
+
+
 def _cell(figure, metric):
     percent = metric["percent"]
     return {
+        "in_sample": in_sample(figure, percent),
         "number": _value(figure),
         "value": number(_value(figure), percent),
         "interval": interval(figure, percent),

@@ -71,7 +71,8 @@ class Report:
 
             - `title`, `models`, `metrics`: what was measured, in order of display;
             - `figures`: `{model: {metric: figure}}`, a figure being a dict of
-              `value`, `low`, `high`, `n`, `skipped`;
+              `value`, `low`, `high`, `n`, `skipped`, of MaxBoxAcc also `in_sample`,
+              the value at the best threshold on the very images;
             - `baselines`: `{metric: {baseline: figure}}`;
             - `differences`: `{model: {metric: {value, low, high, n, better}}}`, each
               model less the first, image by image; `better` is the name of the
@@ -116,8 +117,8 @@ class Report:
 
         A row is one metric of one model, or of one baseline that has its name in the
         column `model`. The columns: model, metric, label, group, direction, value,
-        low, high, n, skipped, difference, difference_low, difference_high, better.
-        The difference is to the first model.
+        low, high, in_sample, n, skipped, difference, difference_low,
+        difference_high, better. The difference is to the first model.
 
         Args:
             path: File to write, ending in `.csv`, or `None`. Defaults to `None`.

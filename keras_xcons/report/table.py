@@ -7,7 +7,7 @@ from keras_xcons.writing import csv_cell
 
 _COLUMNS = (
     *("model", "metric", "label", "group", "direction"),
-    *("value", "low", "high", "n", "skipped"),
+    *("value", "low", "high", "in_sample", "n", "skipped"),
     *("difference", "difference_low", "difference_high", "better"),
 )
 
@@ -25,7 +25,7 @@ def render(data):
     Example:
 
     >>> render(report.to_dict()).splitlines()[1]
-    'plain,accuracy,Accuracy (top-1),classification,higher,0.924,0.9,0.95,500,0,,,,'
+    'plain,accuracy,Accuracy (top-1),classification,higher,0.924,0.9,0.95,,500,0,,,,'
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
@@ -51,7 +51,8 @@ def _cells(row):
 
 
 def _figure(figure):
-    return {name: figure[name] for name in ("value", "low", "high", "n", "skipped")}
+    found = {name: figure[name] for name in ("value", "low", "high", "n", "skipped")}
+    return {**found, "in_sample": figure.get("in_sample")}
 
 
 def _difference(difference):

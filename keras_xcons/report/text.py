@@ -75,7 +75,9 @@ def _differences(groups, names):
 
 
 def _cell(cell, mark):
-    return " ".join(part for part in (cell["value"], cell["interval"], mark) if part)
+    other = cell.get("in_sample")
+    parts = (cell["value"], cell["interval"], other and f"({other})", mark)
+    return " ".join(part for part in parts if part)
 
 
 def _left_out(entry):

@@ -126,9 +126,11 @@ def _figure_row(path, figure):
     if figure.get("skipped"):
         count = f"{count} ({figures.count(figure['skipped'])} left out)"
     percent = metric is not None and metric.percent
+    value = figures.number(figure["value"], percent)
+    other = figures.in_sample(figure, percent)
     return (
         ", ".join([*where, label]),
-        figures.number(figure["value"], percent),
+        f"{value} ({other})" if other else value,
         figures.interval(figure, percent),
         count,
     )

@@ -66,7 +66,7 @@ def test_figures_are_those_of_the_measured_values(full):
         color_classifier(), batches(IMAGES, LABELS, masks()), "localisation"
     )
     for name, row in values.items():
-        assert found[name] == summarize(row), name
+        assert found[name] == summarize(row, limits=METRICS[name].range), name
     assert found["accuracy"]["value"] == pytest.approx(KNOWN[0].mean())
 
 
@@ -91,8 +91,9 @@ def test_the_better_one_is_marked_by_the_direction(first, better):
     bad = color_classifier(scale=-1.0)
     compared = {"good": color_classifier(), "bad": bad}
     compared = {first: compared.pop(first), **compared}
-    images = np.repeat(IMAGES[:1], 8, axis=0)
-    labels = np.zeros(8, "int32")
+    # So many, as of eight images that are alike others may still be otherwise.
+    images = np.repeat(IMAGES[:1], 40, axis=0)
+    labels = np.zeros(40, "int32")
     names = ["accuracy", "deletion"]
     found = contents(compared, images, labels, metrics=names)
     (differences,) = found["differences"].values()
@@ -117,7 +118,8 @@ def test_max_box_acc_stands_beside_its_baseline(full):
             if name == "centre Gaussian"
             else found["figures"][name]["max_box_acc"]
         )
-        assert max(values) == pytest.approx(figure["value"])
+        assert max(values) == pytest.approx(figure["in_sample"])
+        assert figure["low"] <= figure["value"] <= figure["high"]
 
 
 def test_curves_end_where_they_must(full):

@@ -1,14 +1,40 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from keras_xcons.evaluation import compare, summarize
-from keras_xcons.evaluation.statistics import mean
+from keras_xcons.evaluation.statistics import INTERVAL, mean, value_of
+
+UNIT = (0.0, 1.0)
 
 
-def test_interval_of_equal_values_has_no_width():
-    found = summarize(np.full(7, 0.25))
-    assert found == {"value": 0.25, "low": 0.25, "high": 0.25, "n": 7, "skipped": 0}
-    assert summarize([1.0])["n"] == 1
+def ends(found):
+    return found["low"], found["high"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 500])
+@pytest.mark.parametrize("value", [0.0, 0.25, 0.98, 1.0])
+def test_images_that_are_all_alike_do_not_make_a_figure_certain(value, count):
+    found = summarize(np.full(count, value), limits=UNIT)
+    # Of n images, up to this share of all may be otherwise and none be drawn.
+    unseen = 1.0 - 0.05 ** (1.0 / count)
+    expected = value - unseen * value, value + unseen * (1.0 - value)
+    assert ends(found) == pytest.approx(expected, abs=1e-9)
+    assert found["value"] == pytest.approx(value)
+    assert (found["n"], found["skipped"]) == (count, 0)
+
+
+def test_what_has_no_limits_and_no_spread_has_no_interval():
+    assert ends(summarize(np.full(7, 0.25))) == (None, None)
+    assert ends(summarize([2.0], limits=(0.0, None))) == (None, None)
+    assert ends(compare([2.0, 3.0], [1.0, 2.0])) == (None, None)
+
+
+@pytest.mark.parametrize("values", [[0.9, 0.97], [0.9, 0.97, 0.98]])
+def test_two_or_three_images_say_little(values):
+    found = summarize(values, limits=UNIT)
+    assert 0.0 <= found["low"] < min(values) and max(values) < found["high"] <= 1.0
+    assert found["high"] - found["low"] > 0.5
 
 
 def test_interval_repeats_by_seed():
@@ -28,18 +54,35 @@ def test_interval_is_that_of_a_mean():
     assert found["high"] == pytest.approx(values.mean() + half, abs=0.1 * half)
 
 
-def test_interval_covers_the_truth_as_often_as_it_says():
-    random = np.random.default_rng(0)
-    found = [summarize(random.random(60) < 0.7) for _ in range(300)]
-    covered = np.mean([one["low"] <= 0.7 <= one["high"] for one in found])
-    # Three standard errors of 300 trials, and a percentile interval runs narrow.
-    assert 0.90 <= covered <= 0.985
+def test_skewed_values_have_a_skewed_interval_inside_their_range():
+    values = np.random.default_rng(0).beta(10.0, 0.3, 30)
+    found = summarize(values, limits=UNIT)
+    below, above = found["value"] - found["low"], found["high"] - found["value"]
+    assert below > 1.3 * above and found["high"] <= 1.0
+    expected = stats.bootstrap((values,), np.mean, method="BCa", rng=0)
+    # Further than BCa to the side of the tail, which is what BCa covers too little of.
+    assert found["low"] < expected.confidence_interval.low
+
+
+def test_shares_have_the_interval_of_a_proportion():
+    values = np.repeat([True, False], [19, 1])
+    assert ends(summarize(values)) == ends(summarize(values, 7, limits=UNIT))
+    assert ends(summarize(values)) == pytest.approx((0.777194, 0.997499), abs=1e-6)
+    # Zeros and ones that may be any number are no shares.
+    assert summarize(values, limits=(0.0, None)) != summarize(values)
+
+
+def test_a_difference_of_shares_within_a_model_may_have_either_sign():
+    # The background gap: none of ten images is worse off, others may be.
+    found = summarize([1.0] * 3 + [0.0] * 7, limits=(-1.0, 1.0))
+    assert found["low"] < 0.0 < found["value"] < found["high"] < 1.0
 
 
 def test_images_with_nan_are_left_out_and_counted():
     values = np.array([0.0, np.nan, 1.0, np.nan])
     found = summarize(values)
     assert (found["value"], found["n"], found["skipped"]) == (0.5, 2, 2)
+    assert found == {**summarize([0.0, 1.0]), "skipped": 2}
     # One NaN among the numbers of an image leaves the image out.
     rows = np.array([[1.0, 1.0], [np.nan, 0.0], [0.0, 1.0]])
     assert summarize(rows, statistic=lambda v, c: mean(v, c)[:, 0])["value"] == 0.5
@@ -48,6 +91,7 @@ def test_images_with_nan_are_left_out_and_counted():
 def test_no_image_left_is_no_figure():
     assert summarize(np.array([np.nan])) is None
     assert summarize(np.empty(0)) is None
+    assert value_of(np.array([np.nan])) is None
 
 
 def best_column(values, counts):
@@ -58,8 +102,15 @@ def test_statistic_that_is_no_mean():
     # By itself each column has 0.5; the best of a resample is above that.
     rows = np.eye(2)[np.arange(40) % 2]
     found = summarize(rows, statistic=best_column)
-    assert found["value"] == 0.5
-    assert 0.5 <= found["low"] < found["high"] <= 1.0
+    assert found["value"] == 0.5 == value_of(rows, statistic=best_column)
+    assert found["low"] <= 0.5 < found["high"] <= 1.0
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_few_images_say_little_of_what_is_no_mean(count):
+    rows = np.linspace(0.4, 0.5, 2 * count).reshape(count, 2)
+    found = summarize(rows, statistic=best_column, limits=UNIT)
+    assert 0.0 < found["low"] < 0.3 and 0.7 < found["high"] < 1.0
 
 
 def test_a_resample_without_a_figure_has_no_say():
@@ -67,9 +118,9 @@ def test_a_resample_without_a_figure_has_no_say():
         with np.errstate(invalid="ignore"):
             return counts[:, 0] / counts[:, :2].sum(axis=1)
 
-    # Of five images drawn, neither of the two may be among them.
-    found = summarize(np.arange(5.0), statistic=share_of_first)
-    assert (found["value"], found["low"], found["high"]) == (0.5, 0.0, 1.0)
+    # Of eight images drawn, neither of the two may be among them.
+    found = summarize(np.arange(8.0), statistic=share_of_first)
+    assert (found["value"], *ends(found)) == (0.5, 0.0, 1.0)
 
 
 def test_resampled_means_are_those_of_the_images_drawn():
@@ -97,11 +148,32 @@ def test_difference_of_means_is_the_mean_difference():
     assert found == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("shares", [True, False])
+@pytest.mark.parametrize("count", [1, 20, 300])
+def test_a_model_equals_itself_but_not_for_certain(count, shares):
+    values = np.random.default_rng(3).random(count)
+    values = values > 0.5 if shares else values
+    found = compare(values, values, limits=UNIT)
+    assert found["value"] == 0.0 and found["low"] == pytest.approx(-found["high"])
+    assert 2.0 / (count + 2.0) < found["high"] < 4.0 / (count + 3.0)
+
+
+def test_a_single_image_that_differs_is_not_the_end_of_the_range():
+    values = np.random.default_rng(4).random(1000)
+    others = values.copy()
+    others[0] -= 0.2
+    found = compare(values, others, limits=UNIT)
+    # 5.6 of a Poisson count of 1, none on the other side seen: each 0.2 at most.
+    assert found["low"] == pytest.approx(-0.2 * 0.003 + 0.2 * 0.05e-3, abs=1e-5)
+    assert found["high"] == pytest.approx(0.2 * 5.0e-3, rel=0.1)
+
+
 def test_difference_of_a_statistic_uses_the_same_images_for_both():
     rows = np.random.default_rng(2).random((25, 3))
-    found = compare(rows + 0.5, rows, statistic=best_column)
-    assert found["value"] == pytest.approx(0.5)
-    assert found["high"] - found["low"] < 1e-9
+    found = compare(rows * 0.5, rows, statistic=best_column, limits=UNIT)
+    alone = summarize(rows * 0.5, statistic=best_column, limits=UNIT)
+    assert found["value"] == pytest.approx(-alone["value"])
+    assert ends(found) == pytest.approx((-alone["high"], -alone["low"]), abs=0.01)
 
 
 def test_difference_leaves_out_what_either_leaves_out():
@@ -114,3 +186,7 @@ def test_difference_leaves_out_what_either_leaves_out():
 def test_models_are_compared_on_the_same_images():
     with pytest.raises(ValueError, match=r"same images.*\(3,\) and \(4,\)"):
         compare(np.zeros(3), np.zeros(4))
+
+
+def test_the_way_intervals_are_made_is_named():
+    assert INTERVAL.startswith("95 % over images: mid-P") and "2,000" in INTERVAL

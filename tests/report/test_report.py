@@ -46,6 +46,7 @@ def test_csv_has_a_row_a_model_and_metric_and_one_a_baseline(data):
         "value": "0.15",
         "low": "0.13",
         "high": "0.17",
+        "in_sample": "",
         "n": "500",
         "skipped": "0",
         "difference": "-0.06",
