@@ -65,13 +65,46 @@ def test_every_run_of_the_table_is_accepted():
 @pytest.mark.parametrize(
     "name",
     [
-        *("benchmark", "compare_xplique", "evaluation_cost", "inspect_weights"),
+        *("benchmark", "compare_xplique", "coverage_of_intervals", "evaluation_cost"),
+        "inspect_weights",
         *("pretrain", "publish", "report_table", "reproduce", "train_zoo"),
         "zoo_results",
     ],
 )
 def test_a_tool_says_how_it_is_called(name):
     assert f"python tools/{name}.py" in tool(name).__doc__
+
+
+def test_coverage_of_intervals_is_told_case_by_case():
+    coverage = tool("coverage_of_intervals")
+    rows = list(coverage.proportions())
+    assert len(rows) == len(coverage.SHARES) * len(coverage.SIZES) * 4
+    known = {(row["interval"], row["case"], row["n"]): row["coverage"] for row in rows}
+    # Of 20 images and 0.98: only 20 of 20 and 19 of 20 are drawn often.
+    assert known["Wilson", "share 0.98", 20] == pytest.approx(0.940, abs=1e-3)
+    assert known["mid-P", "share 0.98", 20] == pytest.approx(0.993, abs=1e-3)
+    assert known[coverage.OLD, "share 0.98", 20] < 0.4
+    lines = coverage.table(rows)
+    assert "| proportion: share 0.5 | mid-P | 95.9 | 93.5 | 94.3 | 94.6 |" in lines
+    biased = coverage.row("k", "c", 20, "i", 0.5, ([0.4, 0.6], [0.6, 0.7]), -0.01)
+    assert (biased["coverage"], biased["trials"]) == (0.5, 2)
+    assert coverage.table([biased])[2] == "| k: c | i | **50.0** (−1.0) |  |  |  |"
+
+
+def test_coverage_of_drawn_images_is_measured(monkeypatch):
+    import numpy as np
+
+    coverage = tool("coverage_of_intervals")
+    monkeypatch.setattr(coverage, "SIZES", (20,))
+    random = np.random.default_rng(0)
+    kinds = (coverage.means, coverage.differences, coverage.thresholds)
+    rows = [row for kind in kinds for row in kind(random, 50)]
+    assert {tuple(row) for row in rows} == {coverage.COLUMNS}
+    ours = [row["coverage"] for row in rows if row["interval"] != coverage.OLD]
+    older = [row["coverage"] for row in rows if row["interval"] == coverage.OLD]
+    assert np.mean(ours) > 0.9 and np.mean(older) < np.mean(ours) - 0.03
+    biased = {row["interval"]: row["bias"] for row in rows if "flat" in row["case"]}
+    assert biased[coverage.OLD] > 0.05 > abs(biased["cross-fitted"]) - 0.05
 
 
 @pytest.mark.slow
@@ -119,6 +152,11 @@ def test_report_table_shows_figures_differences_and_baselines():
         f"| Drop ↓ | {text} | {text} | **−25.0 [−30.0, −20.0]** | 1,200 |",
         f"| – centre Gaussian | {text} |  |  | |",
     ]
+    # What is cross-fitted has the value of papers beside it.
+    fitted = {**figure, "in_sample": 0.625}
+    assert report_table.cell(fitted, True) == f"{text} (in-sample 62.5)"
+    assert report_table.cell(fitted, True, signed=True) == "+50.0 [+25.0, +75.0]"
+    assert report_table.cell({**figure, "low": None, "high": None}, True) == "50.0"
     found["differences"]["b"]["drop"] = {**change, "better": None}
     assert "| −25.0 [−30.0, −20.0] |" in list(report_table.table(found))[2]
     found["differences"]["b"]["drop"] = None

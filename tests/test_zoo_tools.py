@@ -51,6 +51,21 @@ def test_the_table_has_every_published_model(small_zoo):
     ]
 
 
+def test_the_in_sample_value_is_shown_where_there_is_one(small_zoo):
+    results = tool("zoo_results")
+    assert "max_box_acc_v2_in_sample" not in results.rows(small_zoo)[0]
+    measured = small_zoo / "b_net" / "metrics.json"
+    content = json.loads(measured.read_text())
+    content["figures"]["max_box_acc_v2"] = {**figure(0.5), "in_sample": 0.525}
+    measured.write_text(json.dumps(content))
+    found = results.rows(small_zoo)
+    assert [row["max_box_acc_v2_in_sample"] for row in found] == ["", 0.525]
+    assert list(found[0]) == list(found[1])
+    lines = results.table(found)
+    assert "| – | – | – | 0.900" in lines[2]
+    assert "| 50.0 [49.0, 51.0] (in-sample 52.5) | 0.900" in lines[3]
+
+
 def test_a_table_of_nothing_is_refused(small_zoo):
     results = tool("zoo_results")
     with pytest.raises(ValueError, match="No model is published there. Received: zoo="):

@@ -4,6 +4,7 @@ from keras_xcons.evaluation.catalog import GROUPS, METRICS
 from keras_xcons.evaluation.evaluate import evaluate
 from keras_xcons.evaluation.options import EvaluationOptions, tolerance_at
 from keras_xcons.evaluation.provenance import provenance
+from keras_xcons.evaluation.runs import across_runs
 from keras_xcons.evaluation.statistics import INTERVAL, compare, summarize
 from keras_xcons.evaluation.suite import measure
 
@@ -12,6 +13,7 @@ __all__ = [
     "INTERVAL",
     "METRICS",
     "EvaluationOptions",
+    "across_runs",
     "compare",
     "evaluate",
     "measure",

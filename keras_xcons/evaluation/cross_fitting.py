@@ -7,8 +7,8 @@ import numpy as np
 from keras_xcons import metrics
 from keras_xcons.evaluation.proportions import paired_difference, proportion
 
-# Ways to halve the images over which a figure is averaged (our choice): at 100 images
-# one way alone moves MaxBoxAcc by 2.8 points from seed to seed, fifty by 0.4.
+# Ways to halve the images over which a figure is averaged (our choice): one way alone
+# moves MaxBoxAcc of 100 images by some 3 points from seed to seed, fifty by 0.4.
 SPLITS = 50
 
 
@@ -17,10 +17,10 @@ class BestThreshold:
     """A share of images hit, at the threshold that is best for the data set.
 
     Called as a statistic it is the in-sample figure, that of papers: the best threshold
-    on the very images that it is measured on, which is too high (by 4.6 points for 100
-    images with a curve of hits as flat as those of `tools/coverage.py`). Cross-fitted,
-    the threshold is chosen on one half of the images and measured on the other, both
-    ways, averaged over 50 ways to halve them.
+    on the very images that it is measured on, which is too high
+    (`tools/coverage_of_intervals.py` prints by how much). Cross-fitted, the threshold
+    is chosen on one half of the images and measured on the other, both ways, averaged
+    over 50 ways to halve them.
 
     Attributes:
         levels: Tuple of the places in `keras_xcons.metrics.LEVELS` that are averaged,

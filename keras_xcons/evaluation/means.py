@@ -14,9 +14,9 @@ def mean_interval(values, limits=(None, None), seed=0):
     """The interval of a mean: a studentised bootstrap (bootstrap-t).
 
     Of percentile, BCa, Student's t and this one, it alone keeps near 95 % for skewed
-    values such as an E near 1, see `tools/coverage.py`. What a sample does not hold
-    no bootstrap can know: of values of which one in ten is far off, 20 images give
-    80 %.
+    values such as an E near 1 (`tools/coverage_of_intervals.py`). What a sample does
+    not hold no bootstrap can know: of values of which one in ten is far off, 20 images
+    give some 80 %.
 
     Where most images have the very same value and fewer than ten another, the
     interval is that of the share of others, see `few_others`.

@@ -16,7 +16,7 @@ def proportion(share, count):
     every share, as there are only n + 1 of them: at n = 50 and a share of 0.98 either
     92.2 % (Wilson) or 98.2 % (this one, Clopper-Pearson), and nothing between. This
     one stays near 95 % where others fall, and errs above it at shares near 0 and 1;
-    `tools/coverage.py` prints all three.
+    `tools/coverage_of_intervals.py` prints all three.
 
     Args:
         share: Array of shares in 0..1. Any number is taken, not only k / n: of an

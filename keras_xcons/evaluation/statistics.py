@@ -71,8 +71,8 @@ def value_of(values, seed=0, statistic=mean):
 def summarize(values, seed=0, statistic=mean, limits=None):
     """A figure of a data set, with its 95 % interval over images.
 
-    The interval is made for what the figure is; `tools/coverage.py` prints how often
-    each covers the truth:
+    The interval is made for what the figure is; how often each covers the truth is
+    what `tools/coverage_of_intervals.py` prints:
 
     - a mean of zeros and ones: mid-P, `proportions.proportion`;
     - a mean of -1, 0 and 1, a difference of two shares: Tango's score interval,

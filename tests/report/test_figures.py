@@ -1,6 +1,6 @@
 import pytest
 
-from keras_xcons.report import charts, figures
+from keras_xcons.report import Report, charts, figures
 
 
 def row(data, name):
@@ -88,6 +88,20 @@ def test_what_a_model_lacks_is_a_dash(data):
     assert found["differences"][0]["value"] == "–"
     assert not any(cell["best"] for cell in found["cells"])
     assert found["n"] == "500"
+
+
+def test_an_in_sample_value_stands_beside_a_cross_fitted_one(data):
+    data["figures"]["plain"]["max_box_acc"]["in_sample"] = 0.625
+    data["baselines"]["max_box_acc"]["centre Gaussian"]["in_sample"] = 0.5
+    found = row(data, "max_box_acc")
+    assert [cell["in_sample"] for cell in found["cells"]] == ["in-sample 62.5 %", ""]
+    assert found["baselines"][0]["in_sample"] == "in-sample 50.0 %"
+    report = Report(data)
+    assert "58.0 % [53.0, 63.0] (in-sample 62.5 %)" in str(report)
+    assert "44.7 % [40.7, 48.7] (in-sample 50.0 %)" in str(report)
+    for page in (report.to_html(), report._repr_html_()):
+        assert page.count("in-sample 62.5 %") == page.count("in-sample 50.0 %") == 1
+    assert ",0.58,0.53,0.63,0.625,500," in report.to_csv()
 
 
 def test_charts_are_those_that_were_measured(data):
