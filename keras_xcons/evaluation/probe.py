@@ -105,7 +105,7 @@ class Probe:
         return self.view.probabilities(logits, self._multi_label)
 
     def loss_gradient(self, images, labels):
-        """Gradient of each image's own cross-entropy with respect to the image.
+        """Gradient of each image's own `attacks.margin_loss` with respect to the image.
 
         Args:
             images: Float tensor `(B, H, W, channels)` in 0..255.
@@ -154,11 +154,8 @@ class Probe:
     def _loss_gradient(self, images, labels):
         with tf.GradientTape() as tape:
             tape.watch(images)
-            logits = tf.cast(self.view(images)[1], tf.float32)
-            if self._multi_label:
-                loss = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
-            else:
-                loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            logits = self.view(images)[1]
+            loss = attacks.margin_loss(logits, labels, self._multi_label)
             loss = tf.reduce_sum(loss)
         return tf.cast(tape.gradient(loss, images), tf.float32)
 

@@ -21,6 +21,10 @@ def class_gradients(view, logits, activations, classes, tape=None):
     """Gradients of class logits with respect to the feature activations.
 
     Of a model with one output z the score of class 1 is z, that of class 0 is -z.
+    Scores are in units of the image's largest absolute logit, taken for a constant
+    (our choice): Grad-CAM++ is no linear function of the gradient, and its maps would
+    depend on a factor of the logits, that is on label smoothing or weight decay,
+    where no decision does.
 
     For a head of global average pooling and one `Dense` layer with kernel `W` the
     gradient is `W[:, c] / (h·w)` at every location. It is read off the kernel, as
@@ -44,7 +48,8 @@ def class_gradients(view, logits, activations, classes, tape=None):
         kernel = class_columns(ops.cast(view.dense.kernel, "float32"))
         size = ops.shape(activations)[1] * ops.shape(activations)[2]
         columns = ops.take(ops.transpose(kernel), classes, axis=0)
-        return columns[:, :, None, None, :] / ops.cast(size, "float32")
+        columns = columns[:, :, None, None, :] / ops.cast(size, "float32")
+        return columns / _unit(_still_logits(view.dense, activations))
     scores = []
     with tape:
         for column in range(classes.shape[1]):
@@ -52,7 +57,22 @@ def class_gradients(view, logits, activations, classes, tape=None):
             scores.append(class_scores(logits, index, view.binary))
     # Sums over the batch: each image's logit depends on its own activations only.
     gradients = [tape.gradient(score, activations) for score in scores]
-    return ops.cast(ops.stack(gradients, axis=1), "float32")
+    gradients = ops.cast(ops.stack(gradients, axis=1), "float32")
+    return gradients / _unit(logits)
+
+
+def _still_logits(dense, activations):
+    """What a head of pooling and one `Dense` computes in inference, without dropout."""
+    pooled = ops.mean(ops.cast(activations, "float32"), axis=(1, 2))
+    logits = pooled @ ops.cast(dense.kernel, "float32")
+    return logits if dense.bias is None else logits + ops.cast(dense.bias, "float32")
+
+
+def _unit(logits):
+    """The largest absolute logit of each image, `(B, 1, 1, 1, 1)`; 1 where it is 0."""
+    largest = ops.max(ops.abs(ops.cast(logits, "float32")), axis=-1)
+    largest = ops.where(largest > 0.0, largest, 1.0)
+    return ops.stop_gradient(largest)[:, None, None, None, None]
 
 
 def explained_pass(view, images, classes=None, training=False):

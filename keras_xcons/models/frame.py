@@ -116,7 +116,8 @@ class Frame:
         if isinstance(self._align, Offset):
             # Of cells, of which the graph knows the number.
             _, grid = self._seen(*size)
-            spans = zip(window, self._align, grid, strict=True)
+            shares = self._align.rows, self._align.columns
+            spans = zip(window, shares, grid, strict=True)
             shifts = [(s.end - s.first) * o / n for s, o, n in spans]
         else:
             shifts = [o / n for o, n in zip(self._align, size, strict=True)]

@@ -1,6 +1,6 @@
 """How far the heatmaps of a model are shifted against its images."""
 
-import typing
+import dataclasses
 
 from keras_xcons import checks
 from keras_xcons.models.memory import memory_of
@@ -8,7 +8,8 @@ from keras_xcons.models.memory import memory_of
 ACCEPTED = 'True, False, "geometric" or (rows, columns) in pixels'
 
 
-class Offset(typing.NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Offset:
     """The shift that puts heatmaps where the network looks.
 
     Relative to the nominal placement, in which the cells of a feature map tile what
@@ -73,8 +74,7 @@ def checked_align(align):
     """
     if isinstance(align, bool) or (isinstance(align, str) and align == "geometric"):
         return align
-    is_pair = isinstance(align, list | tuple) and not isinstance(align, Offset)
-    if not is_pair or len(align) != 2:
+    if not isinstance(align, list | tuple) or len(align) != 2:
         raise ValueError(f"`align` must be {ACCEPTED}. Received: align={align!r}")
     for number in align:
         checks.within("align", number, -checks.LARGEST_SIDE, checks.LARGEST_SIDE)

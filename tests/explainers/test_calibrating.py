@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_xcons as kx
-from keras_xcons.models.offset import known_offset
+from keras_xcons.models.offset import Offset, known_offset, remember_offset
 
 SIDE = 96
 
@@ -71,6 +71,18 @@ def test_the_model_keeps_its_offset():
     # Measured from the nominal place, however often.
     assert kx.calibrate(model, images) == found
     assert kx.XConsModel(model).view.frame.offset((SIDE, SIDE)) == pixels
+
+
+def test_shares_of_a_cell_are_no_pixels():
+    model, images = network(1, 7), blobs(12)
+    remember_offset(model, "map", Offset(0.25, 0.25))
+    frame = kx.split(model).frame
+    assert frame.offset((SIDE, SIDE)) == (2.0, 2.0)
+    assert frame.aligned((0.25, 0.25)).offset((SIDE, SIDE)) == (0.25, 0.25)
+    for method in ("scorecam", "gradcam++"):
+        maps = kx.explain(model, images[:2], method=method)
+        other = kx.explain(model, images[:2], method=method, align=(0.25, 0.25))
+        assert np.abs(maps - other).max() > 0.01
 
 
 def test_maps_of_pixels_are_not_moved():

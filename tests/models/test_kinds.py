@@ -102,6 +102,7 @@ def reference(features, head, labels):
         score = tf.gather(x, labels, batch_dims=1)
     a = np.asarray(features, "float64")
     g = np.asarray(tape.gradient(score, features), "float64")
+    g = g / np.abs(x).max(axis=1)[:, None, None, None]
     denominator = 2 * g**2 + a.sum((1, 2), keepdims=True) * g**3
     alpha = np.where(denominator == 0, 0, g**2 / np.where(denominator, denominator, 1))
     weights = (alpha * np.maximum(g, 0)).sum((1, 2), keepdims=True)

@@ -78,9 +78,10 @@ def reference(model, layer, extra, grid):
     with tf.GradientTape() as tape:
         tape.watch(added)
         layer.call = lambda *args, **kwargs: call(*args, **kwargs) + added
-        score = tf.gather(model(IMAGES), LABELS, batch_dims=1)
+        logits = model(IMAGES)
+        score = tf.gather(logits, LABELS, batch_dims=1)
     layer.call = call
-    g = tape.gradient(score, added)
+    g = tape.gradient(score, added) / tf.reduce_max(tf.abs(logits), 1)[:, None, None]
     shape = (4, *grid, SIZE)
     a, g = (
         np.asarray(each, "float64")[:, extra:].reshape(shape) for each in (tokens, g)
