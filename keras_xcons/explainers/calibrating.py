@@ -75,8 +75,8 @@ def calibrate(
     which they are compared, and cubic splines between the cells.
 
     From then on `explain`, `evaluate` and training align the maps of this model, see
-    `align` of `keras_xcons.split`; training from the next `compile` on. A `.keras` file does not hold the offset; the card
-    of a published model does.
+    `align` of `keras_xcons.split`; training from the next `compile` on. A `.keras`
+    file does not hold the offset; the card of a published model does.
 
     Args:
         model: What `keras_xcons.models.split` takes.

@@ -77,8 +77,10 @@ def test_shares_of_a_cell_are_no_pixels():
     model, images = network(1, 7), blobs(12)
     remember_offset(model, "map", Offset(0.25, 0.25))
     frame = kx.split(model).frame
-    assert frame.offset((SIDE, SIDE)) == (2.0, 2.0)
-    assert frame.aligned((0.25, 0.25)).offset((SIDE, SIDE)) == (0.25, 0.25)
+    assert frame.offset((SIDE, SIDE)) == pytest.approx((2.0, 2.0))
+    assert frame.aligned((0.25, 0.25)).offset((SIDE, SIDE)) == pytest.approx(
+        (0.25, 0.25)
+    )
     for method in ("scorecam", "gradcam++"):
         maps = kx.explain(model, images[:2], method=method)
         other = kx.explain(model, images[:2], method=method, align=(0.25, 0.25))
