@@ -11,6 +11,7 @@ from absl import flags
 from keras_xcons import checks, command_flags, explainers, models, recipes, zoo
 from keras_xcons.data.records import ON_BAD_RECORD
 from keras_xcons.evaluation import EvaluationOptions
+from keras_xcons.layers import NORMALIZATIONS
 from keras_xcons.models.offset import parsed_align
 from keras_xcons.printable import printable
 from keras_xcons.recipes import BAD_RECORD_HELP, DATASET_HELP, TrainOptions
@@ -278,6 +279,14 @@ def _explain_flags(values):
         "where it is known), false, geometric, or rows,columns in pixels.",
         values,
     )
+    flags.DEFINE_enum(
+        "normalize",
+        "max",
+        NORMALIZATIONS,
+        "How heatmaps are scaled to 0..1: divided by their maximum, or their minimum "
+        "subtracted first.",
+        values,
+    )
 
 
 def _explain(values, positional):
@@ -295,6 +304,7 @@ def _explain(values, positional):
         *(values.model, positional, folder, values.method),
         label=values.label,
         align=align,
+        normalize=values.normalize,
     )
     for path, reason in failed:
         _fail("explain", f"{path}: {reason}", 1)

@@ -62,9 +62,14 @@ class Batch:
         return self.probe.targets(self.images, self.labels)
 
     @functools.cached_property
+    def computed(self):
+        """`Explained`, of which the maps are divided by their maximum alone."""
+        return self.probe.computed(self.images, self.targets)
+
+    @functools.cached_property
     def explained(self):
         """`Explained`: maps `(B, P, h, w)` and logits of the images."""
-        return self.probe.explain(self.images, self.targets)
+        return self.probe.normalized(self.computed)
 
     @functools.cached_property
     def logits(self):

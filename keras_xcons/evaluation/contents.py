@@ -90,7 +90,11 @@ def _model(name, view):
 def _heatmaps(options):
     whose = {"label": "the label", "predicted": "the predicted class"}
     name = "Grad-CAM++" if options.method == "gradcam++" else options.method
-    return f"{name} of {whose[options.explained]}"
+    scaled = {
+        "max": "divided by the maximum",
+        "minmax": "minimum subtracted, then divided by the maximum",
+    }
+    return f"{name} of {whose[options.explained]}, {scaled[options.normalize]}"
 
 
 def _differences(metrics, measured, seed):

@@ -5,6 +5,7 @@ import dataclasses
 from keras_xcons import checks, explainers
 from keras_xcons.consistency import MAP_MEASURES
 from keras_xcons.data import arguments
+from keras_xcons.layers import NORMALIZATIONS, check_normalize
 from keras_xcons.models.offset import checked_align, parsed_align
 
 EXPLAINED = ("label", "predicted")
@@ -45,6 +46,12 @@ class EvaluationOptions:
         "where it is known), false, geometric, or rows,columns in pixels.",
         parse=parsed_align,
     )
+    normalize: str = _option(
+        "max",
+        "How heatmaps are scaled to 0..1: divided by their maximum, or their minimum "
+        "subtracted first.",
+        NORMALIZATIONS,
+    )
     tolerance: float | None = _option(
         None,
         "Tolerance of the pointing game in pixels. Default: 15 at 224 pixels, in "
@@ -82,6 +89,7 @@ class EvaluationOptions:
             )
         if self.explained not in EXPLAINED:
             raise ValueError(checks.unknown("explained", self.explained, EXPLAINED))
+        check_normalize(self.normalize)
         object.__setattr__(self, "align", checked_align(self.align))
         if self.consistency_measure not in MAP_MEASURES:
             raise ValueError(

@@ -7,6 +7,7 @@ from keras import ops
 from keras_xcons import attacks, consistency, explainers
 from keras_xcons.evaluation.frozen import frozen
 from keras_xcons.explainers import Explained, explained_pass
+from keras_xcons.layers import scale_to_one
 from keras_xcons.models.compiling import compiled
 from keras_xcons.training.measuring import find_targets
 
@@ -72,7 +73,26 @@ class Probe:
         return find_targets(found, self.view.num_classes, self._multi_label)
 
     def explain(self, images, targets):
-        """Heatmaps and logits of images.
+        """Heatmaps and logits of images, the maps scaled as the options say.
+
+        Args:
+            images: Float tensor `(B, H, W, channels)` in 0..255.
+            targets: `Targets`.
+
+        Returns:
+            `Explained(maps, logits, outputs)`, as of `computed`.
+        """
+        return self.normalized(self.computed(images, targets))
+
+    def normalized(self, explained):
+        """What `computed` has made, the maps scaled as the options say."""
+        if self._options.normalize == "max":
+            return explained
+        maps = scale_to_one(explained.maps, self._options.normalize)
+        return explained._replace(maps=maps)
+
+    def computed(self, images, targets):
+        """Heatmaps, divided by their maximum, and logits of images.
 
         Args:
             images: Float tensor `(B, H, W, channels)` in 0..255.

@@ -13,6 +13,7 @@ from keras_xcons.explainers.vis import (
     ScoreCAM,
     SmoothGrad,
 )
+from keras_xcons.layers import check_normalize, scale_to_one
 from keras_xcons.models import split
 from keras_xcons.models.frame import WHOLE
 
@@ -105,6 +106,7 @@ def explain(
     multi_label=None,
     token_grid=None,
     align=True,
+    normalize="max",
 ):
     """Heatmaps of where a classifier looks for a class.
 
@@ -134,15 +136,20 @@ def explain(
             `"geometric"`; or `(rows, columns)` in pixels, see
             `keras_xcons.models.split`. Without effect on `"saliency"` and
             `"smoothgrad"`, which are maps of pixels. Defaults to `True`.
+        normalize: `"max"`, a map divided by its maximum, or `"minmax"`, its minimum
+            subtracted first, as wsolevaluation and pytorch-grad-cam do: maps of two
+            choices are not comparable. Of the map as computed, before it is resized.
+            `"prototypes"` subtracts the minimum in any case. Defaults to `"max"`.
 
     Returns:
         Float32 NumPy array `(B, H, W)` in 0..1. A map without any positive evidence
-        is all zeros.
+        is all zeros, and so is one that is the same everywhere with `"minmax"`.
 
     Raises:
         TypeError: `model` is no model, or `images` are no numbers.
         ValueError: The model cannot be split, the feature layer or method does not
-            exist or is not for this model, or images or labels are not as described.
+            exist or is not for this model, `normalize` is unknown, or images or labels
+            are not as described.
 
     Example:
 
@@ -151,6 +158,7 @@ def explain(
     (16, 224, 224)
     """
     checks.within("batch_size", batch_size, 1, None)
+    check_normalize(normalize)
     view = split(model, feature_layer, token_grid=token_grid, align=align)
     explainer = explainer_of(view, method, multi_label)
     frame = frame_of(view, method, multi_label)
@@ -164,6 +172,8 @@ def explain(
             batch = tf.constant(images[part])
             classes = None if labels is None else tf.constant(labels[part])
             heat = explainer(batch, classes)
+            if normalize != "max":
+                heat = scale_to_one(heat, normalize)
             if resize:
                 heat = frame.place(heat, images.shape[1:3])
             maps.append(np.asarray(heat))

@@ -16,7 +16,8 @@ def prototype_maps(model, images, prototypes, batch_size=32, resize=True, align=
     The map of similarities `log((d + 1) / (d + epsilon))`, its minimum subtracted and
     divided by what is then its maximum, as the authors' published code draws it (from
     memory of that code): it tells where an image resembles a prototype most, not how
-    much. `prototype_similarities` tells that.
+    much. `prototype_similarities` tells that. So these maps are those of
+    `normalize="minmax"` in `explain`, and know no other.
 
     Args:
         model: A ProtoPNet, its training model, or a `PrototypeView` of it.

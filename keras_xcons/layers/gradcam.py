@@ -3,6 +3,31 @@
 import keras
 from keras import ops
 
+from keras_xcons import checks
+
+# How a heatmap is scaled to a maximum of 1, see `scale_to_one`.
+NORMALIZATIONS = ("max", "minmax")
+
+# Share of a map's maximum by which sums of float32 differ that should be the same.
+_ROUNDING = 1e-6
+
+
+def check_normalize(normalize):
+    """Refuses what is none of `NORMALIZATIONS`.
+
+    Args:
+        normalize: What a caller gave.
+
+    Raises:
+        ValueError: It is unknown.
+
+    Example:
+
+    >>> check_normalize("minmax")
+    """
+    if normalize not in NORMALIZATIONS:
+        raise ValueError(checks.unknown("normalize", normalize, NORMALIZATIONS))
+
 
 def grad_cam_plus_plus(activations, gradients, normalize=True):
     """Grad-CAM++ heatmaps of feature activations and class gradients.
@@ -70,15 +95,36 @@ def grad_cam_plus_plus(activations, gradients, normalize=True):
     return maps[:, 0] if one_class else maps
 
 
-def scale_to_one(maps):
-    """Divides each heatmap by its own maximum; an all-zero map stays zero.
+def scale_to_one(maps, normalize="max"):
+    """Scales each heatmap to a maximum of 1; an all-zero map stays zero.
+
+    Works in the graph, in the dtype of the maps, and is differentiable.
 
     Args:
         maps: Non-negative float tensor `(..., h, w)`.
+        normalize: `"max"` divides by the map's maximum, so that a map tells how much
+            weaker than its strongest place every place is. `"minmax"` subtracts the
+            map's minimum first, as wsolevaluation and pytorch-grad-cam do, so that
+            the weakest place is always 0. Defaults to `"max"`.
 
     Returns:
-        A tensor of the same shape and dtype, in 0..1.
+        A tensor of the same shape and dtype, in 0..1. With `"minmax"` a map that is
+        the same everywhere, to a rounding (1e-6 of its maximum, our choice: else
+        roundings would be stretched to a map), is all zeros.
+
+    Raises:
+        ValueError: `normalize` is unknown.
+
+    Example:
+
+    >>> scale_to_one(np.array([[[2.0, 4.0]]]), "minmax").numpy()
+    array([[[0., 1.]]])
     """
+    check_normalize(normalize)
+    if normalize == "minmax":
+        low = ops.min(maps, axis=(-2, -1), keepdims=True)
+        peak = ops.max(maps, axis=(-2, -1), keepdims=True)
+        maps = ops.where(peak - low > _ROUNDING * peak, maps - low, 0.0)
     peak = ops.max(maps, axis=(-2, -1), keepdims=True)
     return ops.where(peak > 0.0, maps / ops.where(peak > 0.0, peak, 1.0), 0.0)
 

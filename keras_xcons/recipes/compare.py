@@ -198,7 +198,7 @@ def _metrics(options, experiment, values):
             }
             for split, found in values["xcons"].items()
         },
-        "heatmaps": "Grad-CAM++ of the label",
+        "heatmaps": "Grad-CAM++ of the label, divided by the maximum",
         "pointing_tolerance_pixels": evaluation.tolerance_at(
             (options.size, options.size)
         ),

@@ -41,7 +41,14 @@ def open_model(name_or_path):
 
 
 def explain_files(
-    name_or_path, paths, folder, method, label=None, report=print, align=True
+    name_or_path,
+    paths,
+    folder,
+    method,
+    label=None,
+    report=print,
+    align=True,
+    normalize="max",
 ):
     """Writes an overlay of the heatmap for each image file.
 
@@ -56,6 +63,7 @@ def explain_files(
         report: Function that is told each line for the user.
         align: Where maps are laid on images, see `keras_xcons.models.split`. Defaults
             to `True`.
+        normalize: How maps are scaled, see `keras_xcons.explain`. Defaults to `"max"`.
 
     Returns:
         List of `(path, reason)` of the files that could not be explained; the others
@@ -78,7 +86,9 @@ def explain_files(
             if not np.isfinite(logits).all():
                 raise ValueError("the model answers with NaN or infinity")
             labels = None if index is None else [index]
-            heatmap = explainers.explain(view, image[None], labels, method)[0]
+            heatmap = explainers.explain(
+                view, image[None], labels, method, normalize=normalize
+            )[0]
             plotting.save(plotting.overlay(image, heatmap), target)
             scores = view.probabilities(logits)[0]
         except Exception as error:

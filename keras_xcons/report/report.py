@@ -118,7 +118,8 @@ class Report:
         A row is one metric of one model, or of one baseline that has its name in the
         column `model`. The columns: model, metric, label, group, direction, value,
         low, high, in_sample, n, skipped, difference, difference_low,
-        difference_high, better. The difference is to the first model.
+        difference_high, better, and heatmaps, what made them and how they are scaled.
+        The difference is to the first model.
 
         Args:
             path: File to write, ending in `.csv`, or `None`. Defaults to `None`.

@@ -9,6 +9,7 @@ _COLUMNS = (
     *("model", "metric", "label", "group", "direction"),
     *("value", "low", "high", "in_sample", "n", "skipped"),
     *("difference", "difference_low", "difference_high", "better"),
+    "heatmaps",
 )
 
 
@@ -25,14 +26,15 @@ def render(data):
     Example:
 
     >>> render(report.to_dict()).splitlines()[1]
-    'plain,accuracy,Accuracy (top-1),classification,higher,0.924,0.9,0.95,,500,0,,,,'
+    'plain,accuracy,Accuracy (top-1),classification,higher,0.924,0.9,0.95,,500,0,,,,,...
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
+    made = {"heatmaps": data["provenance"]["heatmaps"]}
     for metric in data["metrics"]:
         key = metric["name"]
-        known = {name: metric[name] for name in ("label", "group", "direction")}
+        known = {name: metric[name] for name in ("label", "group", "direction")} | made
         for model in data["models"]:
             name = model["name"]
             figure = data["figures"][name].get(key)

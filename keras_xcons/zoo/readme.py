@@ -36,6 +36,9 @@ How it was trained, in full: [{recipe}]({recipe}).
 
 _MOST_NAMES = 10  # classes that are named on the page
 
+# What `explain` does when it is told nothing.
+_USUAL = {"method": "gradcam++", "normalize": "max"}
+
 
 def readme(card, metrics):
     """Returns the text of a model's README.md.
@@ -75,12 +78,16 @@ def readme(card, metrics):
 
 
 def _method_argument(metrics):
-    """The argument of `explain` that makes the heatmaps the measured ones."""
+    """The arguments of `explain` that make the heatmaps the measured ones."""
     options = metrics.get("options")
-    method = options.get("method") if isinstance(options, dict) else None
-    if method in (None, "gradcam++"):
+    if not isinstance(options, dict):
         return ""
-    return f', method="{method}"'
+    given = {name: options.get(name, usual) for name, usual in _USUAL.items()}
+    return "".join(
+        f', {name}="{value}"'
+        for name, value in given.items()
+        if value not in (None, _USUAL[name])
+    )
 
 
 def _flat(path, value):

@@ -27,9 +27,10 @@ def test_explain_takes_a_label_and_a_method(published, image_file, monkeypatch):
 
     monkeypatch.setattr(recipes, "explain_files", remember)
     flags = ["--model=m", "--label=ring", "--method=saliency", "--align=8,-2.5"]
+    flags.append("--normalize=minmax")
     assert cli.main(["explain", *flags, "a.png", "b.png"]) == 0
     output = pathlib.Path("heatmaps")
-    more = {"label": "ring", "align": (8.0, -2.5)}
+    more = {"label": "ring", "align": (8.0, -2.5), "normalize": "minmax"}
     assert calls == [("m", ["a.png", "b.png"], output, "saliency", more)]
 
 

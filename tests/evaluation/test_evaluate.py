@@ -191,14 +191,32 @@ def test_the_same_call_gives_the_same_numbers():
 def test_provenance_says_what_the_figures_rest_on(full):
     found = full.to_dict()["provenance"]
     assert (found["images"], found["classes"], found["seed"]) == (5, 2, 0)
-    assert found["heatmaps"] == "Grad-CAM++ of the label"
+    assert found["heatmaps"] == "Grad-CAM++ of the label, divided by the maximum"
     assert found["options"]["steps"] == 3
     assert {"keras_xcons", "keras", "tensorflow", "numpy"} < set(found["versions"])
     assert found["image_size"] == [8, 8] and found["device"]
     other = contents(
-        color_classifier(), IMAGES, LABELS, explained="predicted", method="layercam"
+        *(color_classifier(), IMAGES, LABELS),
+        **dict(explained="predicted", method="layercam", normalize="minmax"),
     )
-    assert other["provenance"]["heatmaps"] == "layercam of the predicted class"
+    assert other["provenance"]["heatmaps"] == (
+        "layercam of the predicted class, minimum subtracted, then divided by the "
+        "maximum"
+    )
+
+
+def test_everything_takes_the_map_that_was_asked_for():
+    dim = 0.7 * IMAGES + 64.0  # So that no map is 0 anywhere.
+    parts = color_classifier(scale=0.02), batches(dim, LABELS, masks())
+    names = ["energy_pointing_game", "explanation_consistency", "average_drop", "gini"]
+    plain = measure(*parts, names)
+    scaled = measure(*parts, names, normalize="minmax")
+    # What is left without the light is what the images without it have.
+    known = measure(color_classifier(), batches(IMAGES, LABELS, masks()), names)
+    for name in ("energy_pointing_game", "gini"):
+        np.testing.assert_allclose(scaled[name], known[name], atol=1e-6)
+    for name in names:
+        assert not np.allclose(plain[name], scaled[name], equal_nan=True), name
 
 
 def notes(*parts, **options):

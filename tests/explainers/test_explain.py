@@ -79,6 +79,21 @@ def test_takes_a_named_layer_and_float_images(model, images):
     np.testing.assert_array_equal(from_float, explain(model, images))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_minmax_subtracts_the_minimum_of_the_map_as_computed(method, model, images):
+    maps = explain(model, images, method=method, resize=False)
+    low = maps.min(axis=(1, 2), keepdims=True)
+    # Some pixel has no gradient.
+    assert low.max() > 0.0 or method in ("saliency", "smoothgrad")
+    found = explain(model, images, method=method, resize=False, normalize="minmax")
+    np.testing.assert_allclose(found, (maps - low) / (1.0 - low), atol=1e-5)
+
+
+def test_refuses_an_unknown_scaling(model, images):
+    with pytest.raises(ValueError, match="minmax.*Received: normalize='mean'"):
+        explain(model, images, normalize="mean")
+
+
 def test_names_its_methods():
     assert methods() == (
         "gradcam",

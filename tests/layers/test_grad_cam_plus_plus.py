@@ -231,3 +231,37 @@ def test_layer_inside_a_saved_model(tmp_path):
     gradients = normal(3, 2, 1, 1, 6)
     expected = grad_cam_plus_plus(activations, gradients)
     np.testing.assert_allclose(loaded([activations, gradients])[0], expected, atol=1e-6)
+
+
+def test_minmax_subtracts_the_minimum_first():
+    maps = np.array([[[2.0, 3.0], [4.0, 6.0]], [[0.0, 1.0], [0.0, 2.0]]], "float32")
+    expected = [[[0.0, 0.25], [0.5, 1.0]], [[0.0, 0.5], [0.0, 1.0]]]
+    np.testing.assert_allclose(scale_to_one(maps, "minmax"), expected)
+    # Of a map that has been divided by its maximum it is the same.
+    scaled = scale_to_one(scale_to_one(maps), "minmax")
+    np.testing.assert_allclose(scaled, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.0], [3.0, 3.0], [1.0, 1.0 - 3e-7]])
+def test_minmax_leaves_nothing_of_a_constant_map(values):
+    maps = tf.constant([[values]], tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(maps)
+        scaled = scale_to_one(maps, "minmax")
+    np.testing.assert_array_equal(scaled, np.zeros_like(maps))
+    np.testing.assert_array_equal(tape.gradient(scaled, maps), np.zeros_like(maps))
+
+
+def test_gradient_of_minmax():
+    maps = tf.constant([[[1.0, 2.0, 5.0]]])
+    with tf.GradientTape() as tape:
+        tape.watch(maps)
+        middle = scale_to_one(maps, "minmax")[0, 0, 1]
+    # (x - a) / (b - a), by a, x and b.
+    expected = [[[-3 / 16, 1 / 4, -1 / 16]]]
+    np.testing.assert_allclose(tape.gradient(middle, maps), expected, rtol=1e-6)
+
+
+def test_an_unknown_scaling_is_refused():
+    with pytest.raises(ValueError, match="minmax.*Received: normalize='min'"):
+        scale_to_one(np.ones((1, 2, 2), "float32"), "min")
