@@ -144,3 +144,11 @@ def test_every_recipe_of_the_zoo_can_be_used():
         start = recipe.options.get("pretrained")
         # What it starts from can be had.
         assert start in (None, "imagenet") or start in recipes, name
+
+
+def test_figures_that_moved_by_more_than_their_interval():
+    measure = tool("measure_zoo")
+    before = {"a": figure(0.5), "b": figure(0.5), "c": figure(0.5), "old": figure(0.1)}
+    after = {"a": figure(0.505), "b": figure(0.52), "new": figure(0.9)}
+    after["c"] = {"value": 0.505, "low": 0.502, "high": 0.508, "n": 1000}
+    assert measure.moved(before, after) == ["b", "c"]

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_xcons import explainers
 from keras_xcons.evaluation import statistics
 from keras_xcons.evaluation.provenance import provenance
 from keras_xcons.metrics import LEVELS, THRESHOLDS
@@ -47,7 +48,7 @@ def contents(suite, views, measured, dataset, split, notes=()):
             figures[name][metric.name] = figure
     return {
         "title": _title(measured, dataset, split),
-        "models": [_model(name, view) for name, view in views.items()],
+        "models": [_model(name, view, suite) for name, view in views.items()],
         "metrics": [metric.card() for metric in metrics],
         "figures": figures,
         "baselines": _baselines(metrics, measured, options.seed),
@@ -64,7 +65,7 @@ def contents(suite, views, measured, dataset, split, notes=()):
             "classes": len(facts.class_counts),
             "seed": options.seed,
             "interval": statistics.INTERVAL,
-            "heatmaps": _heatmaps(options),
+            "heatmaps": f"{_heatmaps(options)}, {_alignment(views, suite)}",
             "image_size": list(facts.image_size),
             "multi_label": facts.multi_label,
             "options": dataclasses.asdict(options),
@@ -78,13 +79,35 @@ def _title(measured, dataset, split):
     return f"{', '.join(measured)} on {where}"
 
 
-def _model(name, view):
+def _model(name, view, suite):
     return {
         "name": name,
         "parameters": view.model.count_params(),
         "feature_layer": view.feature_layer,
         "closed_form": view.closed_form,
+        "offset": [round(pixels, 2) for pixels in _offset(view, suite)],
     }
+
+
+def _offset(view, suite):
+    """How far heatmaps are moved, `(rows, columns)` in pixels."""
+    frame = explainers.frame_of(view, suite.options.method, suite.facts.multi_label)
+    return frame.offset(suite.facts.image_size)
+
+
+def _alignment(views, suite):
+    """How far the heatmaps of each model are moved, in words."""
+    moved = {
+        name: "({:+.1f}, {:+.1f})".format(*_offset(view, suite))
+        for name, view in views.items()
+        if any(_offset(view, suite))
+    }
+    if not moved:
+        return "not moved"
+    if len(views) == 1:
+        return f"moved by {next(iter(moved.values()))} px of rows and columns"
+    each = ", ".join(f"{name} {moved.get(name, 'not')}" for name in views)
+    return f"moved by px of rows and columns: {each}"
 
 
 def _heatmaps(options):

@@ -191,7 +191,9 @@ def test_the_same_call_gives_the_same_numbers():
 def test_provenance_says_what_the_figures_rest_on(full):
     found = full.to_dict()["provenance"]
     assert (found["images"], found["classes"], found["seed"]) == (5, 2, 0)
-    assert found["heatmaps"] == "Grad-CAM++ of the label, divided by the maximum"
+    assert found["heatmaps"] == (
+        "Grad-CAM++ of the label, divided by the maximum, not moved"
+    )
     assert found["options"]["steps"] == 3
     assert {"keras_xcons", "keras", "tensorflow", "numpy"} < set(found["versions"])
     assert found["image_size"] == [8, 8] and found["device"]
@@ -201,7 +203,7 @@ def test_provenance_says_what_the_figures_rest_on(full):
     )
     assert other["provenance"]["heatmaps"] == (
         "layercam of the predicted class, minimum subtracted, then divided by the "
-        "maximum"
+        "maximum, not moved"
     )
 
 

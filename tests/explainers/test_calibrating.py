@@ -135,3 +135,30 @@ def test_what_says_nothing_is_left_out_or_refused():
     with pytest.raises(ValueError, match="Labels are given with an array"):
         dataset = tf.data.Dataset.from_tensors(images)
         kx.calibrate(model, dataset, labels=[0] * 24)
+
+
+def test_an_evaluation_is_aligned_and_says_so():
+    model, images = network(1, 7), blobs(24)
+    # What is bright is the object.
+    masks = (images.mean(axis=-1, keepdims=True) > 100).astype("float32")
+    labels = np.zeros(24, "int32")
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels, masks)).batch(8)
+
+    def report(**options):
+        asked = {"metrics": ["energy_pointing_game", "accuracy"], "verbose": 0}
+        found = kx.evaluate({"net": model}, dataset, gallery=2, **asked, **options)
+        return found.to_dict()
+
+    before = report()
+    assert before["provenance"]["heatmaps"].endswith(", not moved")
+    assert before["models"][0]["offset"] == [0.0, 0.0]
+    found = kx.calibrate(model, images)
+    after = report()
+    moved = f"moved by ({found.rows:+.1f}, {found.columns:+.1f}) px of rows and columns"
+    assert after["provenance"]["heatmaps"].endswith(moved)
+    name = "energy_pointing_game"
+    gained = [each["figures"]["net"][name]["value"] for each in (before, after)]
+    assert gained[1] > gained[0] + 0.03
+    still = report(align=False)
+    assert still["figures"]["net"][name]["value"] == gained[0]
+    assert report(align="geometric")["models"][0]["offset"] == [-0.5, -6.5]
