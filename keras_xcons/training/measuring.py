@@ -1,4 +1,4 @@
-"""The parts of a training step: targets, attack, consistency, weights.
+"""The parts of a training step: targets, consistency, weights.
 
 Functions of tensors and options; what they do to a model leaves no trace in it.
 """
@@ -9,9 +9,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_xcons import attacks, consistency
+from keras_xcons import consistency
 from keras_xcons.explainers import explained_pass
-from keras_xcons.models.frame import WHOLE
 from keras_xcons.training.sample_table import mean_over_replicas, sum_over_replicas
 
 
@@ -83,55 +82,6 @@ def find_targets(labels, num_classes, multi_label=False):
     return Targets(classes, ops.ones_like(classes, dtype="float32"))
 
 
-def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=WHOLE):
-    """Attacks a region of the images, told from their clean maps.
-
-    Args:
-        images: Float tensor `(B, H, W, channels)` in 0..255.
-        clean: `Explained` of the images.
-        targets: `Targets`.
-        gradient: Gradient of the loss with respect to the images, for FGSM.
-        gradient_fn: Function from attacked images to that gradient, for PGD.
-        seed: Int32 tensor `(2,)` for the random start of PGD.
-        options: `XConsOptions`.
-        frame: The `keras_xcons.models.Frame` of the maps. Defaults to the whole image.
-
-    Returns:
-        `(attacked, finite)`: attacked images, the shape of `images`, and a boolean
-        tensor `(B,)`, whether the gradients that attacked an image were numbers.
-    """
-    # What any of the classes' maps claims is no background.
-    claimed = ops.max(clean.maps * targets.valid[:, :, None, None], axis=1)
-    size = ops.shape(images)[1:3]
-    region, threshold = options.region, options.threshold
-    mask = attacks.region_mask(claimed, region, threshold, size, frame)
-    # Under a loss scale that is still too large there is no attack to judge.
-    finite = []
-
-    def usable(gradient):
-        finite.append(ops.all(ops.isfinite(gradient), axis=(1, 2, 3)))
-        return _without_nan(gradient)
-
-    if options.attack == "fgsm":
-        attacked = attacks.fgsm(images, usable(gradient), options.epsilon, mask)
-    else:
-        attacked = attacks.pgd(
-            images,
-            lambda attacked: usable(gradient_fn(attacked)),
-            options.epsilon,
-            options.step_size,
-            options.attack_steps,
-            mask,
-            seed=seed,
-        )
-    return attacked, ops.all(ops.stack(finite), axis=0)
-
-
-def _without_nan(gradient):
-    """Zero where a scaled loss overflowed: one NaN would spoil table and logs."""
-    return ops.where(ops.isnan(gradient), ops.zeros_like(gradient), gradient)
-
-
 def consistency_of(clean, other, targets, options):
     """E of a batch, `(B,)` float32 in 0..1, from a clean and an attacked pass.
 
@@ -148,6 +98,14 @@ def consistency_of(clean, other, targets, options):
     known = ops.isfinite(value)
     # Not NaN times the agreement, whose gradient would be NaN as well.
     return ops.where(known, ops.where(known, value, 0.0) * agreement, float("nan"))
+
+
+def known(values, *conditions):
+    """Float32 values `(B,)`, NaN where any of the boolean conditions `(B,)` fails."""
+    values = ops.cast(values, "float32")
+    for condition in conditions:
+        values = ops.where(condition, values, float("nan"))
+    return values
 
 
 def lost_consistency(survival):

@@ -104,7 +104,7 @@ class XConsOptions:
     def attacks_first(self):
         """Whether the loss of a step depends on that step's attacked images.
 
-        If not, the attack takes its gradient from the backward pass that updates the
+        If not, FGSM takes its gradient from the backward pass that updates the
         weights: an image's gradient has the same sign for every positive weight.
         """
         return self.schedule == "batch" or self.learns_from_attack

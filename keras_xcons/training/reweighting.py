@@ -48,3 +48,4 @@ class EpochReweighting(keras.callbacks.Callback):
             consistency = self.model.refresh_table(self.dataset)
             if logs is not None:
                 logs["consistency"] = consistency
+                logs["zero_gradient"] = self.model.swept_zero_gradient

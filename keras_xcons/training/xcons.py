@@ -10,16 +10,17 @@ from keras_xcons.data import split_sample_ids
 from keras_xcons.explainers import explained_pass
 from keras_xcons.models import split
 from keras_xcons.training import saving
+from keras_xcons.training.attacking import attack, attack_gradients, attack_loss
 from keras_xcons.training.augmenting import split_augmentation
-from keras_xcons.training.draws import fold, seed_of
+from keras_xcons.training.draws import seed_of
 from keras_xcons.training.inputs import as_dataset
 from keras_xcons.training.measuring import (
     MeanOfKnown,
-    attack,
     batch_weights,
     consistency_of,
     find_targets,
     has_weight,
+    known,
     lost_consistency,
     random_states,
     still_pass,
@@ -27,11 +28,12 @@ from keras_xcons.training.measuring import (
 from keras_xcons.training.options import XConsOptions
 from keras_xcons.training.reweighting import EpochCounter, EpochReweighting
 from keras_xcons.training.sample_table import SampleTable
+from keras_xcons.training.sweeping import SweepsTable
 from keras_xcons.training.trainer import ClassifierTrainer
 
 
 @keras.saving.register_keras_serializable("keras_xcons")
-class XConsModel(ClassifierTrainer):
+class XConsModel(SweepsTable, ClassifierTrainer):
     """Trains a classifier so that its explanations survive background attacks.
 
     In each step the Grad-CAM++ map of the label tells the background, the background
@@ -108,14 +110,21 @@ class XConsModel(ClassifierTrainer):
     >>> trainer.fit(train_ds, epochs=10)
     >>> trainer.classifier.save("classifier.keras")
 
-    Logs of `fit`, beside the caller's: `consistency`, the mean E (under the
-    `"epoch"` schedule, of the last sweep), and `mean_weight`, the mean weight
+    Logs of `fit`, beside the caller's: `consistency`, the mean E, `zero_gradient`, the
+    share of images whose gradient was all zero, so that nothing was attacked (both
+    under the `"epoch"` schedule of the last sweep), and `mean_weight`, the mean weight
     applied.
 
+    Images are attacked by a loss whose gradient does not fade as the logits grow
+    (`keras_xcons.attacks.margin_loss`, our choice), except with FGSM under the
+    `"memory"` schedule, where the gradient of the caller's loss comes for free: that of
+    cross-entropy is 0 once the label is some 17 ahead in float32.
+
     What cannot be measured counts neither as good nor as bad: a sample without a
-    positive label, with an empty map, with gradients that overflow float16, or with
-    sample weight 0 has no E. It weighs what a sample of mean `v` weighs, is left out
-    of the means (NaN where nothing is left), and the sample table keeps what it knew.
+    positive label, with an empty map, with gradients that overflow float16 or are all
+    zero, or with sample weight 0 has no E. It weighs what a sample of mean `v` weighs,
+    is left out of the means (NaN where nothing is left), and the sample table keeps
+    what it knew.
 
     Reference:
         [Wu et al., 2024](https://arxiv.org/abs/2408.04600)
@@ -162,11 +171,11 @@ class XConsModel(ClassifierTrainer):
         self.table = SampleTable(num_samples) if options.uses_table else None
         self._mean_weight = keras.metrics.Mean(name="mean_weight")
         self._trackers = [self._mean_weight]
-        self._sweep = None
         # Between the sweeps of the "epoch" schedule no consistency is measured.
         if options.attacks_in_step:
             self._mean_consistency = MeanOfKnown(name="consistency")
-            self._trackers.append(self._mean_consistency)
+            self._zero_gradient = MeanOfKnown(name="zero_gradient")
+            self._trackers += [self._mean_consistency, self._zero_gradient]
 
     def train_through(self, view):
         self._augment, inner = split_augmentation(view)
@@ -215,7 +224,10 @@ class XConsModel(ClassifierTrainer):
             )
             self.keep_losses()
             weights = self._remembered_weights(ids, images)
-            loss = self.weighted_loss(labels, clean.outputs, sample_weight, weights)
+            if self.options.attacks_first:
+                loss = attack_loss(clean.logits, targets, self.options)
+            else:
+                loss = self.weighted_loss(labels, clean.outputs, sample_weight, weights)
             scaled = self.optimizer.scale_loss(loss)
 
         variables = self.learned_variables
@@ -225,20 +237,18 @@ class XConsModel(ClassifierTrainer):
             sources = [images] if self.options.attacks_first else [*variables, images]
             *gradients, image_gradient = tape.gradient(scaled, sources)
             training = self.in_training_mode
-            attacked, measured = self._attacked(
-                images, labels, targets, clean, image_gradient, states, training
+            seed, present = self._seed("start"), has_weight(sample_weight, weights)
+            how = states, training
+            attacked = self._attacked(
+                images, targets, clean, image_gradient, *how, seed
             )
-            measured = ops.logical_and(measured, has_weight(sample_weight, weights))
             with tape:
-                other = still_pass(
-                    self.training_view, attacked, targets.classes, training, states
-                )
-                survival = consistency_of(clean, other, targets, self.options)
-                survival = ops.where(measured, survival, float("nan"))
+                other, survival = self._judged(attacked, targets, clean, *how, present)
             values = self._values(survival, labels, clean, sample_weight)
             if self.options.schedule == "memory":
                 self.table.store(ids, values)
             self._mean_consistency.update_state(survival)
+            self._zero_gradient.update_state(known(attacked.zero, present))
         if self.options.attacks_first:
             if self.table is None:
                 weights = self._weights(tf.stop_gradient(values))
@@ -268,26 +278,19 @@ class XConsModel(ClassifierTrainer):
         present = has_weight(sample_weight, ops.ones_like(losses))
         return ops.where(present, losses, float("nan"))
 
-    def _attacked(
-        self, images, labels, targets, clean, gradient, states, training, sweep=None
-    ):
-        def gradient_fn(attacked):
-            with tf.GradientTape() as tape:
-                tape.watch(attacked)
-                other = still_pass(
-                    self.training_view, attacked, targets.classes, training, states
-                )
-                ones = ops.ones_like(attacked[:, 0, 0, 0])
-                loss = self.weighted_loss(labels, other.outputs, None, ones)
-                scaled = self.optimizer.scale_loss(loss)
-            return tape.gradient(scaled, attacked)
+    def _attacked(self, images, targets, clean, gradient, states, training, seed):
+        view, options = self.training_view, self.options
+        about = targets, states, training, options, self.optimizer
+        gradient_fn = attack_gradients(view, *about)
+        how = gradient, gradient_fn, seed, options
+        return attack(images, clean, targets, *how, view.frame)
 
-        seed = self._seed("start")
-        if sweep is not None:
-            # No step is counted between the batches of a sweep.
-            seed = fold(self._seed("sweep"), sweep)
-        how = gradient, gradient_fn, seed, self.options
-        return attack(images, clean, targets, *how, self.training_view.frame)
+    def _judged(self, attacked, targets, clean, states, training, present):
+        """The pass over attacked images, and E, NaN where there is none."""
+        view, classes = self.training_view, targets.classes
+        other = still_pass(view, attacked.images, classes, training, states)
+        survival = consistency_of(clean, other, targets, self.options)
+        return other, known(survival, attacked.judged, present)
 
     def _seed(self, purpose):
         return seed_of(self.options.seed, self.optimizer, purpose)
@@ -302,48 +305,3 @@ class XConsModel(ClassifierTrainer):
             return ops.ones_like(images[:, 0, 0, 0])
         values, seen = self.table.lookup(ids)
         return self._weights(ops.where(seen > 0.0, values, float("nan")))
-
-    def refresh_table(self, dataset):
-        """Measures every sample of a dataset and remembers it.
-
-        Args:
-            dataset: `tf.data.Dataset` of batches `({"image", "sample_id"}, labels)`,
-                with sample weights or without. Samples of weight 0 are left out.
-
-        Returns:
-            Float, the mean explanation consistency of the samples that have one; NaN
-            if none has.
-        """
-        if self._sweep is None:
-            self._sweep = tf.function(
-                self._measure, reduce_retracing=True, autograph=False
-            )
-        mean = MeanOfKnown()
-        for number, batch in enumerate(dataset):
-            x, labels, given = keras.utils.unpack_x_y_sample_weight(batch)
-            images, ids = split_sample_ids(x)
-            images = ops.cast(images, "float32")
-            place = tf.constant(number)
-            mean.update_state(self._sweep(images, ids, labels, given, place))
-        return float(mean.result())
-
-    def _measure(self, images, ids, labels, sample_weight, place):
-        targets = find_targets(labels, self.view.num_classes, self.options.multi_label)
-        states = random_states(self.classifier)
-        weights = ops.ones_like(images[:, 0, 0, 0])
-        images = self._augment(images, False)
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(images)
-            clean = explained_pass(self.training_view, images, targets.classes)
-            loss = self.weighted_loss(labels, clean.outputs, None, weights)
-            scaled = self.optimizer.scale_loss(loss)
-        image_gradient = tape.gradient(scaled, images)
-        attacked, measured = self._attacked(
-            images, labels, targets, clean, image_gradient, states, False, place
-        )
-        measured = ops.logical_and(measured, has_weight(sample_weight, weights))
-        other = still_pass(self.training_view, attacked, targets.classes, False, states)
-        survival = consistency_of(clean, other, targets, self.options)
-        survival = ops.where(measured, survival, float("nan"))
-        self.table.store(ids, self._values(survival, labels, clean, sample_weight))
-        return survival

@@ -104,11 +104,27 @@ def _body(live):
     return keras.Model(inputs, x, name="body")
 
 
+def margins(labels, logits):
+    """How far the best of the other classes is ahead, `(B,)`."""
+    own = tf.one_hot(labels, logits.shape[-1])
+    others = tf.reduce_max(logits - 1e9 * own, axis=-1)
+    return others - tf.reduce_sum(own * logits, axis=-1)
+
+
+def cross_entropy(labels, logits):
+    """What an attack costs nothing by, where it is the loss that is learned from."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
+LOSSES = {"margin": margins, "cross-entropy": cross_entropy}
+
+
 @pytest.fixture(scope="session")
 def by_hand():
     """`by_hand(classifier, images, labels, …)`: E and the attacked images.
 
-    Written from the pure functions alone, without any of the training code.
+    Written from the pure functions alone, without any of the training code. `by` is
+    the loss to attack by, a name of `LOSSES`.
     """
 
     def measure(
@@ -122,6 +138,7 @@ def by_hand():
         agreement=None,
         perturb=None,
         training=True,
+        by="margin",
     ):
         view = split(classifier)
         images, classes = tf.constant(images), labels[:, None]
@@ -129,10 +146,7 @@ def by_hand():
         def gradient_fn(attacked):
             with tf.GradientTape() as tape:
                 tape.watch(attacked)
-                outputs = view(attacked, training=training)[2]
-                loss = tf.keras.losses.sparse_categorical_crossentropy(
-                    labels, outputs, from_logits=True
-                )
+                loss = LOSSES[by](labels, view(attacked, training=training)[2])
             return tape.gradient(loss, attacked)
 
         clean = explained_pass(view, images, classes, training)

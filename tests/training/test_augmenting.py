@@ -141,11 +141,11 @@ def attacked_shares(monkeypatch):
     steps, attack = [], xcons.attack
 
     def spy(images, *args, **kwargs):
-        attacked, finite = attack(images, *args, **kwargs)
+        attacked = attack(images, *args, **kwargs)
         bright = np.array(images)[..., 0] > 150.0
-        changed = (np.array(attacked) != np.array(images)).any(axis=-1)
+        changed = (np.array(attacked.images) != np.array(images)).any(axis=-1)
         steps.append((changed, bright))
-        return attacked, finite
+        return attacked
 
     monkeypatch.setattr(xcons, "attack", spy)
 

@@ -6,10 +6,10 @@ from keras import layers
 
 from keras_xcons.explainers import Explained, explained_pass
 from keras_xcons.models import split
+from keras_xcons.training.attacking import attack, attack_loss
 from keras_xcons.training.measuring import (
     MeanOfKnown,
     Targets,
-    attack,
     batch_weights,
     consistency_of,
     find_targets,
@@ -94,9 +94,9 @@ def test_an_attack_spares_what_any_label_claims():
     found = {}
     for control in (None, "whole_image"):
         options = XConsOptions(control=control, epsilon=8.0)
-        attacked, finite = attack(images, clean, targets, gradient, None, None, options)
-        assert np.all(finite)
-        found[control] = attacked
+        attacked = attack(images, clean, targets, gradient, None, None, options)
+        assert np.all(attacked.judged) and not np.any(attacked.zero)
+        found[control] = attacked.images
     expected = [[100.0, 92.0], [92.0, 100.0]]
     np.testing.assert_array_equal(found[None][0, :, :, 0], expected)
     np.testing.assert_array_equal(found["whole_image"], images - 8.0)
@@ -110,15 +110,41 @@ def test_gradients_that_are_no_number_attack_nothing(kind):
     images = tf.fill((1, 2, 2, 1), 100.0)
     gradient = tf.reshape(tf.constant([np.nan, np.inf, -1.0, np.nan]), (1, 2, 2, 1))
     options = XConsOptions(attack=kind, epsilon=8.0, step_size=8.0, attack_steps=4)
-    attacked, finite = attack(
+    attacked = attack(
         images, clean, targets, gradient, lambda _: gradient, (0, 1), options
     )
-    assert not np.any(finite)
-    found = np.array(attacked)[0, :, :, 0]
+    assert not np.any(attacked.judged) and not np.any(attacked.zero)
+    found = np.array(attacked.images)[0, :, :, 0]
     np.testing.assert_allclose([found[0, 1], found[1, 0]], [108.0, 92.0])
     assert np.all(np.abs(found - 100.0) <= 8.0)
     if kind == "fgsm":
         assert found[0, 0] == found[1, 1] == 100.0
+
+
+@pytest.mark.parametrize("kind", ["fgsm", "pgd"])
+def test_a_gradient_that_is_all_zero_is_no_attack(kind):
+    clean = Explained(tf.zeros((3, 1, 2, 2)), None, None)
+    targets = Targets(None, tf.ones((3, 1)))
+    images = tf.fill((3, 2, 2, 1), 100.0)
+    gradient = np.zeros((3, 2, 2, 1), "float32")
+    gradient[1, 0, 1], gradient[2, 0, 0] = -1e-30, np.nan
+    gradient = tf.constant(gradient)
+    options = XConsOptions(attack=kind, attack_steps=2)
+    attacked = attack(
+        images, clean, targets, gradient, lambda _: gradient, (0, 1), options
+    )
+    np.testing.assert_array_equal(attacked.zero, [True, False, False])
+    np.testing.assert_array_equal(attacked.judged, [False, True, False])
+
+
+def test_images_are_attacked_by_the_mean_margin():
+    logits = tf.constant([[3.0, 1.0, 0.5], [0.0, 4.0, 6.0]])
+    one = Targets(tf.constant([[0], [1]]), tf.ones((2, 1)))
+    assert float(attack_loss(logits, one, XConsOptions())) == 0.0  # (-2 + 2) / 2
+    several = Targets(None, tf.constant([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]))
+    options = XConsOptions(multi_label=True)
+    found = attack_loss(logits, several, options)
+    assert float(found) == pytest.approx((-3.0 - 1.0 + 0.5 + 4.0 - 6.0) / 2)
 
 
 def explained(maps, logits):

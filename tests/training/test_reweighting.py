@@ -13,6 +13,7 @@ class Model(keras.Model):
         self.dense = keras.layers.Dense(1)
         self.epoch = self.add_weight(shape=(), dtype="int32", trainable=False)
         self.seen, self.swept = [], []
+        self.swept_zero_gradient = 0.25
 
     def call(self, inputs):
         return self.dense(inputs)

@@ -1,0 +1,118 @@
+"""The attack of a training step, and which images it says nothing of."""
+
+import typing
+
+import tensorflow as tf
+from keras import ops
+
+from keras_xcons import attacks
+from keras_xcons.models.frame import WHOLE
+from keras_xcons.training.measuring import still_pass
+
+
+def attack_loss(logits, targets, options):
+    """The loss that a backward pass of its own attacks images by.
+
+    The mean over the batch of `keras_xcons.attacks.margin_loss`: of a confident model
+    the caller's loss has no gradient left, and no attack. Our choice.
+
+    Args:
+        logits: Float tensor `(B, C)`.
+        targets: `Targets`.
+        options: `XConsOptions`.
+
+    Returns:
+        Float32 scalar.
+    """
+    labels = targets.valid if options.multi_label else targets.classes[:, 0]
+    return ops.mean(attacks.margin_loss(logits, labels, options.multi_label))
+
+
+def attack_gradients(view, targets, states, training, options, optimizer):
+    """The function from attacked images to the gradient of `attack_loss`, for PGD.
+
+    Args:
+        view: `ClassifierView`.
+        targets: `Targets`.
+        states: What `random_states` returned.
+        training: Whether the classifier runs in training mode.
+        options: `XConsOptions`.
+        optimizer: Keras optimizer, which scales the loss if half precision needs it.
+
+    Returns:
+        Function of a float tensor `(B, H, W, channels)` to another.
+    """
+
+    def gradient_fn(attacked):
+        with tf.GradientTape() as tape:
+            tape.watch(attacked)
+            other = still_pass(view, attacked, targets.classes, training, states)
+            loss = attack_loss(other.logits, targets, options)
+            scaled = optimizer.scale_loss(loss)
+        return tape.gradient(scaled, attacked)
+
+    return gradient_fn
+
+
+class Attack(typing.NamedTuple):
+    """Attacked images `(B, H, W, channels)`, and what came of the attack, `(B,)`.
+
+    `judged` says whether an image was attacked at all: whether its gradients were
+    numbers and not all zero. `zero` says whether they were numbers, all of them zero.
+    """
+
+    images: tf.Tensor
+    judged: tf.Tensor
+    zero: tf.Tensor
+
+
+def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=WHOLE):
+    """Attacks a region of the images, told from their clean maps.
+
+    Args:
+        images: Float tensor `(B, H, W, channels)` in 0..255.
+        clean: `Explained` of the images.
+        targets: `Targets`.
+        gradient: Gradient of the loss with respect to the images, for FGSM.
+        gradient_fn: Function from attacked images to that gradient, for PGD.
+        seed: Int32 tensor `(2,)` for the random start of PGD.
+        options: `XConsOptions`.
+        frame: The `keras_xcons.models.Frame` of the maps. Defaults to the whole image.
+
+    Returns:
+        `Attack(images, judged, zero)`.
+    """
+    # What any of the classes' maps claims is no background.
+    claimed = ops.max(clean.maps * targets.valid[:, :, None, None], axis=1)
+    size = ops.shape(images)[1:3]
+    region, threshold = options.region, options.threshold
+    mask = attacks.region_mask(claimed, region, threshold, size, frame)
+    finite, moving = [], []
+
+    def usable(gradient):
+        # Under a loss scale that is still too large there is no attack to judge.
+        finite.append(ops.all(ops.isfinite(gradient), axis=(1, 2, 3)))
+        moving.append(ops.any(gradient != 0.0, axis=(1, 2, 3)))
+        return _without_nan(gradient)
+
+    if options.attack == "fgsm":
+        attacked = attacks.fgsm(images, usable(gradient), options.epsilon, mask)
+    else:
+        attacked = attacks.pgd(
+            images,
+            lambda attacked: usable(gradient_fn(attacked)),
+            options.epsilon,
+            options.step_size,
+            options.attack_steps,
+            mask,
+            seed=seed,
+        )
+    finite = ops.all(ops.stack(finite), axis=0)
+    moving = ops.any(ops.stack(moving), axis=0)
+    zero = ops.logical_and(finite, ops.logical_not(moving))
+    return Attack(attacked, ops.logical_and(finite, moving), zero)
+
+
+def _without_nan(gradient):
+    """Zero where a scaled loss overflowed: one NaN would spoil table and logs."""
+    return ops.where(ops.isnan(gradient), ops.zeros_like(gradient), gradient)

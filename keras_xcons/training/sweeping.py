@@ -1,0 +1,75 @@
+"""The sweep over the training set that fills the sample table."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_xcons.data import split_sample_ids
+from keras_xcons.explainers import explained_pass
+from keras_xcons.training.attacking import attack_loss
+from keras_xcons.training.draws import fold
+from keras_xcons.training.measuring import (
+    MeanOfKnown,
+    find_targets,
+    has_weight,
+    known,
+    random_states,
+)
+
+
+class SweepsTable:
+    """What `XConsModel` sweeps with; it attacks and judges as that does.
+
+    Attributes:
+        swept_zero_gradient: Of the last sweep, the share of images whose gradient was
+            all zero, a float; NaN before the first.
+    """
+
+    swept_zero_gradient = float("nan")
+    _sweep = None
+
+    def refresh_table(self, dataset):
+        """Measures every sample of a dataset and remembers it.
+
+        Args:
+            dataset: `tf.data.Dataset` of batches `({"image", "sample_id"}, labels)`,
+                with sample weights or without. Samples of weight 0 are left out.
+
+        Returns:
+            Float, the mean explanation consistency of the samples that have one; NaN
+            if none has.
+        """
+        if self._sweep is None:
+            self._sweep = tf.function(
+                self._measure, reduce_retracing=True, autograph=False
+            )
+        mean, zero = MeanOfKnown(), MeanOfKnown()
+        for number, batch in enumerate(dataset):
+            x, labels, given = keras.utils.unpack_x_y_sample_weight(batch)
+            images, ids = split_sample_ids(x)
+            images = ops.cast(images, "float32")
+            place = tf.constant(number)
+            survival, zeros = self._sweep(images, ids, labels, given, place)
+            mean.update_state(survival)
+            zero.update_state(zeros)
+        self.swept_zero_gradient = float(zero.result())
+        return float(mean.result())
+
+    def _measure(self, images, ids, labels, sample_weight, place):
+        targets = find_targets(labels, self.view.num_classes, self.options.multi_label)
+        states = random_states(self.classifier)
+        weights = ops.ones_like(images[:, 0, 0, 0])
+        images = self._augment(images, False)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(images)
+            clean = explained_pass(self.training_view, images, targets.classes)
+            loss = attack_loss(clean.logits, targets, self.options)
+            scaled = self.optimizer.scale_loss(loss)
+        image_gradient = tape.gradient(scaled, images)
+        # No step is counted between the batches of a sweep.
+        seed = fold(self._seed("sweep"), place)
+        present, how = has_weight(sample_weight, weights), (states, False)
+        attacked = self._attacked(images, targets, clean, image_gradient, *how, seed)
+        _, survival = self._judged(attacked, targets, clean, *how, present)
+        self.table.store(ids, self._values(survival, labels, clean, sample_weight))
+        return survival, known(attacked.zero, present)
