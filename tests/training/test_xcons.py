@@ -534,7 +534,13 @@ def test_train_on_batch(build, arrays):
     trainer = xcons(build(), rate=0.1)
     before = trainer.classifier.get_weights()
     logs = trainer.train_on_batch(*first_batch(arrays), return_dict=True)
-    assert set(logs) == {"loss", "accuracy", "consistency", "mean_weight", "zero_gradient"}
+    assert set(logs) == {
+        "loss",
+        "accuracy",
+        "consistency",
+        "mean_weight",
+        "zero_gradient",
+    }
     assert np.abs(trainer.classifier.get_weights()[0] - before[0]).max() > 0
 
 
