@@ -25,6 +25,7 @@ Commands:
   train                         train plainly and by XCons, compare, write all
   evaluate MODEL...             measure models side by side, write a report
   explain IMAGE... --model M    write heatmaps over image files
+  calibrate MODEL [IMAGE...]    measure how far heatmaps are shifted
 
 keras-xcons COMMAND --help shows the flags of a command."""
 
@@ -311,7 +312,47 @@ def _explain(values, positional):
     return 1 if failed else 0
 
 
+# calibrate
+
+
+def _calibrate_flags(values):
+    flags.DEFINE_string("dataset", None, DATASET_HELP, values)
+    flags.DEFINE_string("split", "train", "Split of the data set.", values)
+    flags.DEFINE_integer("images", 200, "Images to measure on.", flag_values=values)
+    flags.DEFINE_enum(
+        "method", "gradcam++", explainers.methods(), "Explanation method.", values
+    )
+    flags.DEFINE_string(
+        "feature_layer",
+        None,
+        "Layer to explain. Default: the last 4-D activation before pooling.",
+        values,
+    )
+    flags.DEFINE_integer("seed", 0, "Seed of the intervals.", flag_values=values)
+
+
+def _calibrate(values, positional):
+    """Measures by flips how far the heatmaps of a model are shifted, in pixels.
+
+    On images of a data set, or on image files and folders; annotations are not used.
+    A model is a name of `list`, a folder with a card, or a .keras file.
+
+    keras-xcons calibrate MODEL --dataset DATA
+    keras-xcons calibrate MODEL IMAGE...
+    """
+    if not positional:
+        raise _UsageError("calibrate takes a model")
+    names = ("split", "images", "method", "feature_layer", "seed")
+    model, *paths = positional
+    recipes.calibrate_model(
+        *(model, values.dataset, paths),
+        **{name: values[name].value for name in names},
+    )
+    return 0
+
+
 _COMMANDS = {
+    "calibrate": (_calibrate, _calibrate_flags),
     "download": (_download, _no_flags),
     "evaluate": (_evaluate, _evaluate_flags),
     "explain": (_explain, _explain_flags),

@@ -86,3 +86,40 @@ def ranges(split, sizes):
     if not any(stop > start for _, start, stop in selected):
         raise ValueError(f"The split selects no image. Received: split={split!r}")
     return selected
+
+
+def spread(split, sizes, count, blocks=20):
+    """A part of a split that is spread over all of it, as folders are sorted by class.
+
+    Args:
+        split: str, a TFDS split specification.
+        sizes: `{name: number of examples}` of the splits there are.
+        count: Number of examples to have, or nearly so where the split is given in
+            parts; all where there are no more.
+        blocks: Number of runs of neighbours that they are taken in. Defaults to 20;
+            our choice.
+
+    Returns:
+        str, a split specification.
+
+    Raises:
+        TypeError, ValueError: As `ranges`.
+
+    Example:
+
+    >>> spread("train", {"train": 100}, 4, blocks=2)
+    'train[0:2]+train[50:52]'
+    """
+    parts = ranges(split, sizes)
+    total = sum(stop - start for _, start, stop in parts)
+    if total <= count:
+        return split
+    chosen = []
+    for name, start, stop in parts:
+        wanted = max(1, round(count * (stop - start) / total))
+        runs = min(blocks, wanted)
+        for number in range(runs):
+            first = start + number * (stop - start) // runs
+            length = (number + 1) * wanted // runs - number * wanted // runs
+            chosen.append(f"{name}[{first}:{first + length}]")
+    return "+".join(chosen)

@@ -1,6 +1,7 @@
 """Recipes: whole training runs, from data to figures and models on disk."""
 
 from keras_xcons.recipes.arms import Experiment
+from keras_xcons.recipes.calibrate import calibrate_model
 from keras_xcons.recipes.compare import table, train
 from keras_xcons.recipes.evaluate import evaluate_models
 from keras_xcons.recipes.explain import explain_files, open_model
@@ -21,6 +22,7 @@ __all__ = [
     "Recipe",
     "TrainOptions",
     "calibrate_by",
+    "calibrate_model",
     "evaluate_models",
     "explain_files",
     "measure_by",

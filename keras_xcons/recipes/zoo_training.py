@@ -5,12 +5,13 @@ import pathlib
 from keras_xcons import data, evaluation, explainers, models, zoo
 from keras_xcons.recipes import ownership
 from keras_xcons.recipes.arms import Experiment
+from keras_xcons.recipes.calibrate import images_of
 from keras_xcons.recipes.pretraining import pretrain
 from keras_xcons.recipes.progress import Progress
 from keras_xcons.recipes.settings import identity, settings_of
 
-# Images to calibrate on, and of a batch of them.
-_CALIBRATED, _BATCH = 200, 20
+# Images to calibrate on.
+_CALIBRATED = 200
 # What a card names as the source of the method.
 PAPERS = {
     "xcons": "Wu et al. 2024, arXiv 2408.04600",
@@ -86,17 +87,16 @@ def calibrate_by(recipe, model, dataset=None):
         dataset: Name or folder in the place of the recipe's data set.
 
     Returns:
-        A `keras_xcons.explainers.Calibration`, of the first 200 images of the split
-        "train"; `None` for maps of too few cells to be calibrated.
+        A `keras_xcons.explainers.Calibration`, of 200 images of the split "train",
+        spread over it; `None` for maps of too few cells to be calibrated.
     """
     if min(models.split(model).flat.outputs[0].shape[1:3]) < explainers.FEWEST_CELLS:
         return None
-    images = data.load(
+    images = images_of(
         recipe.options["dataset"] if dataset is None else dataset,
-        f"train[:{_CALIBRATED}]",
-        image_size=model.input_shape[1:3],
-        batch_size=_BATCH,
-        shuffle=False,
+        "train",
+        _CALIBRATED,
+        model.input_shape[1:3],
     )
     return explainers.calibrate(model, images, method=recipe.heatmaps)
 

@@ -1,0 +1,118 @@
+"""The job of `keras-xcons calibrate`: a model and images in, an offset out."""
+
+import pathlib
+
+import numpy as np
+
+from keras_xcons import data, explainers, models
+from keras_xcons.data import arguments, image_files, images, photographs, splits
+from keras_xcons.recipes.explain import open_model
+
+_BATCH_SIZE = 16
+_IMAGE_SIZE = 224
+_MOST_IMAGES = 100_000
+
+
+def calibrate_model(
+    name_or_path,
+    dataset=None,
+    paths=(),
+    *,
+    split="train",
+    images=200,
+    method="gradcam++",
+    feature_layer=None,
+    seed=0,
+    report=print,
+):
+    """Measures how far the heatmaps of a model are shifted against its images.
+
+    Annotations are not used. Neither a `.keras` file nor a card is changed.
+
+    Args:
+        name_or_path: The model, see `open_model`.
+        dataset: Name or folder of a data set. Give either it or paths.
+        paths: Image files, and folders of them, of any layout.
+        split: Split of the data set. Defaults to `"train"`.
+        images: Number of images to measure on, spread over the data set or the
+            paths. Defaults to 200.
+        method: One of `keras_xcons.explainers.methods()` whose maps lie on features.
+        feature_layer: Name of the layer whose maps are measured, `None` for the one
+            that is explained.
+        seed: Seed of the intervals. Defaults to 0.
+        report: Function that is told each line for the user. Defaults to `print`.
+
+    Returns:
+        A `keras_xcons.explainers.Calibration`.
+
+    Raises:
+        TypeError, ValueError, OSError: The model, the data or an argument will not
+            do; or as `keras_xcons.calibrate`.
+
+    Example:
+
+    >>> found = calibrate_model("shapes_cnn", "shapes")
+    """
+    arguments.check_count(images, "images", _MOST_IMAGES)
+    if (dataset is None) == (not paths):
+        raise ValueError(
+            "Calibrate on a data set, or on image files and folders of them. "
+            f"Received: dataset={dataset!r} and {len(paths)} paths"
+        )
+    model, _ = open_model(name_or_path)
+    view = models.split(model, feature_layer, align=False)
+    height, width = view.input_shape[:2]
+    size = (_IMAGE_SIZE, _IMAGE_SIZE) if height is None else (height, width)
+    if dataset is None:
+        batches = _photographs(paths, images, size)
+    else:
+        batches = images_of(dataset, split, images, size)
+    found = explainers.calibrate(
+        model, batches, feature_layer=feature_layer, method=method, seed=seed
+    )
+    for axis in ("rows", "columns"):
+        low, high = getattr(found, f"{axis}_interval")
+        value = getattr(found, axis)
+        report(f"{axis:8}{value:+7.2f} px  [{low:+.2f}, {high:+.2f}]")
+    report(
+        f"{found.images} images of {size[0]} x {size[1]} px, layer "
+        f"{found.feature_layer}; positive moves heatmaps down and to the right"
+    )
+    # A `.keras` file cannot keep it, and the card of a model is its publisher's.
+    report(f"For explain and evaluate: --align={found.rows:.2f},{found.columns:.2f}")
+    return found
+
+
+def images_of(dataset, split, count, image_size):
+    """Images of a data set to calibrate on, without annotations.
+
+    Args:
+        dataset: Name or folder of the data set.
+        split: Its split.
+        count: Number of images, spread over the split; all where it has no more.
+        image_size: `(height, width)` in pixels.
+
+    Returns:
+        `tf.data.Dataset` of batches `(images, labels)`.
+
+    Example:
+
+    >>> found = keras_xcons.calibrate(model, images_of("shapes", "train", 200, 64))
+    """
+    part = splits.spread(split, data.info(dataset).splits, count)
+    return data.load(dataset, part, image_size=image_size, batch_size=_BATCH_SIZE)
+
+
+def _photographs(paths, count, size):
+    """Float32 `(N, H, W, 3)` of the files that are meant, or of `count` of them."""
+    files = []
+    for path in map(pathlib.Path, paths):
+        files += image_files.find(path)[0] if path.is_dir() else [path]
+    if len(files) > count:
+        places = np.linspace(0, len(files) - 1, count).round().astype(int)
+        files = [files[place] for place in places]
+    # A byte a value: they wait together for the network.
+    shown = np.zeros((len(files), *size, 3), "uint8")
+    for place, path in enumerate(files):
+        shown[place] = np.rint(images.resize_image(photographs.read(path), size))
+    return shown
