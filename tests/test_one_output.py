@@ -209,7 +209,8 @@ def test_evaluate(form):
         gallery=4,
     ).to_dict()
     one, two = report["figures"]["one"], report["figures"]["two"]
-    assert set(one) == {"accuracy", "explanation_consistency", "gini"}
+    complexity = {"gini", "flat", "entropy"}
+    assert set(one) == {"accuracy", "explanation_consistency"} | complexity
     for name, figure in one.items():
         # Images of class 0 are explained as well.
         assert figure["n"] == 12

@@ -29,6 +29,8 @@ def cell(figure, percent, signed=False):
     )
     interval = f" [{low}, {high}]" if low and high else ""
     told = f"{value}{interval}".replace("-", "−")
+    if figure.get("flag"):
+        told += f" ({figure['flag']})"
     # Of a difference the intervals are what is read.
     return f"{told} (in-sample {other})" if other and not signed else told
 

@@ -15,7 +15,7 @@ from keras_xcons.models import split
 from keras_xcons.training.trainer import ClassifierTrainer
 
 _CONSISTENCY = "explanation_consistency"
-_METRICS = (_CONSISTENCY, "pointing_game", "energy_pointing_game")
+_METRICS = (_CONSISTENCY, "pointing_game", "energy_pointing_game", "flat")
 _BATCH_SIZE = 32
 
 
@@ -45,8 +45,8 @@ class ExplanationMonitor(keras.callbacks.Callback):
             `""`.
         metrics: Names of metrics or groups of them, see
             `keras_xcons.evaluation.METRICS`. Defaults to the explanation
-            consistency and, where the data have boxes or masks, both pointing
-            games.
+            consistency, the share of flat heatmaps, of which it says nothing, and,
+            where the data have boxes or masks, both pointing games.
         multi_label: Whether labels are multi-hot, or `None` to tell it from the
             data. Defaults to `None`.
         class_names: Sequence of names of the classes, for the pictures.

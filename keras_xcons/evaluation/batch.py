@@ -9,7 +9,8 @@ import tensorflow as tf
 from keras_xcons import attacks
 from keras_xcons.evaluation.probe import shown_maps
 from keras_xcons.evaluation.reading import class_indices
-from keras_xcons.metrics import binary_accuracy, has_object, top_k
+from keras_xcons.metrics import binary_accuracy, flat, has_object, top_k
+from keras_xcons.models.frame import WHOLE
 
 
 class Attacked(typing.NamedTuple):
@@ -99,6 +100,31 @@ class Batch:
         """Float32 array `(B,)`: 1 where the heatmap is all zeros, NaN without one."""
         empty = self.maps.numpy().max(axis=(1, 2)) <= 0.0
         return only_where(self.explainable, empty)
+
+    def spread(self, measure):
+        """What a metric says of the spread of the maps, whatever they are scaled to.
+
+        Args:
+            measure: `keras_xcons.metrics.flat` or `entropy`.
+
+        Returns:
+            Float32 array `(B,)`: of the maps as computed, over what the model sees; of
+            several classes their mean. NaN where all maps are all zeros.
+        """
+        maps = np.asarray(self.computed.maps)
+        if self.probe.frame is WHOLE and self.probe.view.frame.moves:
+            rows, columns = self.probe.view.frame.window(self.size).pixels(self.size)
+            maps = maps[..., rows, columns]
+        found = measure(maps.reshape(-1, *maps.shape[2:])).reshape(maps.shape[:2])
+        counts = (np.asarray(self.targets.valid) > 0) & ~np.isnan(found)
+        total = np.sum(found, axis=1, where=counts)
+        number = counts.sum(axis=1)
+        return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+    @property
+    def flat(self):
+        """Float32 array `(B,)`: 1 where the heatmap is flat, see `metrics.flat`."""
+        return self.spread(flat)
 
     @functools.cached_property
     def explainable(self):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_xcons import explainers
-from keras_xcons.evaluation import statistics
+from keras_xcons.evaluation import flags, statistics
 from keras_xcons.evaluation.provenance import provenance
 from keras_xcons.metrics import LEVELS, THRESHOLDS
 
@@ -45,6 +45,8 @@ def contents(suite, views, measured, dataset, split, notes=()):
             continue
         metrics.append(metric)
         for name, figure in found.items():
+            if flags.flagged(metric, measured[name].rows):
+                figure = {**figure, "flag": flags.FLAG}
             figures[name][metric.name] = figure
     return {
         "title": _title(measured, dataset, split),
@@ -56,7 +58,7 @@ def contents(suite, views, measured, dataset, split, notes=()):
         "left_out": [
             {"metrics": names, "reason": reason} for reason, names in left_out.items()
         ],
-        "notes": [*notes, *_notes(suite, measured)],
+        "notes": [*notes, *_notes(suite, measured, metrics)],
         "curves": _curves(measured),
         "provenance": {
             "dataset": dataset,
@@ -143,6 +145,8 @@ def _difference(metric, measured, name, first, seed):
     if figure is None:
         return None
     better = None
+    if any(flags.flagged(metric, measured[each].rows) for each in (name, first)):
+        return {**figure, "better": None}
     # Differences that are all alike and have no limits have no interval.
     if figure["low"] is not None and (figure["low"] > 0.0 or figure["high"] < 0.0):
         rises = figure["low"] > 0.0
@@ -208,7 +212,7 @@ def _means(measured, row, level=None):
     return found
 
 
-def _notes(suite, measured):
+def _notes(suite, measured, metrics):
     """What a reader of the figures has to know."""
     facts, options = suite.facts, suite.options
     notes = []
@@ -237,6 +241,9 @@ def _notes(suite, measured):
     if "max_box_acc" in names and facts.truth == "masks":
         notes.append("MaxBoxAcc takes the box around each mask for the truth.")
     for name, found in measured.items():
+        flat = flags.note(name, metrics, found.rows)
+        if flat:
+            notes.append(flat)
         empty = int(np.nansum(found.rows.get("empty_heatmap", 0.0)))
         if empty:
             notes.append(

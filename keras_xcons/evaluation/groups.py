@@ -122,9 +122,13 @@ def robustness(batch, wanted):
 
 def complexity(batch, wanted):
     """How sparse heatmaps are; arguments as of `classification`."""
-    del wanted
-    sparsity = metrics.gini(batch.heatmaps.numpy())
-    return {"gini": only_where(batch.explainable, sparsity)}
+    rows = {}
+    if "gini" in wanted:
+        sparsity = metrics.gini(batch.heatmaps.numpy())
+        rows["gini"] = only_where(batch.explainable, sparsity)
+    if "entropy" in wanted:
+        rows["entropy"] = batch.spread(metrics.entropy)
+    return rows
 
 
 def _pgd(batch, mask):

@@ -26,6 +26,7 @@ class Metric:
         percent: Whether it is shown in percent.
         needs: What the data set must have: `"truth"` (boxes or masks), `"masks"`,
             `"one label"`, `"several labels"`, `"a label"`, `"more than 5 classes"`.
+        inflated: Whether a heatmap that is bright everywhere makes it look good.
         baseline: The rows of a centre Gaussian, which knows nothing of the image,
             to show the metric beside; `None` for no baseline.
     """
@@ -42,6 +43,7 @@ class Metric:
     percent: bool = True
     needs: tuple[str, ...] = ()
     baseline: str | None = None
+    inflated: bool = False
 
     def card(self):
         """What a report says of the metric, as plain values."""
@@ -163,6 +165,7 @@ TABLE = (
         "Share of the class's probability that is lost when only what the heatmap "
         "shows is left of the image.",
         *(_CHATTOPADHAY, "average_drop"),
+        inflated=True,
     ),
     Metric(
         *("average_increase", "Increase in confidence", "faithfulness", "higher"),
@@ -176,6 +179,7 @@ TABLE = (
         "an empty one are left out.",
         *(_XCONS, "explanation_consistency"),
         percent=False,
+        inflated=True,
     ),
     Metric(
         *("fgsm_accuracy", "Accuracy under FGSM", "robustness", "higher"),
@@ -187,6 +191,7 @@ TABLE = (
         *("robustness", "higher"),
         "Accuracy on images whose background is attacked in one step.",
         *(_FGSM, "fgsm_background_accuracy"),
+        inflated=True,
     ),
     Metric(
         *("pgd_accuracy", "Accuracy under PGD", "robustness", "higher"),
@@ -198,6 +203,7 @@ TABLE = (
         *("robustness", "higher"),
         "Accuracy on images whose background is attacked in many steps.",
         *(_PGD, "pgd_background_accuracy"),
+        inflated=True,
     ),
     Metric(
         *("max_sensitivity", "Max-sensitivity", "robustness", "lower"),
@@ -205,11 +211,25 @@ TABLE = (
         *("Yeh et al. 2019, arXiv 1901.09392", "max_sensitivity"),
         range=(0.0, None),
         percent=False,
+        inflated=True,
     ),
     Metric(
         *("gini", "Gini index", "complexity", "higher"),
         "How sparse the heatmap is; images with an empty one are left out.",
         *("Chalasani et al. 2018, arXiv 1810.06583", "gini"),
+        percent=False,
+    ),
+    Metric(
+        *("flat", "Flat heatmaps", "complexity", "lower"),
+        "Share of images whose heatmap, as computed, has a minimum above half its "
+        "maximum: it says nothing. Images with an empty one are left out.",
+        *("our choice", "flat"),
+    ),
+    Metric(
+        *("entropy", "Entropy of the heatmap", "complexity", "lower"),
+        "Of the heatmap, as computed, as a distribution over its pixels: 1 is uniform; "
+        "images with an empty one are left out.",
+        *("Bhatt et al. 2020, arXiv 2005.00631; divided by log N", "entropy"),
         percent=False,
     ),
     Metric(

@@ -158,6 +158,7 @@ class Suite:
                 )
             if explains:
                 rows["empty_heatmap"] = batch.empty
+                rows["flat"] = batch.flat
             for name in rows.keys() & wanted:
                 columns.setdefault(name, []).append(np.asarray(rows[name], "float32"))
             views |= self._gallery.views(batch)
@@ -176,7 +177,7 @@ class Suite:
 
     def _wanted(self):
         """Names of the rows that are kept."""
-        wanted = {metric.rows for metric in self.metrics} | {"empty_heatmap"}
+        wanted = {metric.rows for metric in self.metrics} | {"empty_heatmap", "flat"}
         wanted |= {row for name, row in _CURVES.items() if name in wanted}
         return wanted | {m.baseline for m in self.metrics if m.baseline}
 

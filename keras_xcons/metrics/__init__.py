@@ -34,6 +34,7 @@ from keras_xcons.metrics.max_box_acc import (
 )
 from keras_xcons.metrics.sensitivity import max_sensitivity
 from keras_xcons.metrics.sparsity import gini
+from keras_xcons.metrics.spread import entropy, flat
 from keras_xcons.metrics.truth import has_object, tight_boxes
 
 __all__ = [
@@ -50,6 +51,8 @@ __all__ = [
     "component_overlaps",
     "content_heatmap",
     "energy_pointing_game",
+    "entropy",
+    "flat",
     "gini",
     "has_object",
     "insertion_and_deletion",

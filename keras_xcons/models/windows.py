@@ -1,5 +1,6 @@
 """Parts of an image, and maps stretched over them."""
 
+import math
 import typing
 from fractions import Fraction
 
@@ -37,6 +38,27 @@ class Window(typing.NamedTuple):
 
     rows: Span = Span()
     columns: Span = Span()
+
+    def pixels(self, size):
+        """The pixels of an image of a size whose centres it holds, and at least one.
+
+        Args:
+            size: `(H, W)`, ints.
+
+        Returns:
+            `(rows, columns)`, slices.
+
+        Example:
+
+        >>> Window(rows=Span(Fraction(1, 4), Fraction(3, 4))).pixels((8, 8))
+        (slice(2, 6, None), slice(0, 8, None))
+        """
+        found = []
+        for span, side in zip(self, size, strict=True):
+            low, high = sorted(share * side - Fraction(1, 2) for share in span)
+            start = min(max(math.floor(low) + 1, 0), side - 1)
+            found.append(slice(start, max(min(math.ceil(high), side), start + 1)))
+        return tuple(found)
 
 
 def stretched(maps, axis, side, cells, seen):

@@ -97,7 +97,8 @@ def _row(data, metric):
     names = [model["name"] for model in data["models"]]
     key = metric["name"]
     found = [data["figures"][name].get(key) for name in names]
-    best = _best([_value(figure) for figure in found], metric["direction"])
+    praised = [None if figure and figure.get("flag") else figure for figure in found]
+    best = _best([_value(figure) for figure in praised], metric["direction"])
     cells = [
         {**_cell(figure, metric), "model": name, "best": place in best}
         for place, (name, figure) in enumerate(zip(names, found, strict=True))
@@ -146,6 +147,7 @@ def _cell(figure, metric):
     percent = metric["percent"]
     return {
         "in_sample": in_sample(figure, percent),
+        "flag": (figure or {}).get("flag", ""),
         "number": _value(figure),
         "value": number(_value(figure), percent),
         "interval": interval(figure, percent),

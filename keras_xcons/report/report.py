@@ -72,11 +72,13 @@ class Report:
             - `title`, `models`, `metrics`: what was measured, in order of display;
             - `figures`: `{model: {metric: figure}}`, a figure being a dict of
               `value`, `low`, `high`, `n`, `skipped`, of MaxBoxAcc also `in_sample`,
-              the value at the best threshold on the very images;
+              the value at the best threshold on the very images, and `flag`, `"flat
+              maps"`, where heatmaps that are bright everywhere make it look good;
             - `baselines`: `{metric: {baseline: figure}}`;
             - `differences`: `{model: {metric: {value, low, high, n, better}}}`, each
               model less the first, image by image; `better` is the name of the
-              better model, `None` when the interval holds 0;
+              better model, `None` when the interval holds 0, or one of the two
+              figures is flagged;
             - `left_out`, `notes`: what was not measured, and why;
             - `curves`: those of the page's charts;
             - `provenance`: what makes these figures again.
@@ -118,7 +120,8 @@ class Report:
         A row is one metric of one model, or of one baseline that has its name in the
         column `model`. The columns: model, metric, label, group, direction, value,
         low, high, in_sample, n, skipped, difference, difference_low,
-        difference_high, better, and heatmaps, what made them and how they are scaled.
+        difference_high, better, flag, and heatmaps, what made them and how they
+        are scaled.
         The difference is to the first model.
 
         Args:

@@ -9,7 +9,7 @@ _COLUMNS = (
     *("model", "metric", "label", "group", "direction"),
     *("value", "low", "high", "in_sample", "n", "skipped"),
     *("difference", "difference_low", "difference_high", "better"),
-    "heatmaps",
+    *("flag", "heatmaps"),
 )
 
 
@@ -54,7 +54,8 @@ def _cells(row):
 
 def _figure(figure):
     found = {name: figure[name] for name in ("value", "low", "high", "n", "skipped")}
-    return {**found, "in_sample": figure.get("in_sample")}
+    found |= {"in_sample": figure.get("in_sample"), "flag": figure.get("flag", "")}
+    return found
 
 
 def _difference(difference):

@@ -61,6 +61,8 @@ def _table(groups, names):
     marks = "[95 % interval], ↑ higher is better, ↓ lower is better"
     if len(names) > 1:
         marks = f"* best value, {marks}"
+    if any(cell["flag"] for g in groups for row in g["rows"] for cell in row["cells"]):
+        marks += ", ! says nothing (see the notes)"
     return [*_aligned(lines), "", marks]
 
 
@@ -76,7 +78,11 @@ def _differences(groups, names):
 
 def _cell(cell, mark):
     other = cell.get("in_sample")
-    parts = (cell["value"], cell["interval"], other and f"({other})", mark)
+    flag = cell.get("flag")
+    parts = (
+        *(cell["value"], cell["interval"], other and f"({other})"),
+        *(flag and f"! {flag}", mark),
+    )
     return " ".join(part for part in parts if part)
 
 

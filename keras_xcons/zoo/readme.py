@@ -134,10 +134,10 @@ def _figure_row(path, figure):
         count = f"{count} ({figures.count(figure['skipped'])} left out)"
     percent = metric is not None and metric.percent
     value = figures.number(figure["value"], percent)
-    other = figures.in_sample(figure, percent)
+    told = (figures.in_sample(figure, percent), figure.get("flag", ""))
     return (
         ", ".join([*where, label]),
-        f"{value} ({other})" if other else value,
+        " ".join([value, *(f"({other})" for other in told if other)]),
         figures.interval(figure, percent),
         count,
     )

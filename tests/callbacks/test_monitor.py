@@ -11,7 +11,9 @@ from keras_xcons.callbacks import ExplanationMonitor
 from keras_xcons.data import with_sample_ids
 from keras_xcons.training import XConsModel
 
-FIGURES = ["explanation_consistency", "pointing_game", "energy_pointing_game"]
+FIGURES = [
+    *("explanation_consistency", "pointing_game", "energy_pointing_game", "flat"),
+]
 
 
 def fit(model, dataset, callbacks, epochs=2, **options):
@@ -86,7 +88,7 @@ def test_without_annotations_only_the_consistency_is_measured(build, arrays):
     monitor = ExplanationMonitor(arrays[:2])
     dataset = tf.data.Dataset.from_tensor_slices(arrays[:2]).batch(10)
     history = fit(build(), dataset, [monitor], epochs=1)
-    assert set(history) == {"loss", "accuracy", "explanation_consistency"}
+    assert set(history) == {"loss", "accuracy", "explanation_consistency", "flat"}
     assert 0.0 < history["explanation_consistency"][0] <= 1.0
 
 

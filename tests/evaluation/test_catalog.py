@@ -41,7 +41,7 @@ def test_every_metric_says_what_it_is(metric):
 def test_metrics_and_groups_are_chosen_by_name():
     assert names(select("all")) == list(METRICS)
     assert names(select(["deletion", "accuracy"])) == ["accuracy", "deletion"]
-    assert names(select("complexity")) == ["gini"]
+    assert names(select("complexity")) == ["gini", "flat", "entropy"]
     chosen = names(select(["gini", "faithfulness"]))
     assert chosen == [
         *("insertion", "deletion", "average_drop", "average_increase", "gini"),

@@ -52,6 +52,7 @@ def test_csv_has_a_row_a_model_and_metric_and_one_a_baseline(data):
         "difference": "-0.06",
         "difference_low": "-0.08",
         "difference_high": "-0.04",
+        "flag": "",
         "heatmaps": "Grad-CAM++ of the label",
         "better": "XCons",
     }
