@@ -11,8 +11,6 @@ from absl import flags
 from keras_xcons import checks, command_flags, explainers, models, recipes, zoo
 from keras_xcons.data.records import ON_BAD_RECORD
 from keras_xcons.evaluation import EvaluationOptions
-from keras_xcons.layers import NORMALIZATIONS
-from keras_xcons.models.offset import parsed_align
 from keras_xcons.printable import printable
 from keras_xcons.recipes import BAD_RECORD_HELP, DATASET_HELP, TrainOptions
 
@@ -261,33 +259,18 @@ def _evaluate(values, positional):
 
 # explain
 
+_OF_EXPLAIN = ("method", "align", "normalize")
+
 
 def _explain_flags(values):
     flags.DEFINE_string("model", None, "Published model, or .keras file.", values)
     flags.DEFINE_string(
         "output", "heatmaps", "Folder for the pictures.", values, short_name="o"
     )
-    flags.DEFINE_enum(
-        "method", "gradcam++", explainers.methods(), "Explanation method.", values
-    )
     flags.DEFINE_string(
         "label", None, "Class to explain, by index or name. Default: predicted.", values
     )
-    flags.DEFINE_string(
-        "align",
-        "true",
-        "Where heatmaps are laid on images: true (by the measured offset of the model, "
-        "where it is known), false, geometric, or rows,columns in pixels.",
-        values,
-    )
-    flags.DEFINE_enum(
-        "normalize",
-        "max",
-        NORMALIZATIONS,
-        "How heatmaps are scaled to 0..1: divided by their maximum, or their minimum "
-        "subtracted first.",
-        values,
-    )
+    command_flags.define_fields(EvaluationOptions, values, _OF_EXPLAIN)
 
 
 def _explain(values, positional):
@@ -299,13 +282,12 @@ def _explain(values, positional):
         raise _UsageError("explain takes one or more image files or folders")
     if values.model is None:
         raise _UsageError("explain needs --model")
-    align = parsed_align(values.align)
+    chosen = command_flags.fields(EvaluationOptions, values, _OF_EXPLAIN)
     folder = recipes.writable_folder(values.output)
     failed = recipes.explain_files(
-        *(values.model, positional, folder, values.method),
+        *(values.model, positional, folder, chosen.pop("method")),
         label=values.label,
-        align=align,
-        normalize=values.normalize,
+        **chosen,
     )
     for path, reason in failed:
         _fail("explain", f"{path}: {reason}", 1)

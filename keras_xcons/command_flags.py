@@ -48,16 +48,17 @@ class CommandFlags(flags.FlagValues):
         return argv
 
 
-def define_fields(options, values):
+def define_fields(options, values, names=None):
     """Defines a flag for each field of a table of options.
 
     Args:
         options: A dataclass whose fields have the metadata `help` and `choices`, and
             may have `parse`, a function that makes the value of a text.
         values: `CommandFlags`.
+        names: Names of the fields to take, or `None` for all.
     """
     kinds = typing.get_type_hints(options)
-    for field in dataclasses.fields(options):
+    for field in _chosen(options, names):
         text, choices = field.metadata["help"], field.metadata["choices"]
         members = typing.get_args(kinds[field.name]) or (kinds[field.name],)
         if field.metadata.get("parse"):
@@ -70,21 +71,27 @@ def define_fields(options, values):
             define(field.name, field.default, text, flag_values=values)
 
 
-def fields(options, values):
+def fields(options, values, names=None):
     """What the flags say of each field, as arguments of the table.
 
     Args:
         options: As for `define_fields`.
         values: `CommandFlags` that have been parsed.
+        names: As for `define_fields`.
 
     Returns:
         Dict.
     """
     found = {}
-    for field in dataclasses.fields(options):
+    for field in _chosen(options, names):
         value, parse = values[field.name].value, field.metadata.get("parse")
         found[field.name] = parse(value) if parse else value
     return found
+
+
+def _chosen(options, names):
+    known = dataclasses.fields(options)
+    return [field for field in known if names is None or field.name in names]
 
 
 def described(values):

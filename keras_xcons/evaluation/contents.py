@@ -11,6 +11,7 @@ from keras_xcons.metrics import LEVELS, THRESHOLDS
 
 CENTRE = "centre Gaussian"
 _BINS = 20
+_TORCHRAY = "; protocol: TorchRay's, a hit is below the tolerance."
 # Below so many images a bootstrap interval is a rough one.
 _FEW = 30
 
@@ -236,7 +237,8 @@ def _notes(suite, measured, metrics):
         height, width = facts.image_size
         notes.append(
             f"The pointing game has a tolerance of {tolerance:g} pixels, on images of "
-            f"{height} × {width}."
+            f"{height} × {width}"
+            + ("." if options.pointing_protocol == "keras_xcons" else _TORCHRAY)
         )
     if "max_box_acc" in names and facts.truth == "masks":
         notes.append("MaxBoxAcc takes the box around each mask for the truth.")

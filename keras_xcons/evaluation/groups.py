@@ -40,9 +40,12 @@ def localisation(batch, wanted):
     counts = batch.has_object & batch.explainable
     rows = {}
     if "pointing_game" in wanted:
-        tolerance = batch.options.tolerance_for(batch.size)
-        hits = metrics.pointing_game(heatmaps, tolerance=tolerance, **where)
-        rows["pointing_game"] = hits
+        rows["pointing_game"] = metrics.pointing_game(
+            heatmaps,
+            tolerance=batch.options.tolerance_for(batch.size),
+            protocol=batch.options.pointing_protocol,
+            **where,
+        )
     if "energy_pointing_game" in wanted:
         rows["energy_pointing_game"] = metrics.energy_pointing_game(heatmaps, **where)
     if "content_heatmap" in wanted:

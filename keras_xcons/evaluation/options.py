@@ -6,6 +6,7 @@ from keras_xcons import checks, explainers
 from keras_xcons.consistency import MAP_MEASURES
 from keras_xcons.data import arguments
 from keras_xcons.layers import NORMALIZATIONS, check_normalize
+from keras_xcons.metrics import POINTING_PROTOCOLS
 from keras_xcons.models.offset import checked_align, parsed_align
 
 EXPLAINED = ("label", "predicted")
@@ -57,6 +58,12 @@ class EvaluationOptions:
         "Tolerance of the pointing game in pixels. Default: 15 at 224 pixels, in "
         "proportion to the shorter side.",
     )
+    pointing_protocol: str = _option(
+        "keras_xcons",
+        "Whose rule says what a hit of the pointing game is: at the tolerance or below "
+        "it, or below it alone as in TorchRay.",
+        POINTING_PROTOCOLS,
+    )
     steps: int = _option(10, "Steps of the insertion and deletion curves.")
     epsilon: float = _option(4.0, "Strength of the attacks, in 0..255.")
     pgd_steps: int = _option(10, "Steps of the PGD attack.")
@@ -89,6 +96,9 @@ class EvaluationOptions:
             )
         if self.explained not in EXPLAINED:
             raise ValueError(checks.unknown("explained", self.explained, EXPLAINED))
+        if self.pointing_protocol not in POINTING_PROTOCOLS:
+            wrong = ("pointing_protocol", self.pointing_protocol, POINTING_PROTOCOLS)
+            raise ValueError(checks.unknown(*wrong))
         check_normalize(self.normalize)
         object.__setattr__(self, "align", checked_align(self.align))
         if self.consistency_measure not in MAP_MEASURES:

@@ -20,6 +20,7 @@ from keras_xcons.metrics.faithfulness import (
     masked_images,
 )
 from keras_xcons.metrics.localisation import (
+    POINTING_PROTOCOLS,
     content_heatmap,
     energy_pointing_game,
     pointing_game,
@@ -39,6 +40,7 @@ from keras_xcons.metrics.truth import has_object, tight_boxes
 
 __all__ = [
     "LEVELS",
+    "POINTING_PROTOCOLS",
     "THRESHOLDS",
     "area_under_curve",
     "average_drop",

@@ -194,3 +194,22 @@ def test_refuses_wrong_heatmaps(metric, maps, message):
 def test_refuses_a_wrong_tolerance(tolerance):
     with pytest.raises(ValueError, match="`tolerance` must be within .*tolerance="):
         pointing_game(MAPS, boxes=GOOD, tolerance=tolerance)
+
+
+def test_torchray_takes_what_is_below_the_tolerance():
+    # The object is one pixel, the maximum anywhere on a grid around it.
+    masks = np.zeros((1, 11, 11, 1))
+    masks[0, 5, 5] = 1.0
+    heatmaps = np.eye(121).reshape(121, 11, 11)
+    masks = np.repeat(masks, 121, axis=0)
+    for tolerance in (0, 1, 3, 5):
+        options = {"masks": masks, "tolerance": tolerance, "protocol": "torchray"}
+        # Points of the grid with rows ** 2 + columns ** 2 < tolerance ** 2, its rule.
+        expected = {0: 0, 1: 1, 3: 25, 5: 69}[tolerance]
+        assert pointing_game(heatmaps, **options).sum() == expected
+    assert pointing_game(heatmaps, masks=masks, tolerance=5).sum() == 81
+
+
+def test_an_unknown_pointing_protocol_is_refused():
+    with pytest.raises(ValueError, match="torchray.*Received: protocol='torch'"):
+        pointing_game(np.ones((1, 2, 2)), boxes=[[[0, 0, 1, 1]]], protocol="torch")
