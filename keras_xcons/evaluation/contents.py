@@ -11,6 +11,7 @@ from keras_xcons.metrics import LEVELS, THRESHOLDS
 
 CENTRE = "centre Gaussian"
 _BINS = 20
+_BOXES = {"max_box_acc", "max_box_acc_v2"}
 _TORCHRAY = "; protocol: TorchRay's, a hit is below the tolerance."
 # Below so many images a bootstrap interval is a rough one.
 _FEW = 30
@@ -240,6 +241,11 @@ def _notes(suite, measured, metrics):
             f"{height} × {width}"
             + ("." if options.pointing_protocol == "keras_xcons" else _TORCHRAY)
         )
+    if options.box_protocol != "keras_xcons" and names & _BOXES:
+        notes.append(
+            "MaxBoxAcc and V2 read boxes off heatmaps by the protocol of "
+            f"{options.box_protocol}; its own figure is the in-sample one."
+        )
     if "max_box_acc" in names and facts.truth == "masks":
         notes.append("MaxBoxAcc takes the box around each mask for the truth.")
     for name, found in measured.items():
@@ -263,7 +269,7 @@ def _notes(suite, measured, metrics):
             "The images shown were drawn at random, up to a third of them from those "
             f"that {next(iter(measured))} gets wrong."
         )
-    if names & {"max_box_acc", "max_box_acc_v2"}:
+    if names & _BOXES:
         notes.append(
             "MaxBoxAcc is cross-fitted: the threshold is chosen on one half of the "
             "images and measured on the other. The in-sample figure beside it, at the "

@@ -50,12 +50,9 @@ def localisation(batch, wanted):
         rows["energy_pointing_game"] = metrics.energy_pointing_game(heatmaps, **where)
     if "content_heatmap" in wanted:
         rows["content_heatmap"] = metrics.content_heatmap(heatmaps, **where)
-    if "box_hits" in wanted:
-        found = metrics.largest_boxes(heatmaps)
-        rows["box_hits"] = metrics.box_hits(metrics.box_overlaps(found, **where))
-    if "component_hits" in wanted:
-        overlaps = metrics.component_overlaps(heatmaps, **where)
-        rows["component_hits"] = metrics.box_hits(overlaps)
+    for name, components in (("box_hits", "largest"), ("component_hits", "all")):
+        if name in wanted:
+            rows[name] = _box_hits(batch, heatmaps, components)
     if "pixel_histograms" in wanted:
         rows["pixel_histograms"] = metrics.pixel_histograms(heatmaps, **where)
     if "iou_auc" in wanted:
@@ -63,10 +60,23 @@ def localisation(batch, wanted):
     rows = {name: only_where(counts, row) for name, row in rows.items()}
     if "centre_hits" in wanted:
         # No model has a say in what the centre scores.
-        centre = metrics.largest_boxes(metrics.centre_gaussian(*batch.size)[None])
-        hits = metrics.box_hits(metrics.box_overlaps(centre, **where))
+        centre = metrics.centre_gaussian(*batch.size)[None]
+        hits = _box_hits(batch, centre, "largest")
         rows["centre_hits"] = only_where(batch.has_object, hits)
     return rows
+
+
+def _box_hits(batch, heatmaps, components):
+    """Hits of the boxes of heatmaps, or of one for all images, by the protocol."""
+    where = batch.where
+    if batch.options.box_protocol == "wsolevaluation":
+        if len(heatmaps) < len(batch.ids):
+            heatmaps = np.repeat(heatmaps, len(batch.ids), axis=0)
+        return metrics.wsol_hits(heatmaps.clip(0, 1), **where, components=components)
+    if components == "all":
+        return metrics.box_hits(metrics.component_overlaps(heatmaps, **where))
+    found = metrics.largest_boxes(heatmaps)
+    return metrics.box_hits(metrics.box_overlaps(found, **where))
 
 
 def faithfulness(batch, wanted):

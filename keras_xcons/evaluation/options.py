@@ -6,7 +6,7 @@ from keras_xcons import checks, explainers
 from keras_xcons.consistency import MAP_MEASURES
 from keras_xcons.data import arguments
 from keras_xcons.layers import NORMALIZATIONS, check_normalize
-from keras_xcons.metrics import POINTING_PROTOCOLS
+from keras_xcons.metrics import BOX_PROTOCOLS, POINTING_PROTOCOLS, check_opencv
 from keras_xcons.models.offset import checked_align, parsed_align
 
 EXPLAINED = ("label", "predicted")
@@ -58,6 +58,12 @@ class EvaluationOptions:
         "Tolerance of the pointing game in pixels. Default: 15 at 224 pixels, in "
         "proportion to the shorter side.",
     )
+    box_protocol: str = _option(
+        "keras_xcons",
+        "Whose rules say which boxes heatmaps have, for MaxBoxAcc and V2: ours, or "
+        "those of wsolevaluation, which need OpenCV.",
+        BOX_PROTOCOLS,
+    )
     pointing_protocol: str = _option(
         "keras_xcons",
         "Whose rule says what a hit of the pointing game is: at the tolerance or below "
@@ -96,9 +102,14 @@ class EvaluationOptions:
             )
         if self.explained not in EXPLAINED:
             raise ValueError(checks.unknown("explained", self.explained, EXPLAINED))
-        if self.pointing_protocol not in POINTING_PROTOCOLS:
-            wrong = ("pointing_protocol", self.pointing_protocol, POINTING_PROTOCOLS)
-            raise ValueError(checks.unknown(*wrong))
+        for name, known in (
+            ("box_protocol", BOX_PROTOCOLS),
+            ("pointing_protocol", POINTING_PROTOCOLS),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(checks.unknown(name, getattr(self, name), known))
+        if self.box_protocol == "wsolevaluation":
+            check_opencv()
         check_normalize(self.normalize)
         object.__setattr__(self, "align", checked_align(self.align))
         if self.consistency_measure not in MAP_MEASURES:

@@ -37,8 +37,10 @@ from keras_xcons.metrics.sensitivity import max_sensitivity
 from keras_xcons.metrics.sparsity import gini
 from keras_xcons.metrics.spread import entropy, flat
 from keras_xcons.metrics.truth import has_object, tight_boxes
+from keras_xcons.metrics.wsol import BOX_PROTOCOLS, check_opencv, wsol_hits
 
 __all__ = [
+    "BOX_PROTOCOLS",
     "LEVELS",
     "POINTING_PROTOCOLS",
     "THRESHOLDS",
@@ -50,6 +52,7 @@ __all__ = [
     "box_hits",
     "box_overlaps",
     "centre_gaussian",
+    "check_opencv",
     "component_overlaps",
     "content_heatmap",
     "energy_pointing_game",
@@ -70,4 +73,5 @@ __all__ = [
     "pxap",
     "tight_boxes",
     "top_k",
+    "wsol_hits",
 ]

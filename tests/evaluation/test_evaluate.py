@@ -444,3 +444,30 @@ def test_it_is_a_report(full, tmp_path):
     assert isinstance(full, Report)
     full.to_html(tmp_path / "report.html")
     assert "plain" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_protocols_of_others_are_named_and_taken():
+    parts = (IMAGES, LABELS, masks())
+    names = ["pointing_game", "max_box_acc", "max_box_acc_v2"]
+    ours = contents(color_classifier(), *parts, metrics=names, tolerance=3)
+    theirs = contents(
+        *(color_classifier(), *parts),
+        **dict(metrics=names, tolerance=3, gallery=0),
+        **dict(box_protocol="wsolevaluation", pointing_protocol="torchray"),
+    )
+    told = " ".join(theirs["notes"])
+    assert "by the protocol of wsolevaluation" in told and "TorchRay's" in told
+    assert "protocol" not in " ".join(ours["notes"])
+    assert theirs["provenance"]["options"]["box_protocol"] == "wsolevaluation"
+    # The last image's maximum is three rows above its object.
+    found = [each["figures"]["colors"]["pointing_game"] for each in (ours, theirs)]
+    assert found[0]["value"] == pytest.approx(found[1]["value"] + 0.2)
+    # A box of theirs goes one pixel further.
+    first, second = (each["baselines"]["max_box_acc_v2"] for each in (ours, theirs))
+    assert first != second
+
+
+@pytest.mark.parametrize("name", ["box_protocol", "pointing_protocol"])
+def test_unknown_protocols_are_refused(name):
+    with pytest.raises(ValueError, match=f"keras_xcons.*Received: {name}='other'"):
+        contents(color_classifier(), IMAGES, LABELS, **{name: "other"})
