@@ -189,3 +189,34 @@ def test_weights_of_a_model_need_its_data():
     done = inspect_weights("--model=shapes_cnn_plain")
     assert done.returncode == 1
     assert "--model and --dataset go together" in done.stdout + done.stderr
+
+
+def test_maps_are_read_in_several_ways_from_one_pass(tmp_path):
+    from keras_xcons.evaluation import measure
+    from tests.evaluation.colors import (
+        IMAGES,
+        LABELS,
+        batches,
+        color_classifier,
+        masks,
+    )
+
+    readings = tool("map_readings")
+    data = batches(0.7 * IMAGES + 64.0, LABELS, masks())
+    lines = readings.measured(color_classifier(), data, readings.READINGS)
+    for normalize in ("max", "minmax"):
+        known = measure(color_classifier(), data, "localisation", normalize=normalize)
+        for name, values in known.items():
+            (line,) = (
+                line
+                for line in lines
+                if (line["metric"].name, line["reading"]) == (name, normalize)
+            )
+            assert line["figure"]["value"] == pytest.approx(
+                float(values[values == values].mean())
+            )
+    assert {line["metric"].name for line in lines} >= {"max_box_acc_v2", "pxap"}
+    table = list(readings.table({"colors": lines}))
+    assert len(table) == 2 + len(lines)
+    readings.write({"colors": lines}, tmp_path / "found.csv")
+    assert len((tmp_path / "found.csv").read_text().splitlines()) == 1 + len(lines)
