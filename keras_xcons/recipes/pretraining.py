@@ -26,7 +26,7 @@ _WEIGHTS = "model.weights.h5"
 _METRICS = "metrics.json"
 
 
-def pretrain(options, output, report=print):
+def pretrain(options, output, report=print, architecture=None):
     """Trains a classifier from random weights.
 
     A run that was stopped goes on after its last whole epoch when it is called again
@@ -41,6 +41,8 @@ def pretrain(options, output, report=print):
         options: `PretrainOptions`.
         output: The folder.
         report: Function that is told each line for the user. Defaults to `print`.
+        architecture: Dict of arguments of the architecture, see
+            `keras_xcons.models.create`. Defaults to none.
 
     Returns:
         The trained `keras.Model`, float32, at the image size of the last phase.
@@ -61,20 +63,22 @@ def pretrain(options, output, report=print):
             f"dataset={options.dataset!r}, of several labels an image"
         )
     # The network may not take the smallest images, which a later phase may have.
-    trial = _create(options, info, min(size for size, _ in options.phases))
+    create = _Create(options.model, len(info.class_names), architecture or {})
+    trial = create(min(size for size, _ in options.phases))
     if options.zero_residual:
         models.zero_residual(trial)
     with ownership.job_folder(output, [_WEIGHTS, _METRICS]) as folder:
         check_data(options.dataset, info, ("train", info.test_split), report)
-        return _pretrain(options, info, folder, report)
+        return _pretrain(options, info, create, folder, report)
 
 
-def _pretrain(options, info, folder, report):
-    kept, settings = ownership.claim(folder), identity(options, info)
+def _pretrain(options, info, create, folder, report):
+    kept = ownership.claim(folder)
+    settings = {**identity(options, info), "architecture": create.arguments}
     results = [folder / _WEIGHTS, folder / _METRICS]
     if begin_or_continue(kept, settings, report, results):
         report(f"Continuing the run in {folder}")
-    phases = _phases(options, info, kept, report)
+    phases = _phases(options, info, create, kept, report)
     # A phase that is finished makes those before it dispensable, but for their figures.
     finished = [number for number, phase in enumerate(phases) if phase.is_finished]
     last = max(finished, default=-1)
@@ -87,7 +91,7 @@ def _pretrain(options, info, folder, report):
         if number >= last:
             weights = phase.load() if number == last else phase.run(weights)
         history += phase.figures
-    model = _create(options, info, options.image_size)
+    model = create(options.image_size)
     model.set_weights(weights)
     with files_together(folder) as staging:
         model.save_weights(staging / _WEIGHTS)
@@ -102,7 +106,7 @@ def _pretrain(options, info, folder, report):
     return model
 
 
-def _phases(options, info, folder, report):
+def _phases(options, info, create, folder, report):
     steps = -(-info.splits["train"] // options.batch_size)
     steps = min(steps, options.steps_per_epoch or steps)
     total = steps * sum(epochs for _, epochs in options.phases)
@@ -110,24 +114,35 @@ def _phases(options, info, folder, report):
     for number, (size, epochs) in enumerate(options.phases, start=1):
         curve = _Curve(options.learning_rate, total, done)
         place = folder / f"phase{number}"
-        phases.append(_Phase(options, info, place, size, epochs, steps, curve, report))
+        run = size, epochs, steps, curve, report
+        phases.append(_Phase(options, info, create, place, *run))
         done += steps * epochs
     return phases
 
 
-def _create(options, info, size, dtype="float32"):
-    """The network at an image size, under a dtype policy of its own."""
-    with dtype_policy(dtype):
-        return models.create(options.model, len(info.class_names), size)
+@dataclasses.dataclass(frozen=True)
+class _Create:
+    """Builds the network at an image size, under a dtype policy of its own."""
+
+    model: str
+    num_classes: int
+    arguments: dict
+
+    def __call__(self, size, dtype="float32"):
+        with dtype_policy(dtype):
+            return models.create(self.model, self.num_classes, size, **self.arguments)
 
 
 class _Phase:
     """Some epochs at one image size, continued where they were stopped."""
 
-    def __init__(self, options, info, folder, size, epochs, steps, curve, report):
+    def __init__(
+        self, options, info, create, folder, size, epochs, steps, curve, report
+    ):
         self.size, self.epochs = size, epochs
         self._options = options
         self._info = info
+        self._create = create
         self._folder = folder
         self._steps = steps
         self._curve = curve
@@ -155,14 +170,14 @@ class _Phase:
 
     def load(self):
         """The weights after the phase."""
-        model = _create(self._options, self._info, self.size, self._options.dtype)
+        model = self._create(self.size, self._options.dtype)
         model.load_weights(self._weights)
         return model.get_weights()
 
     def run(self, weights):
         """The weights after the phase, which begins with others."""
         keras.utils.set_random_seed(self._options.seed)
-        model = _create(self._options, self._info, self.size, self._options.dtype)
+        model = self._create(self.size, self._options.dtype)
         if weights is not None:
             model.set_weights(weights)
         elif self._options.zero_residual:

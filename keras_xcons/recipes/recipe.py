@@ -122,11 +122,6 @@ class Recipe:
         self._check_stages()
 
     def _check_pretraining(self):
-        if self.architecture:
-            raise ValueError(
-                "A pretraining builds the architecture as it is by default. Received: "
-                f"architecture={self.architecture!r}"
-            )
         if self.options["model"] == "protopnet":
             raise ValueError(
                 "A ProtoPNet is trained in stages, which a pretraining has not: "

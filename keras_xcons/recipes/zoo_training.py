@@ -46,7 +46,8 @@ def train_by(recipe, output, report=print, **replaced):
     >>> model = train_by(recipe, "runs/shapes_cnn")
     """
     if recipe.method == "pretraining":
-        return pretrain(recipe.make_options(**replaced), output, report)
+        options = recipe.make_options(**replaced)
+        return pretrain(options, output, report, recipe.architecture)
     options = recipe.make_options(**replaced, output=str(output))
     experiment = Experiment(options, recipe.architecture, recipe.stages)
     # What is measured afterwards, and what is said of it, may change meanwhile.

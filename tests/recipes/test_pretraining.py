@@ -192,6 +192,17 @@ def test_residual_blocks_can_begin_as_the_identity(eager, pictures, tmp_path, fi
     assert zeros[1] == 0
 
 
+def test_arguments_of_the_architecture_are_a_run_s_own(eager, options, tmp_path, fits):
+    short, narrow = options(phases=((16, 1),)), {"width": 8}
+    model = pretrain(short, tmp_path, quiet, narrow)
+    expected = models.create("small_cnn", 2, 16, **narrow)
+    assert [w.shape for w in model.weights] == [w.shape for w in expected.weights]
+    pretrain(short, tmp_path, quiet, narrow)
+    assert len(fits) == 1  # finished before
+    pretrain(short, tmp_path, quiet)
+    assert len(fits) == 2
+
+
 def test_weights_are_carried_over_from_phase_to_phase(eager, options, tmp_path, fits):
     pretrain(options(phases=((16, 1), (24, 1))), tmp_path, quiet)
     assert [call["size"] for call in fits] == [16, 24]

@@ -129,8 +129,8 @@ def test_a_recipe_for_another_data_set_says_so(write, pictures):
             )
         ),
         (
-            {"method": "pretraining", "architecture": {"dropout": 0.5}},
-            r"builds the architecture as it is by default. Received: architecture=\{",
+            {"method": "pretraining", "architecture": {"dropout_rate": 0.5}},
+            "Did you mean 'dropout'.*Received: argument='dropout_rate'",
         ),
         (
             {

@@ -86,6 +86,8 @@ def create(architecture, num_classes, input_size, pretrained=None, **arguments):
         **arguments: What the architecture takes beyond that: `dropout` (rate
             before the logits, in [0, 1), defaults to 0) for all but `protopnet`;
             `alpha` (width multiplier, defaults to 1.0) for the MobileNets;
+            `variant` (`"torchvision"` or `"keras"`, defaults to `"torchvision"`) for
+            `resnet18` and `resnet34`;
             `batch_norm` (defaults to `True`) for `vgg16`; `width` (channels of the
             first block, defaults to 16) for `small_cnn`; `backbone` (defaults to
             `"resnet18"`), `prototypes` (a class, or a list of one number a class,
