@@ -183,7 +183,9 @@ class ScoreCAM(_VisExplainer):
 
     Each channel of the features masks the image once, and the probability of the
     class is its weight: a softmax, or a sigmoid where an image can be of several
-    classes, so that evidence against a class weighs less than evidence for it. One
+    classes, so that evidence against a class weighs less than evidence for it. The
+    maps depend on a factor of the logits, as probabilities do and no other method here:
+    confident models weigh nearly all channels alike or not at all. One
     image costs as many forward passes as there are channels, and memory for as many
     images, which is why images are explained one at a time.
 
