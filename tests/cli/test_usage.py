@@ -7,7 +7,7 @@ from keras_xcons import cli, explainers
 from keras_xcons.evaluation import EvaluationOptions
 from keras_xcons.recipes import TrainOptions
 
-COMMANDS = ["download", "evaluate", "explain", "info", "list", "train"]
+COMMANDS = ["calibrate", "download", "evaluate", "explain", "info", "list", "train"]
 
 
 def test_without_a_command_the_usage_is_shown(capsys):
@@ -80,6 +80,7 @@ def test_help_of_explain_shows_every_flag_with_its_default(capsys):
         "label": "None",
         "method": "gradcam++",
         "model": "None",
+        "normalize": "max",
         "output": "heatmaps",
     }
     assert "  -o, --output\n" in out
@@ -101,7 +102,7 @@ def test_no_command_reads_a_file_of_flags(command, dash, fails, trained, places)
     "arguments, words",
     [
         (["trian"], "keras-xcons: error: Unknown command. Did you mean 'train'?"),
-        (["--model"], "Accepted: 'download', 'evaluate', 'explain',"),
+        (["--model"], "Accepted: 'calibrate', 'download', 'evaluate',"),
         (["train", "--epoch=3"], "'epoch'. Did you mean: epochs"),
         (["train", "--nonsense"], "Unknown command line flag 'nonsense'"),
         (["train", "--epochs=many"], "--epochs=many"),
