@@ -13,7 +13,7 @@ CENTRE = "centre Gaussian"
 _BINS = 20
 _BOXES = {"max_box_acc", "max_box_acc_v2"}
 _TORCHRAY = "; protocol: TorchRay's, a hit is below the tolerance."
-# Below so many images a bootstrap interval is a rough one.
+# Below so many images an interval is a rough one.
 _FEW = 30
 
 
