@@ -30,7 +30,8 @@ class Calibration(typing.NamedTuple):
         columns_interval: Likewise.
         images: Number of images it rests on.
         feature_layer: Name of the layer that the maps are made of.
-        offset: The same `keras_xcons.models.Offset`, in shares of a cell of the map.
+        offset: The same in shares of a cell of the map, a
+            `keras_xcons.models.offset.Offset`.
     """
 
     rows: float

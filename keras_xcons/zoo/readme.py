@@ -191,6 +191,7 @@ def _card_facts(card):
         ("architecture", card["architecture"]),
         ("architecture arguments", ", ".join(arguments) or "defaults"),
         ("feature layer of the heatmaps", card["feature_layer"]),
+        *_offset(card.get("offset")),
         ("parameters", figures.count(card["parameters"])),
         ("weights", f"{card['bytes'] / 1e6:.1f} MB, float16"),
         ("sha256 of the weights", f"`{card['sha256']}`"),
@@ -199,6 +200,19 @@ def _card_facts(card):
         ("paper", card["paper"] or "none"),
         ("created with", card["created_with"]),
     ]
+
+
+def _offset(offset):
+    """The fact of how far heatmaps are moved, where it was measured."""
+    if offset is None:
+        return []
+    down, right = (
+        f"{offset[axis]:+.1f} px [{low:+.1f}, {high:+.1f}]"
+        for axis in ("rows", "columns")
+        for low, high in [offset[f"{axis}_interval"]]
+    )
+    told = f"{down} down, {right} right, measured by flips of {offset['images']} images"
+    return [("offset of the heatmaps", told)]
 
 
 def _table(facts):

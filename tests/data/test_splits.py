@@ -47,3 +47,23 @@ def test_empty_splits_are_refused(split):
 def test_what_is_no_string_is_refused(split):
     with pytest.raises(TypeError, match="`split` must be a string"):
         splits.ranges(split, SIZES)
+
+
+@pytest.mark.parametrize("count, blocks", [(4, 2), (7, 3), (99, 20), (1, 20)])
+def test_a_spread_part_reaches_over_the_whole_split(count, blocks):
+    sizes = {"train": 100, "test": 50}
+    found = splits.ranges(splits.spread("train", sizes, count, blocks), sizes)
+    places = [place for _, start, stop in found for place in range(start, stop)]
+    assert len(places) == len(set(places)) == count
+    runs = min(blocks, count)
+    assert [start for _, start, _ in found] == [100 * k // runs for k in range(runs)]
+
+
+def test_a_spread_part_of_parts_and_of_too_few():
+    sizes = {"train": 100, "test": 50}
+    assert splits.spread("train", sizes, 100) == "train"
+    part = splits.spread("train[50:]+test", sizes, 10, blocks=5)
+    found = splits.ranges(part, sizes)
+    assert {name for name, _, _ in found} == {"train", "test"}
+    assert sum(stop - start for _, start, stop in found) == 10
+    assert min(start for name, start, _ in found if name == "train") == 50
