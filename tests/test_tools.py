@@ -1,5 +1,6 @@
 """The arithmetic of the tools that make the README's tables."""
 
+import functools
 import importlib.util
 import pathlib
 
@@ -201,9 +202,9 @@ def test_maps_are_read_in_several_ways_from_one_pass(tmp_path):
         masks,
     )
 
-    readings = tool("map_readings")
+    ways, readings = tool("map_readings"), tool("readings")
     data = batches(0.7 * IMAGES + 64.0, LABELS, masks())
-    lines = readings.measured(color_classifier(), data, readings.READINGS)
+    lines = readings.measured(color_classifier(), data, ways.READINGS)
     for normalize in ("max", "minmax"):
         known = measure(color_classifier(), data, "localisation", normalize=normalize)
         for name, values in known.items():
@@ -216,7 +217,42 @@ def test_maps_are_read_in_several_ways_from_one_pass(tmp_path):
                 float(values[values == values].mean())
             )
     assert {line["metric"].name for line in lines} >= {"max_box_acc_v2", "pxap"}
-    table = list(readings.table({"colors": lines}))
+    table = list(ways.table({"colors": lines}))
     assert len(table) == 2 + len(lines)
     readings.write({"colors": lines}, tmp_path / "found.csv")
     assert len((tmp_path / "found.csv").read_text().splitlines()) == 1 + len(lines)
+
+
+def test_alignments_are_read_from_one_pass():
+    from keras_xcons.evaluation import measure
+    from keras_xcons.explainers import Calibration
+    from keras_xcons.models.offset import Offset
+    from tests.evaluation.colors import (
+        IMAGES,
+        LABELS,
+        batches,
+        color_classifier,
+        masks,
+    )
+
+    alignment, readings = tool("alignment"), tool("readings")
+    data = batches(0.7 * IMAGES + 64.0, LABELS, masks())
+    ways = {"not moved": None, "geometric": "geometric", "measured": (2.0, -2.0)}
+    ways = {
+        name: functools.partial(alignment.placed, align) for name, align in ways.items()
+    }
+    lines = readings.measured(color_classifier(), data, ways, align=False)
+    for align, name in ((False, "not moved"), ((2.0, -2.0), "measured")):
+        known = measure(color_classifier(), data, "energy_pointing_game", align=align)
+        (line,) = (
+            line
+            for line in lines
+            if (line["metric"].name, line["reading"]) == ("energy_pointing_game", name)
+        )
+        expected = known["energy_pointing_game"].mean()
+        assert line["figure"]["value"] == pytest.approx(float(expected), rel=1e-5)
+    found = Calibration(2.0, -2.0, (1.5, 2.5), (-3.0, -1.0), 20, "map", Offset())
+    each = {"size": 8, "geometric": (0.0, 0.0), "measured": found, "lines": lines}
+    table = list(alignment.table({"colors": each}))
+    assert len(table) == 5
+    assert "| measured | +2.0 [1.5, 2.5], -2.0 [-3.0, -1.0] |" in table[-1]
