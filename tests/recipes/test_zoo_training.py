@@ -209,7 +209,9 @@ def test_a_protopnet_is_published_with_its_prototypes(
     model = train_by(recipe, run, report=lambda line: None)
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     metrics = measure_by(recipe, model)
-    assert metrics["heatmaps"] == "prototypes of the label"
+    assert metrics["heatmaps"] == (
+        "prototypes of the label, divided by the maximum, not moved"
+    )
     folder = publish_by(recipe, model, "tiny", tmp_path / "zoo", metrics, run)
     page = (folder / "README.md").read_text()
     assert 'kx.explain(model, images, method="prototypes")' in page
