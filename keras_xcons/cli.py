@@ -296,21 +296,15 @@ def _explain(values, positional):
 
 # calibrate
 
+_OF_CALIBRATE = ("method", "feature_layer")
+
 
 def _calibrate_flags(values):
     flags.DEFINE_string("dataset", None, DATASET_HELP, values)
     flags.DEFINE_string("split", "train", "Split of the data set.", values)
     flags.DEFINE_integer("images", 200, "Images to measure on.", flag_values=values)
-    flags.DEFINE_enum(
-        "method", "gradcam++", explainers.methods(), "Explanation method.", values
-    )
-    flags.DEFINE_string(
-        "feature_layer",
-        None,
-        "Layer to explain. Default: the last 4-D activation before pooling.",
-        values,
-    )
     flags.DEFINE_integer("seed", 0, "Seed of the intervals.", flag_values=values)
+    command_flags.define_fields(EvaluationOptions, values, _OF_CALIBRATE)
 
 
 def _calibrate(values, positional):
@@ -324,7 +318,7 @@ def _calibrate(values, positional):
     """
     if not positional:
         raise _UsageError("calibrate takes a model")
-    names = ("split", "images", "method", "feature_layer", "seed")
+    names = ("split", "images", "seed", *_OF_CALIBRATE)
     model, *paths = positional
     recipes.calibrate_model(
         *(model, values.dataset, paths),

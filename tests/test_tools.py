@@ -6,6 +6,15 @@ import pathlib
 
 import pytest
 
+from keras_xcons.evaluation import measure
+from tests.evaluation.colors import (
+    IMAGES,
+    LABELS,
+    batches,
+    color_classifier,
+    masks,
+)
+
 TOOLS = pathlib.Path(__file__).parents[1] / "tools"
 # The flags of the tool that was loaded last.
 defined = set()
@@ -193,15 +202,6 @@ def test_weights_of_a_model_need_its_data():
 
 
 def test_maps_are_read_in_several_ways_from_one_pass(tmp_path):
-    from keras_xcons.evaluation import measure
-    from tests.evaluation.colors import (
-        IMAGES,
-        LABELS,
-        batches,
-        color_classifier,
-        masks,
-    )
-
     ways, readings = tool("map_readings"), tool("readings")
     data = batches(0.7 * IMAGES + 64.0, LABELS, masks())
     lines = readings.measured(color_classifier(), data, ways.READINGS)
@@ -224,16 +224,8 @@ def test_maps_are_read_in_several_ways_from_one_pass(tmp_path):
 
 
 def test_alignments_are_read_from_one_pass():
-    from keras_xcons.evaluation import measure
     from keras_xcons.explainers import Calibration
     from keras_xcons.models.offset import Offset
-    from tests.evaluation.colors import (
-        IMAGES,
-        LABELS,
-        batches,
-        color_classifier,
-        masks,
-    )
 
     alignment, readings = tool("alignment"), tool("readings")
     data = batches(0.7 * IMAGES + 64.0, LABELS, masks())

@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from keras_xcons import zoo
+from keras_xcons import recipes, zoo
 from tests.test_tools import tool
 
 CHECKOUT = pathlib.Path(__file__).parents[1]
@@ -125,25 +125,22 @@ def test_a_recipe_starts_from_a_run_a_published_model_or_a_file(tmp_path, monkey
 
 
 def test_data_lies_in_the_folder_of_data_sets_or_has_a_name(tmp_path):
-    train_zoo = tool("train_zoo")
     (tmp_path / "birds").mkdir()
-    assert train_zoo.find_dataset("birds", tmp_path) == str(tmp_path / "birds")
-    assert train_zoo.find_dataset("shapes", tmp_path) == "shapes"
-    assert train_zoo.find_dataset("shapes", None) == "shapes"
+    assert recipes.find_dataset("birds", tmp_path) == str(tmp_path / "birds")
+    assert recipes.find_dataset("shapes", tmp_path) == "shapes"
+    assert recipes.find_dataset("shapes", None) == "shapes"
 
 
 def test_every_recipe_of_the_zoo_can_be_used():
-    from keras_xcons.recipes import read_recipe
-
-    recipes = {
-        path.parent.name: read_recipe(path)
+    found = {
+        path.parent.name: recipes.read_recipe(path)
         for path in (CHECKOUT / "zoo").glob("*/recipe.json")
     }
-    assert recipes
-    for name, recipe in recipes.items():
+    assert found
+    for name, recipe in found.items():
         start = recipe.options.get("pretrained")
         # What it starts from can be had.
-        assert start in (None, "imagenet") or start in recipes, name
+        assert start in (None, "imagenet") or start in found, name
 
 
 def test_figures_that_moved_by_more_than_their_interval():

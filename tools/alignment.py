@@ -43,7 +43,7 @@ _BATCH = 16
 
 def placed(align, batch):
     """Heatmaps `(B, H, W)` of a batch, laid on the images by an alignment."""
-    from keras_xcons.evaluation.probe import shown_maps
+    from keras_xcons.training.measuring import shown_maps
 
     maps = shown_maps(batch.computed.maps, batch.targets)
     return batch.probe.frame.aligned(align).place(maps, batch.size)
@@ -78,9 +78,7 @@ def measure(name, data_dir, count):
     from keras_xcons import recipes
 
     recipe = recipes.read_recipe(_HERE.parent / "zoo" / name / "recipe.json")
-    dataset = recipe.options["dataset"]
-    if data_dir is not None and (pathlib.Path(data_dir) / dataset).is_dir():
-        dataset = str(pathlib.Path(data_dir) / dataset)
+    dataset = recipes.find_dataset(recipe.options["dataset"], data_dir)
     model, geometric, calibration = offsets(name, recipe, dataset)
     split = kx.data.info(dataset).test_split
     test = kx.data.load(

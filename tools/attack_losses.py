@@ -16,7 +16,6 @@ figures. Writes a table in Markdown, and a CSV file with --output.
 import csv
 import functools
 import os
-import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -103,11 +102,9 @@ def rows(name, data_dir, factors, count):
     import tensorflow as tf
 
     import keras_xcons as kx
+    from keras_xcons import recipes
 
-    recipe = kx.info(name)
-    place = recipe["dataset"]
-    if data_dir is not None and (pathlib.Path(data_dir) / place).is_dir():
-        place = str(pathlib.Path(data_dir) / place)
+    place = recipes.find_dataset(kx.info(name)["dataset"], data_dir)
     model = kx.load(name)
     split = kx.data.info(place).test_split
     test = kx.data.load(

@@ -30,7 +30,7 @@ _OUTPUT = flags.DEFINE_string(
 
 def max_scaled(batch):
     """Heatmaps `(B, H, W)` of a batch, divided by their maximum."""
-    from keras_xcons.evaluation.probe import shown_maps
+    from keras_xcons.training.measuring import shown_maps
 
     return batch.probe.frame.place(
         shown_maps(batch.computed.maps, batch.targets), batch.size
@@ -39,8 +39,8 @@ def max_scaled(batch):
 
 def minmax_scaled(batch):
     """Heatmaps `(B, H, W)` of a batch, their minimum subtracted first."""
-    from keras_xcons.evaluation.probe import shown_maps
     from keras_xcons.layers import scale_to_one
+    from keras_xcons.training.measuring import shown_maps
 
     maps = scale_to_one(batch.computed.maps, "minmax")
     return batch.probe.frame.place(shown_maps(maps, batch.targets), batch.size)

@@ -57,23 +57,27 @@ def measure(folder, data_dir):
         Lines, one for each figure that moved by more than an interval.
     """
     from keras_xcons import recipes, zoo
+    from keras_xcons.locking import locked
+    from keras_xcons.writing import files_together
     from keras_xcons.zoo import card as cards
     from keras_xcons.zoo.plain import write_json
 
     recipe = recipes.read_recipe(folder / "recipe.json")
-    dataset = recipe.options["dataset"]
-    if data_dir is not None and (pathlib.Path(data_dir) / dataset).is_dir():
-        dataset = str(pathlib.Path(data_dir) / dataset)
+    dataset = recipes.find_dataset(recipe.options["dataset"], data_dir)
     model = zoo.load(str(folder))
     offset = recipes.calibrate_by(recipe, model, dataset)
     metrics = recipes.measure_by(recipe, model, dataset)
-    place = folder / "metrics.json"
-    before = json.loads(place.read_text(encoding="utf-8"))["figures"]
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    card, before = (
+        json.loads((folder / name).read_text(encoding="utf-8"))
+        for name in ("card.json", "metrics.json")
+    )
+    before = before["figures"]
     card["offset"] = None if offset is None else offset.to_card()
     cards.check(card, folder / "card.json")
-    write_json(folder / "card.json", cards.in_order(card))
-    write_json(place, metrics)
+    together = files_together(folder, last="card.json")
+    with locked(folder.parent), together as staging:
+        write_json(staging / "card.json", cards.in_order(card))
+        write_json(staging / "metrics.json", metrics)
     after = metrics["figures"]
     return [
         f"{folder.name} {name}: {_shown(before[name])} -> {_shown(after[name])}"

@@ -41,14 +41,6 @@ _OVERWRITE = flags.DEFINE_bool(
 )
 
 
-def find_dataset(name, data_dir):
-    """The folder of a data set where there is one, else its name."""
-    if data_dir is None:
-        return name
-    folder = pathlib.Path(data_dir) / name
-    return str(folder) if folder.is_dir() else name
-
-
 def find_pretrained(name, work):
     """The file of weights that a recipe starts from, where it names a model.
 
@@ -98,7 +90,7 @@ def main(argv):
         raise app.UsageError(f"{final} is published; pass --overwrite to replace it")
     given = _DATASET.value is not None
     dataset = _DATASET.value if given else recipe.options["dataset"]
-    dataset = find_dataset(dataset, _DATA_DIR.value)
+    dataset = recipes.find_dataset(dataset, _DATA_DIR.value)
     if given:
         recipe = recipe.on_dataset(dataset)
     replaced, words = {"dataset": dataset}, recipe.pretraining

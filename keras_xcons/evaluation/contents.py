@@ -50,9 +50,10 @@ def contents(suite, views, measured, dataset, split, notes=()):
             if flags.flagged(metric, measured[name].rows):
                 figure = {**figure, "flag": flags.FLAG}
             figures[name][metric.name] = figure
+    offsets = {name: _offset(view, suite) for name, view in views.items()}
     return {
         "title": _title(measured, dataset, split),
-        "models": [_model(name, view, suite) for name, view in views.items()],
+        "models": [_model(name, view, offsets[name]) for name, view in views.items()],
         "metrics": [metric.card() for metric in metrics],
         "figures": figures,
         "baselines": _baselines(metrics, measured, options.seed),
@@ -69,7 +70,7 @@ def contents(suite, views, measured, dataset, split, notes=()):
             "classes": len(facts.class_counts),
             "seed": options.seed,
             "interval": statistics.INTERVAL,
-            "heatmaps": f"{_heatmaps(options)}, {_alignment(views, suite)}",
+            "heatmaps": f"{_heatmaps(options)}, {_alignment(offsets)}",
             "image_size": list(facts.image_size),
             "multi_label": facts.multi_label,
             "options": dataclasses.asdict(options),
@@ -83,13 +84,13 @@ def _title(measured, dataset, split):
     return f"{', '.join(measured)} on {where}"
 
 
-def _model(name, view, suite):
+def _model(name, view, offset):
     return {
         "name": name,
         "parameters": view.model.count_params(),
         "feature_layer": view.feature_layer,
         "closed_form": view.closed_form,
-        "offset": [round(pixels, 2) for pixels in _offset(view, suite)],
+        "offset": [round(pixels, 2) for pixels in offset],
     }
 
 
@@ -99,18 +100,18 @@ def _offset(view, suite):
     return frame.offset(suite.facts.image_size)
 
 
-def _alignment(views, suite):
+def _alignment(offsets):
     """How far the heatmaps of each model are moved, in words."""
     moved = {
-        name: "({:+.1f}, {:+.1f})".format(*_offset(view, suite))
-        for name, view in views.items()
-        if any(_offset(view, suite))
+        name: "({:+.1f}, {:+.1f})".format(*offset)
+        for name, offset in offsets.items()
+        if any(offset)
     }
     if not moved:
         return "not moved"
-    if len(views) == 1:
+    if len(offsets) == 1:
         return f"moved by {next(iter(moved.values()))} px of rows and columns"
-    each = ", ".join(f"{name} {moved.get(name, 'not')}" for name in views)
+    each = ", ".join(f"{name} {moved.get(name, 'not')}" for name in offsets)
     return f"moved by px of rows and columns: {each}"
 
 
@@ -147,10 +148,10 @@ def _difference(metric, measured, name, first, seed):
     if figure is None:
         return None
     better = None
-    if any(flags.flagged(metric, measured[each].rows) for each in (name, first)):
-        return {**figure, "better": None}
+    flagged = any(flags.flagged(metric, measured[each].rows) for each in (name, first))
     # Differences that are all alike and have no limits have no interval.
-    if figure["low"] is not None and (figure["low"] > 0.0 or figure["high"] < 0.0):
+    known = figure["low"] is not None and not flagged
+    if known and (figure["low"] > 0.0 or figure["high"] < 0.0):
         rises = figure["low"] > 0.0
         better = name if rises == (metric.direction == "higher") else first
     return {**figure, "better": better}

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from keras_xcons import attacks, metrics
 from keras_xcons.evaluation.batch import only_where
-from keras_xcons.evaluation.probe import shown_maps
 from keras_xcons.metrics.noise import uniform_noise
+from keras_xcons.training.measuring import shown_maps
 
 
 def classification(batch, wanted):

@@ -9,7 +9,7 @@ from keras_xcons.evaluation.frozen import frozen
 from keras_xcons.explainers import Explained, explained_pass
 from keras_xcons.layers import scale_to_one
 from keras_xcons.models.compiling import compiled
-from keras_xcons.training.measuring import find_targets
+from keras_xcons.training.measuring import find_targets, shown_maps
 
 
 class Probe:
@@ -178,16 +178,3 @@ class Probe:
             loss = attacks.margin_loss(logits, labels, self._multi_label)
             loss = tf.reduce_sum(loss)
         return tf.cast(tape.gradient(loss, images), tf.float32)
-
-
-def shown_maps(maps, targets):
-    """One map an image: the largest value that any explained class has at a place.
-
-    Args:
-        maps: Float tensor `(B, P, h, w)`.
-        targets: `Targets`.
-
-    Returns:
-        Float32 tensor `(B, h, w)`.
-    """
-    return ops.max(maps * targets.valid[:, :, None, None], axis=1)

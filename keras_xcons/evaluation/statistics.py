@@ -10,7 +10,6 @@ from keras_xcons.evaluation.cross_fitting import (
 from keras_xcons.evaluation.means import mean_interval
 from keras_xcons.evaluation.proportions import (
     CONFIDENCE,
-    TAIL,
     paired_difference,
     proportion,
 )
@@ -218,7 +217,7 @@ def _no_mean(figure, count, limits, seed):
     low, high = (value, value) if ends is None else ends
     if ends is None or count < _FEWEST:
         # As of a mean of images that are all alike, see `means.few_others`.
-        share = 1.0 - (2.0 * TAIL) ** (1.0 / count)
+        _, share = proportion(0.0, count)
         room = [np.inf if limit is None else abs(limit - value) for limit in limits]
         low = min(low, value - share * room[0])
         high = max(high, value + share * room[1])

@@ -6,9 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_xcons import checks
-from keras_xcons.explainers.explaining import explain
+from keras_xcons.explainers.explaining import explain, frame_of
 from keras_xcons.models import split
 from keras_xcons.models.compiling import CompiledMaps
+from keras_xcons.models.frame import WHOLE
 from keras_xcons.models.offset import Offset, remember_offset
 
 # Shifts that are tried, in cells of the map; strides alone shift by less than half one.
@@ -113,7 +114,7 @@ def calibrate(
     >>> heatmaps = keras_xcons.explain(model, images)
     """
     view = split(model, feature_layer, token_grid=token_grid, align=False)
-    if method in ("saliency", "smoothgrad"):
+    if frame_of(view, method) is WHOLE:
         raise ValueError(
             "Maps of pixels lie where they are; calibrate maps of features. Received: "
             f"method={method!r}"

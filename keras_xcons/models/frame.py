@@ -285,9 +285,7 @@ def _merged(node, windows, specs):
     Less than one cell apart they are taken for the same: networks shift one branch by
     a pixel against another before both are pooled.
     """
-    tensors = node.input_tensors
-    # What has one value an image, or one a channel, lies wherever it is used.
-    spatial = [each for each in tensors if _is_spatial(specs[id(each)])] or tensors
+    spatial = _spatial(node, specs)
     found = [windows[id(each)] for each in spatial]
     first = Window() if Window() in found else found[0]
     for axis in (0, 1):
@@ -306,10 +304,18 @@ def _merged(node, windows, specs):
 
 def _middle(node, windows, specs):
     """The grid of cells that the inputs of a node have, in the mean."""
-    tensors = node.input_tensors
-    spatial = [each for each in tensors if _is_spatial(specs[id(each)])] or tensors
+    spatial = _spatial(node, specs)
     shares = branch_shares(node, spatial, specs)
     return mean_window([windows[id(each)] for each in spatial], shares)
+
+
+def _spatial(node, specs):
+    """The inputs of a node that lie somewhere.
+
+    What has one value an image, or one a channel, lies wherever it is used.
+    """
+    tensors = node.input_tensors
+    return [each for each in tensors if _is_spatial(specs[id(each)])] or tensors
 
 
 def _is_spatial(spec):

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from keras_xcons.models.flatten import used
 from keras_xcons.models.moves import Move, kind_of, outside, padding_of, pixels
+from keras_xcons.models.windows import Span, Window
 
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
 _POOLS = ("AveragePool", "AveragePooling2D", "MaxPool", "MaxPooling2D")
@@ -71,8 +72,8 @@ def mean_window(windows, shares):
     for axis in (0, 1):
         pairs = list(zip(shares, (each[axis] for each in windows), strict=True))
         ends = [sum(n * span[end] for n, span in pairs) / total for end in (0, 1)]
-        spans.append(type(first[axis])(*ends))
-    return type(first)(*spans)
+        spans.append(Span(*ends))
+    return Window(*spans)
 
 
 def branch_shares(node, tensors, specs):

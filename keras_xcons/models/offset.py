@@ -46,13 +46,26 @@ def remember_offset(model, feature_layer, offset):
     Args:
         model: `keras.Model`.
         feature_layer: Name of the layer that they are made of.
-        offset: `Offset`, or `None` to forget it.
+        offset: `Offset`.
     """
-    offsets = memory_of(model).offsets
-    if offset is None:
-        offsets.pop(feature_layer, None)
-    else:
-        offsets[feature_layer] = offset
+    memory_of(model).offsets[feature_layer] = offset
+
+
+def alignment_of(model, feature_layer, align):
+    """How the maps of a model are laid on images, as `Frame.aligned` takes it.
+
+    Args:
+        model: `keras.Model`.
+        feature_layer: Name of the layer that they are made of.
+        align: What `checked_align` returned. `True` stands for the measured offset,
+            and for the nominal placement where none was measured.
+
+    Returns:
+        `None` for the nominal placement, `"geometric"`, an `Offset`, or pixels.
+    """
+    if align is True:
+        return known_offset(model, feature_layer)
+    return None if align is False else align
 
 
 def checked_align(align):

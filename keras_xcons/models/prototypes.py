@@ -10,7 +10,7 @@ from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
 from keras_xcons.models.frame import Frame
 from keras_xcons.models.kinds import exactly
 from keras_xcons.models.memory import State, lock, memory_of
-from keras_xcons.models.offset import checked_align, known_offset
+from keras_xcons.models.offset import alignment_of, checked_align
 from keras_xcons.models.view import ClassifierView, TrainsClassifier
 
 
@@ -53,10 +53,8 @@ class PrototypeView:
 
     def aligned_frame(self, align=True):
         """The `Frame` of the features, aligned as `keras_xcons.split` says."""
-        align = checked_align(align)
-        if align is True:
-            return self.frame.aligned(known_offset(self.model, "features"))
-        return self.frame.aligned(align or None)
+        align = alignment_of(self.model, "features", checked_align(align))
+        return self.frame.aligned(align)
 
     @property
     def classes(self):

@@ -28,7 +28,7 @@ from keras_xcons.models.frame import Frame
 from keras_xcons.models.grids import FromMap, to_map
 from keras_xcons.models.layouts import layouts
 from keras_xcons.models.memory import State, lock, memory_of
-from keras_xcons.models.offset import checked_align, known_offset
+from keras_xcons.models.offset import alignment_of, checked_align
 
 
 class Asked(typing.NamedTuple):
@@ -120,9 +120,7 @@ class ClassifierView:
         What was asked for; by default the offset that was measured of the model, see
         `keras_xcons.calibrate`, and the nominal placement where none was.
         """
-        if self.asked.align is True:
-            return known_offset(self.model, self.feature_layer)
-        return None if self.asked.align is False else self.asked.align
+        return alignment_of(self.model, self.feature_layer, self.asked.align)
 
     @functools.cached_property
     def _frame(self):

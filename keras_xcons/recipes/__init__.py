@@ -10,6 +10,7 @@ from keras_xcons.recipes.options import BAD_RECORD_HELP, DATASET_HELP, TrainOpti
 from keras_xcons.recipes.recipe import Recipe, read_recipe
 from keras_xcons.recipes.zoo_training import (
     calibrate_by,
+    find_dataset,
     measure_by,
     publish_by,
     train_by,
@@ -25,6 +26,7 @@ __all__ = [
     "calibrate_model",
     "evaluate_models",
     "explain_files",
+    "find_dataset",
     "measure_by",
     "open_model",
     "publish_by",

@@ -104,7 +104,7 @@ def images_of(dataset, split, count, image_size):
 
 
 def _photographs(paths, count, size):
-    """Float32 `(N, H, W, 3)` of the files that are meant, or of `count` of them."""
+    """Uint8 `(N, H, W, 3)` of the files that are meant, or of `count` of them."""
     files = []
     for path in map(pathlib.Path, paths):
         files += image_files.find(path)[0] if path.is_dir() else [path]

@@ -18,6 +18,22 @@ PAPERS = {
 }
 
 
+def find_dataset(name, data_dir):
+    """Where a data set lies.
+
+    Args:
+        name: Its name.
+        data_dir: Folder of data sets, or `None`.
+
+    Returns:
+        The folder of this name in it, a string, where there is one; else the name.
+    """
+    if data_dir is None:
+        return name
+    folder = pathlib.Path(data_dir) / name
+    return str(folder) if folder.is_dir() else name
+
+
 def train_by(recipe, output, report=print, **replaced):
     """Trains the model of a recipe.
 

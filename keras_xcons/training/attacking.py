@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_xcons import attacks
 from keras_xcons.models.frame import WHOLE
-from keras_xcons.training.measuring import still_pass
+from keras_xcons.training.measuring import shown_maps, still_pass
 
 
 def attack_loss(logits, targets, options):
@@ -83,7 +83,7 @@ def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=W
         `Attack(images, judged, zero)`.
     """
     # What any of the classes' maps claims is no background.
-    claimed = ops.max(clean.maps * targets.valid[:, :, None, None], axis=1)
+    claimed = shown_maps(clean.maps, targets)
     size = ops.shape(images)[1:3]
     region, threshold = options.region, options.threshold
     mask = attacks.region_mask(claimed, region, threshold, size, frame)

@@ -82,6 +82,19 @@ def find_targets(labels, num_classes, multi_label=False):
     return Targets(classes, ops.ones_like(classes, dtype="float32"))
 
 
+def shown_maps(maps, targets):
+    """One map an image: the largest value that any explained class has at a place.
+
+    Args:
+        maps: Float tensor `(B, P, h, w)`.
+        targets: `Targets`.
+
+    Returns:
+        Float32 tensor `(B, h, w)`.
+    """
+    return ops.max(maps * targets.valid[:, :, None, None], axis=1)
+
+
 def consistency_of(clean, other, targets, options):
     """E of a batch, `(B,)` float32 in 0..1, from a clean and an attacked pass.
 

@@ -1,5 +1,7 @@
 """ResNet classifiers."""
 
+import functools
+
 import keras
 
 from keras_xcons import checks
@@ -35,8 +37,8 @@ def resnet18(
     Raises:
         ValueError: `variant` is unknown.
     """
-    network = _basic_network(_RESNET18, variant)
-    return _basic(network, "resnet18", num_classes, input_size, pretrained, dropout)
+    network = "resnet18", _RESNET18, variant
+    return _basic(*network, num_classes, input_size, pretrained, dropout)
 
 
 def resnet34(
@@ -62,8 +64,8 @@ def resnet34(
     Raises:
         ValueError: `variant` is unknown.
     """
-    network = _basic_network(_RESNET34, variant)
-    return _basic(network, "resnet34", num_classes, input_size, pretrained, dropout)
+    network = "resnet34", _RESNET34, variant
+    return _basic(*network, num_classes, input_size, pretrained, dropout)
 
 
 def resnet50(num_classes, input_size, pretrained=None, *, dropout=0.0):
@@ -114,9 +116,11 @@ def resnet50_v2(num_classes, input_size, pretrained=None, *, dropout=0.0):
     )
 
 
-def _basic(network, name, num_classes, input_size, pretrained, dropout):
+def _basic(name, blocks, variant, num_classes, input_size, pretrained, dropout):
+    if variant not in _EPSILON:
+        raise ValueError(checks.unknown("variant", variant, _EPSILON))
     return classifier(
-        network,
+        functools.partial(_basic_network, blocks, variant),
         name,
         num_classes,
         input_size,
@@ -126,30 +130,24 @@ def _basic(network, name, num_classes, input_size, pretrained, dropout):
     )
 
 
-def _basic_network(blocks, variant):
+def _basic_network(blocks, variant, images):
     """The ResNets of two 3x3 convolutions a block, which Keras does not have.
 
-    Named and padded as Keras' deeper ones are. Returns a function of images.
+    Named and padded as Keras' deeper ones are.
     """
-    if variant not in _EPSILON:
-        raise ValueError(checks.unknown("variant", variant, _EPSILON))
     epsilon = _EPSILON[variant]
-
-    def network(images):
-        x = keras.layers.ZeroPadding2D(3, name="conv1_pad")(images)
-        x = _convolution(x, 64, 7, 2, "conv1", epsilon, padding="valid")
-        x = keras.layers.ReLU(name="conv1_relu")(x)
-        x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
-        x = keras.layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
-        for stage, count in enumerate(blocks):
-            for block in range(count):
-                name = f"conv{stage + 2}_block{block + 1}"
-                stride = 2 if stage > 0 and block == 0 else 1
-                padded = stride > 1 and variant == "torchvision"
-                x = _basic_block(x, 64 * 2**stage, stride, name, epsilon, padded)
-        return x
-
-    return network
+    x = keras.layers.ZeroPadding2D(3, name="conv1_pad")(images)
+    x = _convolution(x, 64, 7, 2, "conv1", epsilon, padding="valid")
+    x = keras.layers.ReLU(name="conv1_relu")(x)
+    x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
+    x = keras.layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
+    for stage, count in enumerate(blocks):
+        for block in range(count):
+            name = f"conv{stage + 2}_block{block + 1}"
+            stride = 2 if stage > 0 and block == 0 else 1
+            padded = stride > 1 and variant == "torchvision"
+            x = _basic_block(x, 64 * 2**stage, stride, name, epsilon, padded)
+    return x
 
 
 def _basic_block(x, filters, stride, name, epsilon, padded):
