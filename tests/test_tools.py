@@ -88,14 +88,14 @@ def test_a_tool_says_how_it_is_called(name):
 def test_coverage_of_intervals_is_told_case_by_case():
     coverage = tool("coverage_of_intervals")
     rows = list(coverage.proportions())
-    assert len(rows) == len(coverage.SHARES) * len(coverage.SIZES) * 4
+    assert len(rows) == len(coverage.SHARES) * len(coverage.SIZES) * 3
     known = {(row["interval"], row["case"], row["n"]): row["coverage"] for row in rows}
     # Of 20 images and 0.98: only 20 of 20 and 19 of 20 are drawn often.
     assert known["Wilson", "share 0.98", 20] == pytest.approx(0.940, abs=1e-3)
-    assert known["mid-P", "share 0.98", 20] == pytest.approx(0.993, abs=1e-3)
+    assert known["Clopper-Pearson", "share 0.98", 20] == pytest.approx(0.993, abs=1e-3)
     assert known[coverage.OLD, "share 0.98", 20] < 0.4
     lines = coverage.table(rows)
-    assert "| proportion: share 0.5 | mid-P | 95.9 | 93.5 | 94.3 | 94.6 |" in lines
+    assert "| proportion: share 0.5 | Wilson | 95.9 | 93.5 | 94.3 | 94.6 |" in lines
     biased = coverage.row("k", "c", 20, "i", 0.5, ([0.4, 0.6], [0.6, 0.7]), -0.01)
     assert (biased["coverage"], biased["trials"]) == (0.5, 2)
     assert coverage.table([biased])[2] == "| k: c | i | **50.0** (−1.0) |  |  |  |"

@@ -62,8 +62,7 @@ def proportions():
             hits = np.arange(count + 1)
             chance = stats.binom.pmf(hits, count, share)
             found = {
-                "mid-P": proportion(hits / count, count),
-                "Wilson": _wilson(hits / count, count),
+                "Wilson": proportion(hits / count, count),
                 "Clopper-Pearson": _clopper_pearson(hits, count),
             }
             # A resample of zeros and ones is a binomial draw.
@@ -72,14 +71,6 @@ def proportions():
             for name, ends in found.items():
                 case = f"share {share}"
                 yield row("proportion", case, count, name, share, ends, None, chance)
-
-
-def _wilson(share, count):
-    z = special.ndtri(_TAILS[1])
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    inner = share * (1 - share) / count + z * z / (4 * count**2)
-    half = z * np.sqrt(inner) / (1 + z * z / count)
-    return middle - half, middle + half
 
 
 def _clopper_pearson(hits, count):

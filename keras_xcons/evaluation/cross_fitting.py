@@ -76,7 +76,7 @@ class BestThreshold:
 def cross_fitted(statistic, hits, seed):
     """A cross-fitted figure and its interval, which covers the choice of threshold.
 
-    The interval is that of a proportion (mid-P), of as many images as have the
+    The interval is that of a proportion (Wilson's), of as many images as have the
     variance of one split: averaging over splits makes the figure steadier, but not
     as much as to count on it where thresholds are close.
 

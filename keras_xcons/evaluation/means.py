@@ -60,10 +60,10 @@ def few_others(columns, common, limits):
     """The interval where all images, or all but a few, have the same value (ours).
 
     The mean is `common + u p - d q`, where p and q are the shares of images above and
-    below the common value, and u and d how far off those are. The shares get mid-P
+    below the common value, and u and d how far off those are. The shares get Wilson's
     intervals; how far off an image may be is the furthest seen, or where none is seen
-    the range's end: of n images that are all alike it is (low, high) + (0.05 ** (1/n))
-    (value - (low, high)), and of zeros and ones the interval of a proportion.
+    the range's end: of n images that are all alike it is (low, high) + n / (n + z²)
+    (value - (low, high)), z = 1.96, and of zeros and ones the interval of a proportion.
 
     Args:
         columns: Float array `(N, T)`.
@@ -76,7 +76,7 @@ def few_others(columns, common, limits):
     Example:
 
     >>> few_others(np.ones((10, 1)), np.ones(1), (0.0, 1.0))[0].round(3)
-    array([0.741])
+    array([0.722])
     """
     count = len(columns)
     off = columns - common

@@ -26,7 +26,7 @@ def across_runs(values, others=None, seed=0, statistic=mean, limits=(0.0, 1.0)):
     for not knowing it (`tools/coverage_of_intervals.py`). This interval pays for few
     runs by its width; with two runs Student's t has one degree of freedom.
 
-    The interval is of shares (mid-P) of as many images as have this variance and, by
+    The interval is of shares (Wilson's) of as many images as have this variance and, by
     those t over the normal quantile, this uncertainty of it; for a difference it
     is Tango's of them; without limits it is Student's. Figures that are no mean come
     in by their jackknife pseudo-values, MaxBoxAcc by its cross-fitted values.
@@ -186,7 +186,7 @@ def _interval(table, steadied, limits, paired):
     # To 0..1, or to -1..1 around 0.
     scale = width if paired or not signed else max(-low, limits[1])
     table = (table - (0.0 if signed else low)) / scale
-    # As of the normal quantile, which mid-P and Tango's score are made with.
+    # As of the normal quantile, which Wilson's and Tango's score are made with.
     variance *= (factor / (ndtri(1.0 - TAIL) * scale)) ** 2
     if signed:
         ends = _signed(table, variance, images)
@@ -196,7 +196,7 @@ def _interval(table, steadied, limits, paired):
 
 
 def _share(table, variance, runs, images):
-    """Mid-P, of as many images as have this variance."""
+    """Wilson's, of as many images as have this variance."""
     share = min(max(table.mean(), 0.0), 1.0)
     spread = share * (1.0 - share)
     if min(variance, spread) <= _NOTHING:

@@ -16,7 +16,7 @@ from keras_xcons.evaluation.proportions import (
 from keras_xcons.evaluation.resampling import RESAMPLES, bias_corrected
 
 INTERVAL = (
-    f"{CONFIDENCE:.0%} over images: mid-P for proportions, Tango's score for their "
+    f"{CONFIDENCE:.0%} over images: Wilson for proportions, Tango's score for their "
     f"paired differences, bootstrap-t for other means, BCa for PxAP and mAP "
     f"({RESAMPLES:,} resamples), MaxBoxAcc cross-fitted"
 ).replace("%", " %")
@@ -73,7 +73,7 @@ def summarize(values, seed=0, statistic=mean, limits=None):
     The interval is made for what the figure is; how often each covers the truth is
     what `tools/coverage_of_intervals.py` prints:
 
-    - a mean of zeros and ones: mid-P, `proportions.proportion`;
+    - a mean of zeros and ones: Wilson's, `proportions.proportion`;
     - a mean of -1, 0 and 1, a difference of two shares: Tango's score interval,
       `proportions.paired_difference`;
     - another mean: a studentised bootstrap, `means.mean_interval`;
@@ -105,7 +105,7 @@ def summarize(values, seed=0, statistic=mean, limits=None):
 
     >>> found = summarize(np.array([1.0, 1.0, np.nan]))
     >>> found["value"], round(found["low"], 3), found["high"], found["n"]
-    (1.0, 0.224, 1.0, 2)
+    (1.0, 0.342, 1.0, 2)
     """
     (values,), skipped = _kept([values])
     count = len(values)

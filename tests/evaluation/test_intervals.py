@@ -10,28 +10,21 @@ from keras_xcons.evaluation.resampling import bias_corrected, jackknife, resampl
 
 
 @pytest.mark.parametrize("hits, count", [(0, 10), (1, 7), (19, 20), (50, 50), (7, 500)])
-def test_mid_p_leaves_half_of_what_was_seen_in_each_tail(hits, count):
-    low, high = proportion(hits / count, count)
-    if hits > 0:
-        rest = stats.binom.sf(hits, count, low) + stats.binom.pmf(hits, count, low) / 2
-        assert rest == pytest.approx(0.025, abs=1e-9)
-    if hits < count:
-        below = stats.binom.cdf(hits - 1, count, high)
-        rest = below + stats.binom.pmf(hits, count, high) / 2
-        assert rest == pytest.approx(0.025, abs=1e-9)
-    exact = stats.binomtest(hits, count).proportion_ci(method="exact")
-    assert exact.low <= low <= hits / count <= high <= exact.high
+def test_a_proportion_has_wilsons_interval(hits, count):
+    known = stats.binomtest(hits, count).proportion_ci(method="wilson")
+    found = proportion(hits / count, count)
+    assert found == pytest.approx((known.low, known.high), abs=1e-14)
 
 
 @pytest.mark.parametrize("count", [20, 50, 100, 500])
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.98])
-def test_proportions_are_covered_nowhere_much_below_95_percent(share, count):
+def test_proportions_are_covered_nowhere_much_below_or_above_95_percent(share, count):
     hits = np.arange(count + 1)
     low, high = proportion(hits / count, count)
     inside = (low <= share) & (share <= high)
     covered = stats.binom.pmf(hits, count, share)[inside].sum()
-    # Over is what discreteness leaves: at 20 images and 0.98, 99.3 %.
-    assert 0.93 <= covered <= 0.995
+    # Under is what discreteness leaves: at 50 images and 0.98 it is 92.2 or 98.2 %.
+    assert 0.92 <= covered <= 0.975
 
 
 def test_part_of_a_hit_lies_between_the_whole_ones():

@@ -189,4 +189,4 @@ def test_models_are_compared_on_the_same_images():
 
 
 def test_the_way_intervals_are_made_is_named():
-    assert INTERVAL.startswith("95 % over images: mid-P") and "2,000" in INTERVAL
+    assert INTERVAL.startswith("95 % over images: Wilson") and "2,000" in INTERVAL
