@@ -1,6 +1,7 @@
 """Measures how far the heatmaps of a model are shifted against its images."""
 
 import typing
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -78,7 +79,8 @@ def calibrate(
 
     From then on `explain`, `evaluate` and training align the maps of this model, see
     `align` of `keras_xcons.split`; training from the next `compile` on. A `.keras`
-    file does not hold the offset; the card of a published model does.
+    file does not hold the offset; the card of a published model does. Where a shift
+    at the end of those tried fits best, a warning says so.
 
     Args:
         model: What `keras_xcons.models.split` takes.
@@ -139,6 +141,7 @@ def calibrate(
             f"something. Received: {len(costs)}"
         )
     found = _offsets(costs, np.ones((1, len(costs))))[0]
+    _warn_at_an_end(found, costs.shape[-1])
     draws = np.random.default_rng(seed).multinomial(
         len(costs), np.full(len(costs), 1 / len(costs)), _RESAMPLES
     )
@@ -161,6 +164,21 @@ def calibrate(
         feature_layer=view.feature_layer,
         offset=offset,
     )
+
+
+def _warn_at_an_end(offset, shifts):
+    """Says that none of the shifts that were tried is the best, where that is so."""
+    farthest = shifts // 2 * _STEP
+    for name, found in zip(("rows", "columns"), offset, strict=True):
+        if abs(found) > farthest - 2 * _STEP:
+            warnings.warn(
+                f"The heatmaps' {name} fit best at the end of what is tried, "
+                f"{farthest:.2f} cells, so that their offset is not known: maps of "
+                "images and of their mirror images may show different things. Look at "
+                "both, or take other images, a class in `labels` or another "
+                "`feature_layer`.",
+                stacklevel=3,
+            )
 
 
 def _batches(images, labels, batch_size, view):

@@ -105,6 +105,14 @@ def test_masks_of_scorecam_are_moved():
     np.testing.assert_array_equal(still, before)
 
 
+def test_a_shift_farther_than_those_tried_is_told():
+    # All 15 px of padding in front, at a stride of 8.
+    with pytest.warns(UserWarning, match="rows fit best at the end of what is tried"):
+        found = kx.calibrate(network(15, 0), blobs(20), remember=False)
+    # One of the 13 cells of 96 px and 15 px of padding.
+    assert abs(found.rows) == pytest.approx(111 / 13, abs=0.01)
+
+
 def test_datasets_and_arrays_say_the_same():
     model, images = network(2, 6), blobs(24)
     found = kx.calibrate(model, images)
