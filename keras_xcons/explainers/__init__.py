@@ -1,7 +1,8 @@
 """Explainers: heatmaps that tell where in an image a classifier looked."""
 
-from keras_xcons.explainers.calibrating import FEWEST_CELLS, Calibration, calibrate
+from keras_xcons.explainers.calibrating import Calibration, calibrate
 from keras_xcons.explainers.explaining import explain, explainer_of, frame_of, methods
+from keras_xcons.explainers.flips import FEWEST_CELLS
 from keras_xcons.explainers.gradcam import (
     Explained,
     GradCAMPlusPlus,

@@ -1,24 +1,20 @@
 """Measures how far the heatmaps of a model are shifted against its images."""
 
 import typing
-import warnings
 
 import numpy as np
 import tensorflow as tf
 
 from keras_xcons import checks
+from keras_xcons.data import arguments
 from keras_xcons.explainers.explaining import explain, frame_of
+from keras_xcons.explainers.flips import Axis
 from keras_xcons.models import split
 from keras_xcons.models.compiling import CompiledMaps
 from keras_xcons.models.frame import WHOLE
 from keras_xcons.models.offset import Offset, remember_offset
 
-# Shifts that are tried, in cells of the map; strides alone shift by less than half one.
-_STEP, _FARTHEST = 0.02, 1.0
-# Points a cell at which two maps are compared.
-_POINTS = 8
 _FEWEST = 10
-FEWEST_CELLS = 3
 _RESAMPLES = 1000
 
 
@@ -104,9 +100,9 @@ def calibrate(
         A `Calibration`.
 
     Raises:
-        TypeError, ValueError: The model, images or labels are not as described, the
-            maps have fewer than 3 rows or columns, or fewer than 10 of them show
-            anything.
+        TypeError, ValueError: An argument is not as described, the maps have fewer
+            than 3 rows or columns, fewer than 10 of them show anything, or the model
+            shows them one side of its images alone.
 
     Example:
 
@@ -121,64 +117,90 @@ def calibrate(
             "Maps of pixels lie where they are; calibrate maps of features. Received: "
             f"method={method!r}"
         )
+    checks.positive_int("batch_size", batch_size)
+    arguments.check_seed(seed)
     logits = CompiledMaps(lambda batch, _: view(batch)[1])
-    costs, size = [], None
+    axes, size, costs = None, None, ([], [])
     for batch, classes in _batches(images, labels, batch_size, view):
         if size not in (None, batch.shape[1:3]):
             raise ValueError(
                 "Images to calibrate on must be of one size. Received: images of "
                 f"{size} and {batch.shape[1:3]} pixels"
             )
-        size = batch.shape[1:3]
         if classes is None:
             classes = np.argmax(logits(batch), axis=-1)
-        costs.append(_costs(view, batch, classes, method))
-    costs = np.concatenate(costs) if costs else np.zeros((0, 2, 1))
-    costs = costs[np.isfinite(costs).all(axis=(1, 2))]
-    if len(costs) < _FEWEST:
-        raise ValueError(
-            f"To calibrate takes at least {_FEWEST} images whose heatmaps show "
-            f"something. Received: {len(costs)}"
-        )
-    found = _offsets(costs, np.ones((1, len(costs))))[0]
-    _warn_at_an_end(found, costs.shape[-1])
+        maps = _maps(view, batch, classes, method)
+        if size is None:
+            size = batch.shape[1:3]
+            axes = _axes(view, size, maps.shape[1:])
+        for axis, found in zip(axes, costs, strict=True):
+            along = 1 if axis.name == "rows" else 2
+            turned = _maps(view, np.flip(batch, along), classes, method)
+            pair = (np.moveaxis(each, along, 1) for each in (maps, turned))
+            found.append(axis.differences(*pair))
+    if not costs[0]:
+        raise ValueError(_too_few(0))
+    costs = [np.concatenate(each) for each in costs]
+    known = np.isfinite(np.concatenate(costs, axis=1)).all(axis=1)
+    count = known.sum()
+    if count < _FEWEST:
+        raise ValueError(_too_few(count))
     draws = np.random.default_rng(seed).multinomial(
-        len(costs), np.full(len(costs), 1 / len(costs)), _RESAMPLES
+        count, np.full(count, 1 / count), _RESAMPLES
     )
-    low, high = np.quantile(_offsets(costs, draws), [0.025, 0.975], axis=0)
+    once, found, ends = np.ones((1, count)), [], []
+    for axis, each in zip(axes, costs, strict=True):
+        found.append(float(axis.best(each[known], once)[0]))
+        drawn = axis.best(each[known], draws)
+        ends.append([float(end) for end in np.quantile(drawn, [0.025, 0.975])])
+        axis.warn_at_an_end(found[-1], *ends[-1])
 
-    def pixels(offset):
-        return view.frame.aligned(Offset(*map(float, offset))).offset(size)
+    def pixels(*cells):
+        return view.frame.aligned(Offset(*cells)).offset(size)
 
-    offset = Offset(*map(float, found))
+    offset = Offset(*found)
     if remember:
         remember_offset(view.model, view.feature_layer, offset)
     rows, columns = (
-        tuple(sorted(pair)) for pair in zip(pixels(low), pixels(high), strict=True)
+        tuple(sorted(pair))
+        for pair in zip(
+            *(pixels(*pair) for pair in zip(*ends, strict=True)), strict=True
+        )
     )
     return Calibration(
-        *pixels(found),
+        *pixels(*found),
         rows_interval=rows,
         columns_interval=columns,
-        images=len(costs),
+        images=int(count),
         feature_layer=view.feature_layer,
         offset=offset,
     )
 
 
-def _warn_at_an_end(offset, shifts):
-    """Says that none of the shifts that were tried is the best, where that is so."""
-    farthest = shifts // 2 * _STEP
-    for name, found in zip(("rows", "columns"), offset, strict=True):
-        if abs(found) > farthest - 2 * _STEP:
-            warnings.warn(
-                f"The heatmaps' {name} fit best at the end of what is tried, "
-                f"{farthest:.2f} cells, so that their offset is not known: maps of "
-                "images and of their mirror images may show different things. Look at "
-                "both, or take other images, a class in `labels` or another "
-                "`feature_layer`.",
-                stacklevel=3,
-            )
+def _axes(view, size, grid):
+    """Rows and columns of maps of a grid, of images of a size."""
+    window = view.frame.window(size)
+    expected = view.frame.aligned("geometric").offset(size)
+    axes = []
+    for name, span, cells, shift, side in zip(
+        ("rows", "columns"), window, grid, expected, size, strict=True
+    ):
+        cell = float(span.end - span.first) * side / cells
+        axes.append(Axis(name, span, cells, shift / cell))
+    return axes
+
+
+def _too_few(count):
+    return (
+        f"To calibrate takes at least {_FEWEST} images whose heatmaps show something. "
+        f"Received: {count}"
+    )
+
+
+def _maps(view, images, classes, method):
+    """Maps `(B, h, w)` as the method computes them, float64."""
+    found = explain(view, images, classes, method, batch_size=len(images), resize=False)
+    return found.astype("float64")
 
 
 def _batches(images, labels, batch_size, view):
@@ -191,86 +213,18 @@ def _batches(images, labels, batch_size, view):
             )
         for batch in images:
             batch = batch[0] if isinstance(batch, tuple | list) else batch
-            batch = batch["image"] if isinstance(batch, dict) else batch
+            if isinstance(batch, dict):
+                if "image" not in batch:
+                    raise ValueError(
+                        "Batches of a dataset that are dicts need the images under "
+                        f"'image'. Received: a dict of {sorted(batch)}"
+                    )
+                batch = batch["image"]
             yield checks.image_batch(batch, view.input_shape), None
         return
-    checks.within("batch_size", batch_size, 1, None)
     images = checks.image_batch(images, view.input_shape)
     if labels is not None:
         labels = checks.class_labels(labels, len(images), view.num_classes)
     for start in range(0, len(images), batch_size):
         part = slice(start, start + batch_size)
         yield images[part], None if labels is None else labels[part]
-
-
-def _costs(view, images, classes, method):
-    """How unlike the maps of flipped images are, `(B, 2, shifts)`; NaN if empty."""
-
-    def maps_of(batch):
-        found = explain(
-            view, batch, classes, method, batch_size=len(batch), resize=False
-        )
-        return found.astype("float64")
-
-    maps = maps_of(images)
-    rows = _differences(maps, maps_of(images[:, ::-1])[:, ::-1])
-    turned = maps_of(images[:, :, ::-1])[:, :, ::-1]
-    columns = _differences(maps.swapaxes(1, 2), turned.swapaxes(1, 2))
-    return np.stack([rows, columns], axis=1)
-
-
-def _differences(maps, others):
-    """Difference of maps moved by d along their first axis and others by -d."""
-    from scipy import interpolate
-
-    count = maps.shape[1]
-    if count < FEWEST_CELLS:
-        raise ValueError(
-            f"Maps of fewer than {FEWEST_CELLS} rows or columns cannot be calibrated: "
-            f"take larger images. Received: maps of {maps.shape[1:]} cells"
-        )
-    shifts = _shifts(count)
-    found = np.full((len(maps), len(shifts)), np.nan)
-    told = (np.ptp(maps, axis=(1, 2)) > 0) & (np.ptp(others, axis=(1, 2)) > 0)
-    if not told.any():
-        return found
-    splines = [
-        interpolate.make_interp_spline(
-            np.arange(count), each[told], min(3, count - 1), axis=1
-        )
-        for each in (maps, others)
-    ]
-    for place, shift in enumerate(shifts):
-        # Only where both are known, with as many points at every shift.
-        ends = abs(shift), count - 1 - abs(shift)
-        points = np.linspace(*ends, _POINTS * count)
-        one, other = splines[0](points - shift), splines[1](points + shift)
-        norm = (one**2).sum((1, 2)) + (other**2).sum((1, 2))
-        unlike = ((one - other) ** 2).sum((1, 2))
-        found[told, place] = unlike / np.where(norm > 0, norm, 1.0)
-    return found
-
-
-def _shifts(count):
-    # So far that a cell and the ways to both sides of it are left to be compared.
-    farthest = min(_FARTHEST, (count - 2) / 2)
-    steps = round(farthest / _STEP)
-    return np.arange(-steps, steps + 1) * _STEP
-
-
-def _offsets(costs, counts):
-    """Offset of each resample: the shift of least difference, between the steps."""
-    found = []
-    for axis in (0, 1):
-        means = counts @ costs[:, axis] / counts.sum(axis=1, keepdims=True)
-        best = means.argmin(axis=1).clip(1, means.shape[1] - 2)
-        rows = np.arange(len(means))
-        before, at, after = (means[rows, best + step] for step in (-1, 0, 1))
-        bend = before - 2 * at + after
-        # The vertex of a parabola through three points, at most a step away.
-        shift = np.where(
-            bend > 0, (before - after) / np.where(bend > 0, 2 * bend, 1), 0
-        )
-        middle = means.shape[1] // 2
-        found.append((best - middle + shift.clip(-1, 1)) * _STEP)
-    return np.stack(found, axis=1)

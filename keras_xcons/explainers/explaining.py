@@ -157,7 +157,7 @@ def explain(
     >>> heatmaps.shape
     (16, 224, 224)
     """
-    checks.within("batch_size", batch_size, 1, None)
+    checks.positive_int("batch_size", batch_size)
     check_normalize(normalize)
     view = split(model, feature_layer, token_grid=token_grid, align=align)
     explainer = explainer_of(view, method, multi_label)

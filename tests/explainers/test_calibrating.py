@@ -7,7 +7,9 @@ import tensorflow as tf
 from keras import layers
 
 import keras_xcons as kx
+from keras_xcons.explainers.flips import Axis
 from keras_xcons.models.offset import Offset, known_offset, remember_offset
+from keras_xcons.models.windows import Span
 
 SIDE = 96
 
@@ -105,12 +107,85 @@ def test_masks_of_scorecam_are_moved():
     np.testing.assert_array_equal(still, before)
 
 
-def test_a_shift_farther_than_those_tried_is_told():
-    # All 15 px of padding in front, at a stride of 8.
+def test_a_shift_of_more_than_a_cell_is_found_where_the_graph_tells_of_it():
+    images = keras.Input((SIDE, SIDE, 3))
+    x = images
+    for _ in range(4):
+        x = layers.Conv2D(2, 3, 2, "same", kernel_initializer="ones")(x)
+    x = layers.UpSampling2D(4, interpolation="bilinear")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(images, layers.Dense(2, kernel_initializer="ones")(x))
+    expected = kx.split(model, align="geometric").frame.offset((SIDE, SIDE))
+    assert expected == (7.5, 7.5)  # Of cells of 4 px.
+    found = kx.calibrate(model, blobs(20), remember=False)
+    assert (found.rows, found.columns) == pytest.approx(expected, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        layers.Cropping2D(((0, 16), (16, 0))),
+        layers.ZeroPadding2D(((24, 0), (0, 24))),
+        layers.Lambda(lambda images: images[:, 8:, :72]),
+    ],
+)
+def test_mirror_images_of_a_model_that_crops_or_pads_on_one_side(before):
+    images = keras.Input((SIDE, SIDE, 3))
+    x = layers.Conv2D(2, 9, 8, "same", kernel_initializer="ones", name="map")(
+        before(images)
+    )
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(images, layers.Dense(2, kernel_initializer="ones")(x))
+    expected = kx.split(model, align="geometric").frame.offset((SIDE, SIDE))
+    found = kx.calibrate(model, blobs(), remember=False)
+    assert (found.rows, found.columns) == pytest.approx(expected, abs=0.5)
+
+
+def test_one_side_of_the_images_has_no_mirror_image():
+    images = keras.Input((SIDE, SIDE, 3))
+    x = layers.Conv2D(2, 9, 8, "same")(layers.Cropping2D(((0, 48), (0, 0)))(images))
+    x = layers.GlobalAveragePooling2D()(x)
+    with pytest.raises(ValueError, match=r"rows that span 0\.\.0\.5 of the image"):
+        kx.calibrate(keras.Model(images, layers.Dense(2)(x)), blobs(10))
+
+
+def test_rows_and_columns_may_be_of_other_numbers():
+    images = keras.Input((24, SIDE, 3))
+    x = layers.Conv2D(2, 9, 8, "same", kernel_initializer="ones")(images)
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(images, layers.Dense(2, kernel_initializer="ones")(x))
+    found = kx.calibrate(model, blobs()[:, 36:60], remember=False)
+    expected = kx.split(model, align="geometric").frame.offset((24, SIDE))
+    assert found.columns == pytest.approx(expected[1], abs=0.5)
+
+
+def test_the_end_of_what_is_tried_is_told():
+    axis = Axis("rows", Span(), 12)
+    rows = np.arange(12.0)[None, :, None] - np.linspace(3.0, 7.0, 9)[:, None, None]
+    maps = np.exp(-(rows**2)) * np.ones((1, 1, 4))
+    still = axis.best(axis.differences(maps, maps[:, ::-1]), np.ones((1, 9)))
+    assert still == pytest.approx(0.0, abs=1e-9)
+    axis.warn_at_an_end(*still)
+    # Two cells further down than the others, of mirror images.
+    far = axis.best(
+        axis.differences(maps, np.roll(maps[:, ::-1], 4, axis=1)), np.ones((1, 9))
+    )
     with pytest.warns(UserWarning, match="rows fit best at the end of what is tried"):
-        found = kx.calibrate(network(15, 0), blobs(20), remember=False)
-    # One of the 13 cells of 96 px and 15 px of padding.
-    assert abs(found.rows) == pytest.approx(111 / 13, abs=0.01)
+        axis.warn_at_an_end(*far)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"batch_size": 2.5}, "`batch_size` must be"),
+        ({"seed": -1}, "`seed` must be"),
+        ({"images": tf.data.Dataset.from_tensors({"a": 0})}, "under 'image'"),
+    ],
+)
+def test_wrong_arguments_are_refused(wrong, message):
+    arguments = {"images": blobs(10), **wrong}
+    with pytest.raises((TypeError, ValueError), match=message):
+        kx.calibrate(network(4, 4), **arguments)
 
 
 def test_datasets_and_arrays_say_the_same():
