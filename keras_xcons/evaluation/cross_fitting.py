@@ -144,4 +144,5 @@ def cross_fitted_difference(statistic, hits, others, seed):
         second += np.sum(each**2) / SPLITS
     scale = (gained + lost) / second if second > 0 else 1.0
     low, high = paired_difference(scale * gained, scale * lost, scale * count)
-    return (gained - lost) / count, float(low), float(high)
+    value = min(max((gained - lost) / count, -1.0), 1.0)
+    return value, float(low), float(high)

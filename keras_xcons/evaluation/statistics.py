@@ -229,6 +229,8 @@ def _no_mean(figure, count, limits, seed):
 
 def _told(found, count, skipped, extra):
     value, low, high = (float(part) for part in found)
+    # As of mAP with fewer images than classes, of which any resample lacks some.
+    low, high = min(low, value), max(high, value)
     if not np.isfinite([low, high]).all():
         low = high = None
     ends = {"value": value, "low": low, "high": high}

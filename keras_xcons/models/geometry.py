@@ -43,7 +43,7 @@ def cells_move(node, specs, output, move):
         return pixels(size, outside(padding_of(operation), size))
     window = _window(node, operation, kind)
     if window is None:
-        return move
+        return move if move is None or move.grid is None else Move(move.grid)
     sizes, targets = _sides(operation, spec), _sides(operation, output)
     follow = _transposed if kind in _TRANSPOSED else _strided
     same = operation.padding == "same"

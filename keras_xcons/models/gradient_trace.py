@@ -33,7 +33,9 @@ def traced_parts(node, specs, training=False, number=0):
 
     Returns:
         `((first, end), (first, end))` of rows and columns in shares of the input,
-        `end` before `first` where it is mirrored; `None` where it is no such part.
+        `end` before `first` where it is mirrored, and the same of the grid of the
+        cells, which by the rounding of a stride may end elsewhere; `None` where it is
+        no such part.
     """
     spec = specs[id(node.input_tensors[0])]
     # A thread of its own is eager and records gradients, whatever is traced here.
@@ -41,22 +43,26 @@ def traced_parts(node, specs, training=False, number=0):
         found = thread.submit(_sources, node, spec, training, number).result()
     whole = ((0, 1), (0, 1))
     if found is None:
-        return whole if _keeps_size(node.outputs[number], spec) else None
+        return (whole, whole) if _keeps_size(node.outputs[number], spec) else None
     cells, centres, size = found
-    parts = []
+    parts, grid = [], []
     for axis in (0, 1):
         side = spec.shape[axis + 1]
         part = _line(cells[:, axis], centres[:, axis], size[axis])
         if part is None:
             return None
         first, end, step = part
+        grid.append(_shares(first, end, side))
         # Less than a cell is the rounding of a stride.
         if max(abs(first), abs(end - side)) < max(1.0, abs(step)):
             first, end = 0.0, float(side)
-        parts.append(
-            tuple(Fraction(round(2 * edge), 2 * side) for edge in (first, end))
-        )
-    return tuple(parts)
+        parts.append(_shares(first, end, side))
+    return tuple(parts), tuple(grid)
+
+
+def _shares(first, end, side):
+    """Edges in pixels as shares of a side, rounded to half a pixel."""
+    return tuple(Fraction(round(2 * edge), 2 * side) for edge in (first, end))
 
 
 def _keeps_size(output, spec):

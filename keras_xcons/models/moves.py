@@ -38,10 +38,12 @@ class Move(typing.NamedTuple):
     Attributes:
         parts: `((first, end), (first, end))` of rows and columns, in shares.
         size: `(h, w)` of the output, where the graph's own is not to be believed.
+        grid: What the cells of the output tile, where that is not `parts`.
     """
 
     parts: tuple
     size: tuple | None = None
+    grid: tuple | None = None
 
 
 def is_moving(node, users):
@@ -134,10 +136,11 @@ def move(node, specs, users, before=(), number=0):
     edges = _edges(operation, kind, size)
     if edges is not None:
         return pixels(size, edges)
-    parts = traced_parts(node, specs, number=number)
-    if parts is None:
+    traced = traced_parts(node, specs, number=number)
+    if traced is None:
         raise _refusal(operation, "moves pixels in a way that is no crop")
-    return Move(parts)
+    parts, grid = traced
+    return Move(parts, grid=grid)
 
 
 def _refusal(operation, reason):

@@ -58,7 +58,7 @@ def draws_moves(node):
     seeds = [each.state for each in _generators(operation)]
     before = [np.array(each) for each in seeds]
     specs = {id(tensor): _sized(tensor) for tensor in node.input_tensors}
-    whole = ((0, 1), (0, 1))
+    whole = ((0, 1), (0, 1)), ((0, 1), (0, 1))
     trials = (traced_parts(node, specs, training=True) for _ in range(_TRIALS))
     moves = any(each != whole for each in trials)
     for state, value in zip(seeds, before, strict=True):

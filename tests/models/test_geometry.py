@@ -77,6 +77,8 @@ NETWORKS = {
     "operation_pooling": lambda x: ops.average_pool(x, 2, 2, "same"),
     "cropped": lambda x: layers.Cropping2D((2, 1))(strided(2)(x)),
     "resized": lambda x: conv()(layers.Resizing(40, 30)(x)),
+    "sliced": lambda x: conv()(x[:, ::4, ::4]),
+    "sliced_by_a_layer": lambda x: layers.Lambda(lambda y: y[:, 1::4, 2::4])(x),
     "normalised": lambda x: layers.ReLU()(layers.Rescaling(0.1)(strided(2)(x))),
     "equal_branches": lambda x: layers.Add()([conv()(x), conv(5)(x)]),
     "gated": lambda x: layers.Multiply()(
