@@ -102,16 +102,18 @@ class ExplanationMonitor(keras.callbacks.Callback):
         self._multi_label = multi_label
         self._class_names = class_names
         self._board = None if log_dir is None else Board(log_dir)
-        self._measured_model = None
+        self._measured_model = self._alignment = None
 
     def on_train_begin(self, logs=None):
-        if self._measured_model is self.model:
-            return
         model = self.model
         # The view of a training model has the feature layer that it trains for.
         model = model.view if isinstance(model, ClassifierTrainer) else model
         options = self._options
         view = split(model, options.feature_layer, align=options.align)
+        # Another model, or its offset was measured since the last fit.
+        same = self._measured_model is self.model
+        if same and self._alignment == view.alignment:
+            return
         self._suite = Suite(
             self._dataset,
             (view,),
@@ -123,7 +125,7 @@ class ExplanationMonitor(keras.callbacks.Callback):
         self._refuse_left_out()
         self._probe = self._suite.probe(view, training=True)
         self._samples = None
-        self._measured_model = self.model
+        self._measured_model, self._alignment = self.model, view.alignment
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self._every:

@@ -96,8 +96,9 @@ def _model(name, view, offset):
 
 def _offset(view, suite):
     """How far heatmaps are moved, `(rows, columns)` in pixels."""
-    frame = explainers.frame_of(view, suite.options.method, suite.facts.multi_label)
-    return frame.offset(suite.facts.image_size)
+    facts = suite.facts
+    how = suite.options.method, facts.multi_label
+    return explainers.offset_of(view, facts.image_size, *how)
 
 
 def _alignment(offsets):

@@ -1,7 +1,13 @@
 """Explainers: heatmaps that tell where in an image a classifier looked."""
 
 from keras_xcons.explainers.calibrating import Calibration, calibrate
-from keras_xcons.explainers.explaining import explain, explainer_of, frame_of, methods
+from keras_xcons.explainers.explaining import (
+    explain,
+    explainer_of,
+    frame_of,
+    methods,
+    offset_of,
+)
 from keras_xcons.explainers.flips import FEWEST_CELLS
 from keras_xcons.explainers.gradcam import (
     Explained,
@@ -43,6 +49,7 @@ __all__ = [
     "explainer_of",
     "frame_of",
     "methods",
+    "offset_of",
     "prototype_maps",
     "prototype_similarities",
     "source_images",

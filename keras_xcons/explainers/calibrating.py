@@ -1,6 +1,7 @@
 """Measures how far the heatmaps of a model are shifted against its images."""
 
 import typing
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -75,8 +76,9 @@ def calibrate(
 
     From then on `explain`, `evaluate` and training align the maps of this model, see
     `align` of `keras_xcons.split`; training from the next `compile` on. A `.keras`
-    file does not hold the offset; the card of a published model does. Where a shift
-    at the end of those tried fits best, a warning says so.
+    file does not hold the offset; the card of a published model does. An offset that
+    the images do not tell, as its interval is wider than a cell or ends at the
+    farthest shift that is tried, is not remembered, and a warning says so.
 
     Args:
         model: What `keras_xcons.models.split` takes.
@@ -153,13 +155,25 @@ def calibrate(
         found.append(float(axis.best(each[known], once)[0]))
         drawn = axis.best(each[known], draws)
         ends.append([float(end) for end in np.quantile(drawn, [0.025, 0.975])])
-        axis.warn_at_an_end(found[-1], *ends[-1])
+    doubts = [
+        axis.doubt(shift, *pair)
+        for axis, shift, pair in zip(axes, found, ends, strict=True)
+    ]
+    doubts = [doubt for doubt in doubts if doubt]
+    if doubts:
+        warnings.warn(
+            f"{' '.join(doubts)} The offset is not known, and not remembered: heatmaps "
+            "of images and of their mirror images may show different things. Look at "
+            "both, or take more or other images, the class in `labels`, or another "
+            "`feature_layer`.",
+            stacklevel=2,
+        )
 
     def pixels(*cells):
         return view.frame.aligned(Offset(*cells)).offset(size)
 
     offset = Offset(*found)
-    if remember:
+    if remember and not doubts:
         remember_offset(view.model, view.feature_layer, offset)
     rows, columns = (
         tuple(sorted(pair))
@@ -210,6 +224,11 @@ def _batches(images, labels, batch_size, view):
             raise ValueError(
                 "Labels are given with an array of images. Received: labels with a "
                 "tf.data.Dataset"
+            )
+        if images.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise ValueError(
+                "A dataset to calibrate on has to end: leave out `repeat`, or `take` "
+                "some batches. Received: a dataset of infinitely many batches"
             )
         for batch in images:
             batch = batch[0] if isinstance(batch, tuple | list) else batch

@@ -1,7 +1,5 @@
 """How far maps have to be moved to be the mirror images of those of mirror images."""
 
-import warnings
-
 import numpy as np
 
 # Shifts that are tried, in cells of the map; strides alone shift by less than half one.
@@ -115,15 +113,27 @@ class Axis:
         )
         return self.shifts[least] + vertex.clip(-1, 1) * STEP
 
-    def warn_at_an_end(self, *shifts):
-        """Says that none of the shifts that were tried is the best, where it is so."""
+    def doubt(self, shift, low, high):
+        """Why the best shift is no offset to move maps by.
+
+        Args:
+            shift: The best shift, in cells.
+            low: Lower end of its interval.
+            high: Upper end of it.
+
+        Returns:
+            A sentence, or `None`: the best shift is none of the ends of those that were
+            tried, and its interval is no wider than a cell (our choice).
+        """
         farthest = self.shifts[-1]
-        if max(abs(shift) for shift in shifts) > farthest - 2 * STEP:
-            warnings.warn(
+        if max(abs(end) for end in (shift, low, high)) > farthest - 2 * STEP:
+            return (
                 f"The heatmaps' {self.name} fit best at the end of what is tried, "
-                f"{farthest:.2f} cells, so that their offset is not known: maps of "
-                "images and of their mirror images may show different things. Look at "
-                "both, or take other images, a class in `labels` or another "
-                "`feature_layer`.",
-                stacklevel=3,
+                f"{farthest:.2f} cells."
             )
+        if high - low > 1.0:
+            return (
+                f"The interval of the heatmaps' {self.name} is {high - low:.1f} cells "
+                "wide."
+            )
+        return None

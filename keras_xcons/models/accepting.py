@@ -4,6 +4,7 @@ import keras
 
 from keras_xcons.models.flatten import is_graph
 from keras_xcons.models.memory import State, memory_of
+from keras_xcons.models.offset import offsets_of, remember_offsets
 
 PAIR_FEATURES = "features"
 
@@ -47,7 +48,9 @@ def joined(pair, input_shape):
             "(height, width, channels) that the backbone takes. Received: "
             f"model={pair}"
         ) from error
+    known = {} if model is None else offsets_of(model)
     model = keras.Model(images, outputs, name=f"{backbone.name}_classifier")
+    remember_offsets(model, known)
     memory.put(key, (model, State(model)))
     return model
 

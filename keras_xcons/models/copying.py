@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_xcons.models.offset import offsets_of, remember_offsets
+
 
 def copy_model(model, clone_function=None, weights=None):
     """A copy of a model with layers and weights of its own.
@@ -18,7 +20,8 @@ def copy_model(model, clone_function=None, weights=None):
             the model's.
 
     Returns:
-        A `keras.Model`, not compiled.
+        A `keras.Model`, not compiled. With the same weights it knows the offset of
+        its heatmaps, too.
 
     Raises:
         ValueError: `model` is not built or is subclassed, or the weights do not fit.
@@ -33,4 +36,6 @@ def copy_model(model, clone_function=None, weights=None):
     for layer in copy._flatten_layers(include_self=False):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
+    if weights is None:
+        remember_offsets(copy, offsets_of(model))
     return copy

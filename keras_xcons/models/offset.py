@@ -51,6 +51,28 @@ def remember_offset(model, feature_layer, offset):
     memory_of(model).offsets[feature_layer] = offset
 
 
+def offsets_of(model):
+    """All measured offsets of a model.
+
+    Args:
+        model: `keras.Model`.
+
+    Returns:
+        Dict from the name of a layer to an `Offset`, a copy.
+    """
+    return dict(memory_of(model).offsets)
+
+
+def remember_offsets(model, offsets):
+    """Keeps the offsets of another model that computes the same.
+
+    Args:
+        model: `keras.Model`.
+        offsets: As `offsets_of` returns it.
+    """
+    memory_of(model).offsets.update(offsets)
+
+
 def alignment_of(model, feature_layer, align):
     """How the maps of a model are laid on images, as `Frame.aligned` takes it.
 

@@ -1,8 +1,14 @@
 """The classifier of a training model, on its way into a file and out of it."""
 
+import dataclasses
 import re
 
 import keras
+
+from keras_xcons.models.offset import Offset, offsets_of, remember_offsets
+
+# Of what Keras' serialization does not know.
+_OFFSETS = "heatmap_offsets"
 
 
 def to_config(classifier):
@@ -12,14 +18,15 @@ def to_config(classifier):
         classifier: `keras.Model`.
 
     Returns:
-        Dict, as `keras.saving.serialize_keras_object` makes it.
+        Dict, as `keras.saving.serialize_keras_object` makes it, with the measured
+        offsets of its heatmaps if there are any.
 
     Raises:
         ValueError: A part of it, such as the head of a pair, does not tell how it
             was made.
     """
     try:
-        return keras.saving.serialize_keras_object(classifier)
+        config = keras.saving.serialize_keras_object(classifier)
     except NotImplementedError as error:
         found = re.search(r"Object (\w+) was created", str(error))
         part = found.group(1) if found else "a part of it"
@@ -28,6 +35,11 @@ def to_config(classifier):
             "made. Give its class a `get_config`, or save weights alone, with "
             f"`trainer.save_weights(path)`. Received: classifier={classifier.name!r}"
         ) from error
+    offsets = {
+        layer: dataclasses.astuple(offset)
+        for layer, offset in offsets_of(classifier).items()
+    }
+    return {**config, _OFFSETS: offsets} if offsets else config
 
 
 def from_config(config, custom_objects=None):
@@ -43,8 +55,10 @@ def from_config(config, custom_objects=None):
     Raises:
         ValueError: A class of it is not known.
     """
+    config = dict(config)
+    offsets = config.pop(_OFFSETS, {})
     try:
-        return keras.saving.deserialize_keras_object(config, custom_objects)
+        classifier = keras.saving.deserialize_keras_object(config, custom_objects)
     except TypeError as error:
         found = re.search(r"Could not locate class '(\w+)'", str(error))
         if found is None:
@@ -57,3 +71,7 @@ def from_config(config, custom_objects=None):
             f"`custom_objects={{{name!r}: {name}}}`. Received: a file with the class "
             f"{name!r}"
         ) from error
+    remember_offsets(
+        classifier, {layer: Offset(*shares) for layer, shares in offsets.items()}
+    )
+    return classifier

@@ -131,9 +131,7 @@ def test_a_training_model_is_explained_at_the_layer_it_trains(build, shapes):
         assert history[name][0] == pytest.approx(np.nanmean(expected[name]), abs=1e-6)
 
 
-def test_the_model_is_split_and_the_data_are_inspected_once(
-    build, shapes, monkeypatch, tmp_path
-):
+def test_the_data_are_inspected_once(build, shapes, monkeypatch, tmp_path):
     from keras_xcons.callbacks import monitor as module
 
     calls = []
@@ -150,9 +148,10 @@ def test_the_model_is_split_and_the_data_are_inspected_once(
     model = build()
     for _ in range(2):
         fit(model, shapes(10, annotations=False), [callback])
-    assert calls == [1, 2, 3]
+    # Split again, as its offset may have been measured since, and nothing else.
+    assert calls == [1, 2, 3, 1]
     history = fit(build(), shapes(10, annotations=False), [callback])
-    assert calls == [1, 2, 3, 1, 2, 3] and len(history["pointing_game"]) == 2
+    assert calls == [1, 2, 3, 1, 1, 2, 3] and len(history["pointing_game"]) == 2
 
 
 def test_what_tensorboard_gets(build, shapes, tmp_path, events):

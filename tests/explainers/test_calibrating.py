@@ -159,19 +159,34 @@ def test_rows_and_columns_may_be_of_other_numbers():
     assert found.columns == pytest.approx(expected[1], abs=0.5)
 
 
+def test_what_the_images_do_not_tell_is_not_remembered():
+    # Noise, and a network that sees something else in its mirror image.
+    keras.utils.set_random_seed(1)
+    images = keras.Input((48, 48, 3))
+    x = layers.Conv2D(8, 5, 2, "same", activation="relu")(images)
+    x = layers.Conv2D(8, 5, 4, "same", activation="relu", name="map")(x)
+    x = layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(images, x)
+    noise = np.random.default_rng(0).uniform(0, 255, (12, 48, 48, 3))
+    with pytest.warns(UserWarning, match="not known, and not remembered"):
+        found = kx.calibrate(model, noise)
+    assert found.images == 12 and known_offset(model, "map") is None
+
+
 def test_the_end_of_what_is_tried_is_told():
     axis = Axis("rows", Span(), 12)
     rows = np.arange(12.0)[None, :, None] - np.linspace(3.0, 7.0, 9)[:, None, None]
     maps = np.exp(-(rows**2)) * np.ones((1, 1, 4))
     still = axis.best(axis.differences(maps, maps[:, ::-1]), np.ones((1, 9)))
     assert still == pytest.approx(0.0, abs=1e-9)
-    axis.warn_at_an_end(*still)
+    assert axis.doubt(*still, -0.5, 0.5) is None
+    assert "1.3 cells wide" in axis.doubt(*still, -0.5, 0.8)
     # Two cells further down than the others, of mirror images.
     far = axis.best(
         axis.differences(maps, np.roll(maps[:, ::-1], 4, axis=1)), np.ones((1, 9))
     )
-    with pytest.warns(UserWarning, match="rows fit best at the end of what is tried"):
-        axis.warn_at_an_end(*far)
+    assert "rows fit best at the end" in axis.doubt(*far, *far, *far)
+    assert "rows fit best at the end" in axis.doubt(*still, -0.99, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +195,7 @@ def test_the_end_of_what_is_tried_is_told():
         ({"batch_size": 2.5}, "`batch_size` must be"),
         ({"seed": -1}, "`seed` must be"),
         ({"images": tf.data.Dataset.from_tensors({"a": 0})}, "under 'image'"),
+        ({"images": tf.data.Dataset.from_tensors(0).repeat()}, "has to end"),
     ],
 )
 def test_wrong_arguments_are_refused(wrong, message):
@@ -245,3 +261,48 @@ def test_an_evaluation_is_aligned_and_says_so():
     still = report(align=False)
     assert still["figures"]["net"][name]["value"] == gained[0]
     assert report(align="geometric")["models"][0]["offset"] == [-0.5, -6.5]
+    # Score-CAM's maps are of pixels, the features that it masks images with are moved.
+    masked = report(align=(3, -2), method="scorecam")
+    assert masked["models"][0]["offset"] == [3.0, -2.0]
+    assert report(align=(3, -2), method="saliency")["models"][0]["offset"] == [0, 0]
+
+
+def test_what_computes_the_same_keeps_the_offset(tmp_path):
+    model, offset = network(1, 7), Offset(0.5, -0.25)
+    remember_offset(model, "map", offset)
+    copy = kx.models.copy_model(model)
+    assert known_offset(copy, "map") == offset
+    others = [weight + 1.0 for weight in model.get_weights()]
+    assert known_offset(kx.models.copy_model(model, weights=others), "map") is None
+    kx.XConsModel(model, align="geometric").save(tmp_path / "trainer.keras")
+    trainer = keras.models.load_model(tmp_path / "trainer.keras")
+    assert known_offset(trainer.classifier, "map") == offset
+    assert trainer.view.asked.align == "geometric"
+
+
+def test_a_pair_keeps_its_offset_when_its_head_changes():
+    images = keras.Input((SIDE, SIDE, 3))
+    conv = layers.Conv2D(2, 9, 8, "same", kernel_initializer="ones")
+    backbone = keras.Model(images, conv(images))
+    dense = layers.Dense(2, kernel_initializer="ones")
+    head = keras.Sequential([layers.GlobalAveragePooling2D(), dense])
+    found = kx.calibrate((backbone, head), blobs(20))
+    head.add(layers.Softmax())
+    view = kx.split((backbone, head))
+    assert view.frame.offset((SIDE, SIDE)) == (found.rows, found.columns)
+
+
+def test_a_monitor_follows_an_offset_measured_between_two_fits():
+    model, images = network(1, 7), blobs(24)
+    masks = (images.mean(axis=-1, keepdims=True) > 100).astype("float32")
+    labels = np.zeros(24, "int32")
+    fixed = tf.data.Dataset.from_tensor_slices((images, labels, masks)).batch(8)
+    name = "energy_pointing_game"
+    monitor = kx.callbacks.ExplanationMonitor(fixed, metrics=[name])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    arguments = {"verbose": 0, "callbacks": [monitor]}
+    targets = np.zeros((24, 2))
+    before = model.fit(images, targets, **arguments).history[name]
+    kx.calibrate(model, images)
+    after = model.fit(images, targets, **arguments).history[name]
+    assert after[0] > before[0] + 0.03
