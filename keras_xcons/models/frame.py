@@ -18,7 +18,7 @@ from keras_xcons.models.flatten import used
 from keras_xcons.models.geometry import branch_shares, cells_move, mean_window
 from keras_xcons.models.moves import is_moving, moves
 from keras_xcons.models.offset import Offset
-from keras_xcons.models.windows import Window, stretched
+from keras_xcons.models.windows import Window, moved_windows, stretched
 
 
 class Frame:
@@ -59,6 +59,13 @@ class Frame:
     def shifts(self):
         """Whether maps are laid elsewhere than over the whole image, as they are."""
         return self.moves or self._align is not None
+
+    @property
+    def _shifts(self):
+        """Rows and columns of an offset, in cells or in pixels."""
+        if isinstance(self._align, Offset):
+            return self._align.rows, self._align.columns
+        return self._align
 
     def aligned(self, align):
         """This frame, with the cells of its maps where they lie.
@@ -116,11 +123,10 @@ class Frame:
         if isinstance(self._align, Offset):
             # Of cells, of which the graph knows the number.
             _, grid = self._seen(*size)
-            shares = self._align.rows, self._align.columns
-            spans = zip(window, shares, grid, strict=True)
+            spans = zip(window, self._shifts, grid, strict=True)
             shifts = [(s.end - s.first) * o / n for s, o, n in spans]
         else:
-            shifts = [o / n for o, n in zip(self._align, size, strict=True)]
+            shifts = [o / n for o, n in zip(self._shifts, size, strict=True)]
         return Window(*(s.moved(o) for s, o in zip(window, shifts, strict=True)))
 
     def offset(self, image_size):
@@ -180,7 +186,12 @@ class Frame:
         size = tf.get_static_value(tf.convert_to_tensor(image_size))
         if not self.shifts:
             return tf.image.resize(maps, image_size)
-        if size is None:
+        if size is None and self._still and self._align != "geometric":
+            # XLA takes no function of NumPy, and an offset must not end a training.
+            of_cells = isinstance(self._align, Offset)
+            counts = tf.shape(maps)[1:3] if of_cells else image_size
+            found = moved_windows(self._shifts, counts)
+        elif size is None:
             found = tf.numpy_function(self._windows, [image_size], tf.float64)
             found = tf.reshape(found, (2, 2, 2))
         else:

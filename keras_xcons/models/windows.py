@@ -61,6 +61,22 @@ class Window(typing.NamedTuple):
         return tuple(found)
 
 
+def moved_windows(shifts, counts):
+    """Where maps lie that show the whole image and are moved, in the graph.
+
+    Args:
+        shifts: `(rows, columns)`, floats, in the units of `counts`.
+        counts: Integer tensor `(2,)`, how many of them a side of the image has.
+
+    Returns:
+        Float64 tensor `(2, 2, 2)`: what the cells tile and what the map shows, of both
+        the rows and the columns, as first and end in shares of the side.
+    """
+    shares = tf.constant(shifts, tf.float64) / tf.cast(counts, tf.float64)
+    whole = tf.constant([[0.0, 1.0], [0.0, 1.0]], tf.float64)
+    return tf.stack([whole + shares[:, None], whole])
+
+
 def stretched(maps, axis, side, cells, seen):
     """Maps, one axis of them interpolated to where their cells lie in the image.
 

@@ -9,6 +9,7 @@ from keras import layers, ops
 import keras_xcons as kx
 from keras_xcons.models import Frame
 from keras_xcons.models.frame import WHOLE
+from keras_xcons.models.offset import Offset
 from keras_xcons.models.windows import Window
 
 
@@ -228,6 +229,26 @@ def test_an_offset_moves_maps_in_the_graph():
         tf.TensorSpec((None, None, None)), tf.TensorSpec((2,), tf.int32)
     )
     np.testing.assert_allclose(dynamic(maps, [32, 40]), found, atol=1e-6)
+
+
+@pytest.mark.parametrize("align", [(8.0, -8.0), Offset(0.25, -0.5)], ids=str)
+def test_images_of_an_unknown_size_are_aligned_under_xla(align):
+    images = keras.Input((None, None, 3))
+    frame = Frame(images, layers.Conv2D(1, 3, 8, "same")(images)).aligned(align)
+    maps = np.random.default_rng(0).uniform(size=(2, 4, 5)).astype("float32")
+
+    @tf.function(
+        jit_compile=True,
+        input_signature=[
+            tf.TensorSpec((None, None, None)),
+            tf.TensorSpec((None, None, None, 3)),
+        ],
+    )
+    def placed(values, pictures):
+        return frame.place(values, tf.shape(pictures)[1:3])
+
+    found = placed(maps, np.zeros((2, 32, 40, 3), "float32"))
+    np.testing.assert_allclose(found, frame.place(maps, (32, 40)), atol=1e-6)
 
 
 def test_what_is_unknown_is_the_whole_image():
