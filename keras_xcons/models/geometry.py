@@ -11,7 +11,8 @@ receptive fields, as in [Araujo et al., 2019](https://doi.org/10.23915/distill.0
 from fractions import Fraction
 
 from keras_xcons.models.flatten import used
-from keras_xcons.models.moves import Move, kind_of, outside, padding_of, pixels
+from keras_xcons.models.kinds import kind_of
+from keras_xcons.models.moves import Move, outside, padding_of, pixels
 from keras_xcons.models.windows import Span, Window
 
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")

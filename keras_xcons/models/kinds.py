@@ -45,6 +45,26 @@ def comes_from_keras(operation):
     return type(operation).__module__.split(".")[0] == "keras"
 
 
+def kind_of(operation):
+    """The name of the class of Keras that tells what an operation computes.
+
+    Args:
+        operation: A `keras.Operation`, such as a layer.
+
+    Returns:
+        A string, also for a subclass of the user's that defines nothing beside how it
+        is made and saved; else `None`.
+    """
+    if "call" in vars(operation):
+        return None
+    for base in type(operation).__mro__:
+        if base.__module__.split(".")[0] == "keras":
+            return base.__name__
+        if not vars(base).keys() <= _HARMLESS:
+            return None
+    return None
+
+
 def is_keras_operation(operation, *names):
     """Whether an operation is one behind `keras.ops`, of one of the given names.
 

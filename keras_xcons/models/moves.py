@@ -13,7 +13,7 @@ from keras import layers
 
 from keras_xcons.models.flatten import used
 from keras_xcons.models.gradient_trace import traced_parts
-from keras_xcons.models.kinds import comes_from_keras
+from keras_xcons.models.kinds import kind_of
 
 # Keras' operations that rearrange pixels, by an argument or a tensor.
 _ARRANGING = {
@@ -221,16 +221,6 @@ def _of_aspect(size, target, pads=False):
     return edges
 
 
-def kind_of(operation):
-    """The name of Keras' own class that an operation is, else of none."""
-    return type(operation).__name__ if is_of_keras(operation) else None
-
-
-def is_of_keras(operation):
-    """Whether an operation computes what a class of Keras does."""
-    return comes_from_keras(operation) and "call" not in vars(operation)
-
-
 def _is_unknown(operation):
     """Whether only a trial tells where an operation leaves pixels.
 
@@ -243,7 +233,7 @@ def _is_unknown(operation):
         return True
     if reorders(operation):
         return False
-    return not is_of_keras(operation) and not getattr(operation, "weights", None)
+    return kind_of(operation) is None and not getattr(operation, "weights", None)
 
 
 def padding_of(operation):

@@ -7,7 +7,8 @@ from keras import layers
 
 from keras_xcons.models.flatten import used
 from keras_xcons.models.gradient_trace import traced_parts
-from keras_xcons.models.moves import hands_on, is_of_keras, kind_of
+from keras_xcons.models.kinds import kind_of
+from keras_xcons.models.moves import hands_on
 
 _COLOURS = (
     *("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "Equalization"),
@@ -52,7 +53,7 @@ def draws_moves(node):
     tensors = (*node.input_tensors, *node.outputs)
     if len(tensors) != 2 or any(len(tensor.shape) != 4 for tensor in tensors):
         return False
-    own = not is_of_keras(operation) or isinstance(operation, layers.Lambda)
+    own = kind_of(operation) is None or isinstance(operation, layers.Lambda)
     if not own or getattr(operation, "weights", None) or not _draws(node, operation):
         return False
     seeds = [each.state for each in _generators(operation)]
