@@ -41,6 +41,8 @@ class ProtoPNetModel(PrototypeTraining):
             loaded. `classifier` gives it back.
         feature_layer: Name of the layer to explain. Defaults to the last 4-D
             activation, `"features"`.
+        align: Where maps are laid on images, see `keras_xcons.models.split`: those
+            that the boxes of a push are drawn around, and those of `explain`.
         cluster: Factor of the distance to the own class. Defaults to 0.8.
         separation: Factor of the distance to other classes. Defaults to 0.08.
         sparsity: Factor of the last layer's weights to other classes. Defaults to
@@ -76,9 +78,9 @@ class ProtoPNetModel(PrototypeTraining):
         [Chen et al., 2019](https://arxiv.org/abs/1806.10574)
     """
 
-    def __init__(self, classifier, feature_layer=None, **kwargs):
+    def __init__(self, classifier, feature_layer=None, align=True, **kwargs):
         prototype_view(classifier)
-        super().__init__(split(classifier, feature_layer), **kwargs)
+        super().__init__(split(classifier, feature_layer, align=align), **kwargs)
 
     def train_step(self, data):
         x, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -99,6 +101,7 @@ class ProtoPNetModel(PrototypeTraining):
             **super().get_config(),
             "classifier": saving.to_config(self.classifier),
             "feature_layer": self.view.feature_layer,
+            "align": self.view.asked.align,
         }
 
 

@@ -95,7 +95,9 @@ class PrototypeTraining(ClassifierTrainer):
         activations = classifier.get_layer(view.feature_layer).output
         outputs = [activations, classifier.output, classifier.output]
         flat = keras.Model(classifier.input, [*outputs, self.parts.layer.output])
-        return _TrainingView(classifier, flat, view.feature_layer, view.dense)
+        return _TrainingView(
+            classifier, flat, view.feature_layer, view.dense, asked=view.asked
+        )
 
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
         """Configures the training; see `keras.Model.compile`.

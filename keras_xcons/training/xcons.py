@@ -163,6 +163,7 @@ class XConsModel(SweepsTable, ClassifierTrainer):
         self.options = dataclasses.replace(
             options,
             feature_layer=view.feature_layer,
+            align=view.asked.align,
             multi_label=options.multi_label and not view.binary,
         )
         self.epoch = self.add_weight(
