@@ -40,7 +40,8 @@ class Prototypes(keras.layers.Layer):
         source_cell: Int32 weight `(m, 2)`, row and column in the feature map; -1
             before a push.
         source_box: Float32 weight `(m, 4)`, `ymin, xmin, ymax, xmax` in 0..1 of what
-            the prototype looks at there; zeros before a push.
+            the prototype looked at there before the push moved it, as maps were
+            aligned then; zeros before a push.
 
     Call arguments:
         features: Float tensor `(B, h, w, D)` or `(B, locations, D)`.

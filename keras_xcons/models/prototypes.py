@@ -28,6 +28,8 @@ class PrototypeView:
         dense: Its last layer, which weighs the prototypes.
         state: What the model computed by when its parts were found.
         compiled: What has been compiled of it, by name.
+        align: Where maps are laid on images, as what it was made of was asked for, see
+            `keras_xcons.split`.
     """
 
     model: keras.Model
@@ -38,6 +40,7 @@ class PrototypeView:
     dense: keras.layers.Dense
     state: State | None = dataclasses.field(default=None, repr=False)
     compiled: dict = dataclasses.field(default_factory=dict, repr=False)
+    align: bool | str | tuple = True
 
     @property
     def add_on(self):
@@ -49,12 +52,20 @@ class PrototypeView:
     @functools.cached_property
     def frame(self):
         """The `Frame` of the features, in their nominal placement."""
-        return Frame(self.model.input, self.layer.input)
+        # Not of what the prototypes take, whose cells stand in one line.
+        return Frame(self.model.input, self.model.get_layer("features").output)
 
     def aligned_frame(self, align=True):
-        """The `Frame` of the features, aligned as `keras_xcons.split` says."""
-        align = alignment_of(self.model, "features", checked_align(align))
-        return self.frame.aligned(align)
+        """The `Frame` of the features, aligned as `keras_xcons.split` says.
+
+        Args:
+            align: As there. With `True` the view keeps its alignment.
+
+        Returns:
+            A `Frame`.
+        """
+        align = self.align if align is True else checked_align(align)
+        return self.frame.aligned(alignment_of(self.model, "features", align))
 
     @property
     def classes(self):
@@ -68,7 +79,8 @@ def prototype_view(model):
 
     Args:
         model: A classifier made by `create("protopnet", ...)`, or pruned or loaded;
-            or a training model, `ClassifierView` or `PrototypeView` of one.
+            or a training model, `ClassifierView` or `PrototypeView` of one, whose
+            alignment it keeps.
 
     Returns:
         A `PrototypeView`.
@@ -86,9 +98,10 @@ def prototype_view(model):
     if isinstance(model, PrototypeView):
         return model
     if isinstance(model, TrainsClassifier):
-        model = model.classifier
+        model = getattr(model, "view", model.classifier)
+    align = True
     if isinstance(model, ClassifierView):
-        model = model.model
+        align, model = model.asked.align, model.model
     if not isinstance(model, keras.Model):
         raise TypeError(
             "A ProtoPNet must be a `keras.Model`. Received: model of type "
@@ -100,7 +113,7 @@ def prototype_view(model):
         if view is None or not view.state.current:
             view = _found_parts(model)
             memory.put("prototypes", view)
-    return view
+    return view if align is True else dataclasses.replace(view, align=align)
 
 
 def _found_parts(model):

@@ -26,18 +26,21 @@ def this_looks_like_that(
     One row a prototype of the class, those that contribute most to its logit first:
     the image with the box of what the prototype looks at, the map of its similarity,
     the training image that the prototype was taken from with the box of it, and
-    similarity times weight, which makes the contribution.
+    similarity times weight, which makes the contribution. Both boxes are drawn by
+    the prototype as it is now and where the maps of the model lie now, also where
+    their offset was measured after the push.
 
     Args:
-        model: A ProtoPNet after a push, or its training model.
+        model: A ProtoPNet after a push, or its training model or `ClassifierView`.
         image: Array `(H, W, 3)`, uint8 or float in 0..255, as the model takes it.
         sources: The training images by `source_image`: a dict, as
-            `keras_xcons.explainers.prototypes.source_images` makes it, or an array.
+            `keras_xcons.explainers.prototypes.source_images` makes it, or an array;
+            each as the model takes it.
         label: Int, the class to explain. Defaults to the predicted one.
         class_names: Sequence of the names of all classes, or `None` for numbers.
         top: Number of prototypes, or of all of the class if those are fewer.
             Defaults to 3.
-        percentile: Share of the map, in 0..100, that is left outside of the box.
+        percentile: Share of the map, in 0..100, that is left outside of the boxes.
             Defaults to 95.
 
     Returns:
@@ -78,8 +81,11 @@ def this_looks_like_that(
     contributions = similarities * kernel[:, label]
     members = np.flatnonzero(view.classes == label)
     order = members[np.argsort(-contributions[members], kind="stable")][:top]
+    found = [_source(view.layer, sources, prototype) for prototype in order]
     maps = prototype_maps(view, np.repeat(images, len(order), axis=0), order)
     boxes = activated_boxes(maps, percentile)
+    source_maps = prototype_maps(view, np.stack(found), order)
+    source_boxes = activated_boxes(source_maps, percentile)
 
     figure, axes = _grid(len(order), images.shape[1:3])
     figure.suptitle(
@@ -90,12 +96,9 @@ def this_looks_like_that(
     for title, axis in zip(_COLUMNS, axes[0], strict=False):
         axis.set_title(title, fontsize=9)
     for row, prototype in enumerate(order):
-        source = _source(view.layer, sources, prototype)
-        pictures = (images[0], overlay(images[0], maps[row]), source)
-        source_box = view.layer.source_box.numpy()[prototype]
-        for axis, picture, box in zip(
-            axes[row], pictures, (boxes[row], boxes[row], source_box), strict=False
-        ):
+        pictures = (images[0], overlay(images[0], maps[row]), found[row])
+        drawn = (boxes[row], boxes[row], source_boxes[row])
+        for axis, picture, box in zip(axes[row], pictures, drawn, strict=False):
             axis.imshow(np.asarray(picture).astype("uint8"))
             _outline(axis, box, np.asarray(picture).shape[:2])
         axes[row, 3].text(

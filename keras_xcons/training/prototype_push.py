@@ -20,8 +20,8 @@ def push_prototypes(classifier, dataset):
     at the same distance the first one is taken.
 
     Args:
-        classifier: A ProtoPNet, or its training model; its prototypes and their
-            sources are replaced.
+        classifier: A ProtoPNet, or its training model or `ClassifierView`, by whose
+            alignment boxes are drawn; its prototypes and their sources are replaced.
         dataset: `tf.data.Dataset` of batches `(images, labels)`, not augmented. The
             source image is the place of an image in it, or its sample id where it
             has one. Labels are integers `(B,)` or one-hot `(B, C)`.

@@ -179,7 +179,7 @@ class PrototypeStages(keras.callbacks.Callback):
         moment = self.schedule.at(epoch)
         figures = {"stage": tuple(STAGES).index(moment.stage)}
         if moment.push:
-            distances = push_prototypes(self.model.classifier, self.dataset)
+            distances = push_prototypes(self.model, self.dataset)
             figures["push_distance"] = float(distances.mean())
         if logs is not None:
             logs.update(figures)

@@ -2,12 +2,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_xcons.explainers import explain
 from keras_xcons.explainers.prototypes import (
     activated_boxes,
     prototype_maps,
     prototype_similarities,
 )
-from keras_xcons.models import create
+from keras_xcons.models import create, split
+from keras_xcons.models.memory import memory_of
+from keras_xcons.models.offset import Offset, remember_offset
 from keras_xcons.models.prototypes import prototype_view
 
 
@@ -46,6 +49,28 @@ def test_maps_are_the_scaled_similarities_of_each_location(model, images):
     assert maps.dtype == np.float32
     resized = tf.image.resize(cells[..., None], (32, 32)).numpy()[..., 0]
     np.testing.assert_allclose(maps, resized, atol=1e-5)
+
+
+def test_maps_lie_where_those_of_explain_lie(model, images):
+    still = prototype_maps(model, images, 1)
+    moved = prototype_maps(model, images, 1, align=(8, -4))
+    rows = np.clip(np.arange(32) - 8, 0, None)
+    columns = np.clip(np.arange(32) + 4, None, 31)
+    np.testing.assert_allclose(moved, still[:, rows][:, :, columns], atol=1e-6)
+    view = split(model, align=(8, -4))
+    np.testing.assert_array_equal(prototype_maps(view, images, 1), moved)
+    np.testing.assert_array_equal(prototype_maps(view, images, 1, align=False), still)
+    parts = prototype_view(view)  # keeps it
+    np.testing.assert_array_equal(prototype_maps(parts, images, 1), moved)
+    evidence = explain(view, images, method="prototypes")
+    # In shares of a cell of 8 px: a cell of the map, not one of all in a line.
+    remember_offset(model, "features", Offset(1.0, -0.5))
+    try:
+        np.testing.assert_allclose(prototype_maps(model, images, 1), moved, atol=1e-6)
+        found = explain(model, images, method="prototypes")
+        np.testing.assert_allclose(found, evidence, atol=1e-6)
+    finally:
+        memory_of(model).offsets.clear()
 
 
 def test_one_prototype_for_all_images(model, images):

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from keras_xcons import plotting
-from keras_xcons.explainers.prototypes import prototype_similarities, source_images
+from keras_xcons.explainers.prototypes import (
+    activated_boxes,
+    prototype_maps,
+    prototype_similarities,
+    source_images,
+)
+from keras_xcons.models import split
+from keras_xcons.models.memory import memory_of
+from keras_xcons.models.offset import Offset, remember_offset
 from keras_xcons.models.prototypes import prototype_view
 from keras_xcons.training.prototype_push import push_prototypes
 from tests.training.protopnets import arrays, classifier, dataset
@@ -18,6 +26,14 @@ def model():
 @pytest.fixture(scope="module")
 def sources(model):
     return source_images(model, dataset())
+
+
+def drawn_box(axis):
+    """The box on a picture of 32 px, `ymin, xmin, ymax, xmax` in 0..1."""
+    (box,) = axis.patches
+    left, top = box.get_xy()
+    ends = top + box.get_height(), left + box.get_width()
+    return (np.array([top, left, *ends]) + 0.5) / 32
 
 
 def test_the_prototypes_that_contribute_most_are_drawn(model, sources):
@@ -41,11 +57,9 @@ def test_the_prototypes_that_contribute_most_are_drawn(model, sources):
         drawn = [axis.images[0].get_array() for axis in row[:3]]
         np.testing.assert_array_equal(drawn[0], image.astype("uint8"))
         np.testing.assert_array_equal(drawn[2], source.astype("uint8"))
-        top, left, bottom, right = view.layer.source_box.numpy()[prototype] * 32
-        (box,) = row[2].patches
-        assert box.get_xy() == pytest.approx((left - 0.5, top - 0.5))
-        assert box.get_width() == pytest.approx(right - left)
-        assert box.get_height() == pytest.approx(bottom - top)
+        for axis, shown in ((row[0], image), (row[1], image), (row[2], source)):
+            expected = activated_boxes(prototype_maps(model, shown[None], prototype))
+            assert drawn_box(axis) == pytest.approx(expected[0], abs=1e-6)
         assert [len(axis.patches) for axis in row] == [1, 1, 1, 0]
     logit = (similarities @ kernel)[1]
     head = figure.get_suptitle()
@@ -67,6 +81,36 @@ def test_a_training_set_may_be_one_array(model, tmp_path):
     assert (tmp_path / "picture.png").stat().st_size > 10_000
 
 
+def test_boxes_lie_where_the_maps_of_the_model_lie(model, sources):
+    # Of a source itself both boxes are one, wherever the maps lie.
+    number = int(model.get_layer("prototypes").source_image.numpy()[0])
+    image, kept = sources[number], model.get_layer("prototypes").source_box.numpy()
+
+    def drawn(model):
+        figure = plotting.this_looks_like_that(model, image, sources, label=0, top=4)
+        rows = np.reshape(figure.axes, (4, 4))
+        same = [f"image {number}\n" in row[3].texts[0].get_text() for row in rows]
+        boxes = [[drawn_box(axis) for axis in row[:3]] for row in rows[same]]
+        assert len(boxes) > 0
+        for one, two, source in boxes:
+            np.testing.assert_allclose(one, source, atol=1e-6)
+            np.testing.assert_allclose(two, source, atol=1e-6)
+        return np.array(boxes)
+
+    still = drawn(model)
+    asked = drawn(split(model, align=(8, -4)))
+    assert np.abs(asked - still).max() >= 4 / 32
+    # Measured behind the push, in shares of a cell of 8 px.
+    remember_offset(model, "features", Offset(1.0, -0.5))
+    try:
+        np.testing.assert_array_equal(drawn(model), asked)
+        np.testing.assert_array_equal(drawn(split(model, align=False)), still)
+    finally:
+        memory_of(model).offsets.clear()
+    # What the push has found stays as it was.
+    np.testing.assert_array_equal(model.get_layer("prototypes").source_box, kept)
+
+
 def test_bad_input_is_refused(model, sources):
     image = arrays()[0][0]
     draw = plotting.this_looks_like_that
@@ -84,5 +128,7 @@ def test_bad_input_is_refused(model, sources):
         draw(model, image, sources, top=0)
     with pytest.raises(TypeError, match="`top` must be an int. Received: top=1.5"):
         draw(model, image, sources, top=1.5)
-    with pytest.raises(ValueError, match="as the model takes them"):
-        draw(model, image[:16], sources)
+    small = {number: source[:16] for number, source in sources.items()}
+    for bad in ((image[:16], sources), (image, small)):
+        with pytest.raises(ValueError, match="as the model takes them"):
+            draw(model, *bad)

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras_xcons import zoo
 from keras_xcons.explainers.prototypes import prototype_similarities
 from keras_xcons.models import create
+from keras_xcons.models.offset import Offset, known_offset, remember_offset
 from keras_xcons.models.prototypes import prototype_view
 from keras_xcons.training.prototype_pruning import prune_prototypes
 from keras_xcons.training.prototype_push import push_prototypes
@@ -62,7 +63,11 @@ def test_logits_lose_what_the_dropped_prototypes_contributed():
 def test_the_copy_shares_nothing_and_can_be_built_again(tmp_path):
     model = classifier([4, 5, 3])
     push_prototypes(model, dataset())
+    offset = Offset(0.5, -0.25)
+    remember_offset(model, "features", offset)
     pruned, _ = prune_prototypes(model, dataset())
+    # Of the same features, so that its heatmaps lie where the model's do.
+    assert known_offset(pruned, "features") == offset
     assert not {id(one) for one in model.weights} & {id(one) for one in pruned.weights}
     pruned.save_weights(tmp_path / "pruned.weights.h5")
     counts = list(pruned.get_layer("prototypes").prototypes_per_class)

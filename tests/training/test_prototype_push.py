@@ -4,11 +4,19 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons.data import with_sample_ids
-from keras_xcons.explainers.prototypes import prototype_similarities, source_images
+from keras_xcons.explainers.prototypes import (
+    activated_boxes,
+    prototype_maps,
+    prototype_similarities,
+    source_images,
+)
 from keras_xcons.models import create
+from keras_xcons.models.offset import Offset, remember_offset
 from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.training.protopnet import XConsProtoPNetModel
 from keras_xcons.training.prototype_push import draw_prototypes, push_prototypes
-from tests.training.protopnets import COUNT, arrays, classifier, dataset
+from keras_xcons.training.prototype_stages import PrototypeStages, StageSchedule
+from tests.training.protopnets import COUNT, arrays, classifier, dataset, trainer
 
 
 def nearest_by_hand(model):
@@ -76,6 +84,35 @@ def test_the_box_is_where_the_prototype_looks():
     slack = 1 / 32
     assert ((top - slack <= row) & (row <= bottom + slack)).all()
     assert ((left - slack <= column) & (column <= right + slack)).all()
+
+
+def test_the_box_lies_where_the_maps_of_the_trainer_lie():
+    def pushed(align, offset=None):
+        """The boxes, and those of the maps that the push has seen."""
+        model = classifier()
+        if offset:
+            remember_offset(model, "features", offset)
+        layer = model.get_layer("prototypes")
+        before = layer.prototypes.numpy()
+        made = trainer(
+            model, keras.optimizers.SGD(0.0), XConsProtoPNetModel, align=align
+        )
+        # An epoch of the warm stage, which leaves all as it is.
+        schedule = StageSchedule(warm_epochs=1, push_start=1, last_epochs=0)
+        stages = PrototypeStages(dataset(), schedule)
+        made.fit(dataset(), epochs=1, verbose=0, callbacks=[stages])
+        boxes = layer.source_box.numpy()
+        layer.prototypes.assign(before)
+        images = arrays()[0][layer.source_image.numpy()]
+        maps = prototype_maps(made, images, np.arange(len(images)))
+        return boxes, activated_boxes(maps)
+
+    still, moved = pushed(False), pushed((8, -4))
+    for boxes, expected in (still, moved):
+        np.testing.assert_allclose(boxes, expected, atol=1e-6)
+    assert np.abs(moved[0] - still[0]).max() >= 4 / 32
+    # A cell is 8 px.
+    np.testing.assert_array_equal(pushed(True, Offset(1.0, -0.5)), moved)
 
 
 def test_sample_ids_and_one_hot_labels_are_taken():
