@@ -25,7 +25,8 @@ def overlay(image, heatmap, alpha=0.75):
 
     Args:
         image: Array `(H, W, channels)` of 1 or 3 channels, uint8 or float in 0..255.
-        heatmap: Array `(h, w)` in 0..1, resized bilinearly to the image.
+        heatmap: Array `(h, w)` in 0..1, resized bilinearly to the image where it is of
+            another size: cells, as of `explain(..., resize=False)`, are not aligned.
         alpha: Opacity of the heatmap at its maximum, in 0..1. Defaults to 0.75.
 
     Returns:
@@ -52,7 +53,7 @@ def plot(images, heatmaps, titles=None, boxes=None, masks=None, columns=4):
     Args:
         images: Array `(B, H, W, channels)` of 1 or 3 channels, uint8 or float in
             0..255.
-        heatmaps: Array `(B, h, w)` in 0..1.
+        heatmaps: Array `(B, h, w)` in 0..1, drawn as by `overlay`.
         titles: Sequence of B strings to put above the images, or `None`.
         boxes: Array `(B, N, 4)`, `ymin, xmin, ymax, xmax` in 0..1, to outline the
             truth. Boxes without area are padding and not drawn.
