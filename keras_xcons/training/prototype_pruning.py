@@ -8,7 +8,7 @@ from keras_xcons import checks
 from keras_xcons.layers.prototypes import Prototypes
 from keras_xcons.models import copy_model
 from keras_xcons.models.architectures.protopnet import last_layer
-from keras_xcons.models.offset import known_offset, remember_offset
+from keras_xcons.models.offset import offsets_of, remember_offsets
 from keras_xcons.models.prototypes import prototype_view
 from keras_xcons.training.prototype_data import checked_batches
 
@@ -119,7 +119,6 @@ def _with_prototypes(view, kept):
         # Every weight of these two has a row for each prototype.
         weights += [w[kept] if part else w for w in layer.get_weights()]
     pruned = copy_model(view.model, new_layer, weights)
-    offset = known_offset(view.model, "features")
-    if offset is not None:
-        remember_offset(pruned, "features", offset)
+    # Of the same features, so that its heatmaps lie where the model's do.
+    remember_offsets(pruned, offsets_of(view.model))
     return pruned

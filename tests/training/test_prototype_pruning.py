@@ -66,7 +66,6 @@ def test_the_copy_shares_nothing_and_can_be_built_again(tmp_path):
     offset = Offset(0.5, -0.25)
     remember_offset(model, "features", offset)
     pruned, _ = prune_prototypes(model, dataset())
-    # Of the same features, so that its heatmaps lie where the model's do.
     assert known_offset(pruned, "features") == offset
     assert not {id(one) for one in model.weights} & {id(one) for one in pruned.weights}
     pruned.save_weights(tmp_path / "pruned.weights.h5")
