@@ -32,13 +32,14 @@ def across_runs(values, others=None, seed=0, statistic=mean, limits=(0.0, 1.0)):
     in by their jackknife pseudo-values, MaxBoxAcc by its cross-fitted values.
 
     Args:
-        values: Array `(R, N)`, a number a run and image, or `(R, N, ...)`, see
-            `keras_xcons.evaluation.summarize`. R is 2 or more. An image with a NaN in
-            any run is left out.
+        values: Array `(R, N)`, a number a run and image, or `(R, N, ...)`, what
+            `keras_xcons.evaluation.measure` finds of each run on the same images. R is
+            2 or more. An image with a NaN in any run is left out.
         others: The same of another method: the same seeds in the same order on the
             same images, which makes the difference a paired one. Defaults to `None`.
         seed: Seed of the halves of a `BestThreshold`. Defaults to 0.
-        statistic: As in `keras_xcons.evaluation.summarize`.
+        statistic: As in `keras_xcons.evaluation.summarize`: that of a metric is
+            `keras_xcons.evaluation.METRICS[name].statistic`.
         limits: `(low, high)`, the range of the figure of one method, `None` where it
             has no end. Defaults to (0, 1).
 
@@ -48,13 +49,18 @@ def across_runs(values, others=None, seed=0, statistic=mean, limits=(0.0, 1.0)):
         left out, and `runs`. `None` where fewer than two images are left.
 
     Raises:
-        ValueError: Fewer than two runs, or `others` of another shape.
+        ValueError: Fewer than two runs, `others` of another shape, or values of a
+            mean outside of `limits`.
 
     Example:
 
-    >>> found = across_runs(np.random.default_rng(0).random((3, 200)) < 0.9)
+    >>> measured = [
+    ...     keras_xcons.evaluation.measure(model, test, "pointing_game")
+    ...     for model in (seed_0, seed_1, seed_2)
+    ... ]
+    >>> found = across_runs([each["pointing_game"] for each in measured])
     >>> found["runs"], found["n"]
-    (3, 200)
+    (3, 1000)
 
     Reference:
         Dorfman, Berbaum and Metz 1992, Receiver operating characteristic rating
@@ -68,7 +74,7 @@ def across_runs(values, others=None, seed=0, statistic=mean, limits=(0.0, 1.0)):
     samples = [np.asarray(values, "float64")]
     if others is not None:
         samples.append(np.asarray(others, "float64"))
-    _check(samples)
+    _check(samples, limits if statistic is mean else (None, None))
     kept = np.ones(samples[0].shape[1], bool)
     for sample in samples:
         kept &= ~np.isnan(sample).any(axis=(0, *range(2, sample.ndim)))
@@ -126,7 +132,19 @@ def crossed_variance(table):
     return total / (runs * images), float(factor)
 
 
-def _check(samples):
+def _check(samples, limits):
+    low, high = (
+        np.inf * sign if end is None else end
+        for sign, end in zip((-1, 1), limits, strict=True)
+    )
+    for sample in samples:
+        known = sample[~np.isnan(sample)]
+        if known.size and not (low <= known.min() and known.max() <= high):
+            raise ValueError(
+                "Values must lie within the range of the figure, `limits`. Received: "
+                f"values from {known.min():.4g} to {known.max():.4g} with "
+                f"limits={limits}"
+            )
     shapes = [sample.shape for sample in samples]
     if len(shapes[0]) < 2 or shapes[0][0] < 2:
         raise ValueError(
@@ -180,7 +198,15 @@ def _interval(table, steadied, limits, paired):
     variance += steadied
     if None in limits:
         half, value = factor * np.sqrt(variance), table.mean()
-        return (float(value - half), float(value + half)) if half > 0 else (None, None)
+        if half == 0:
+            return None, None
+        ends, known = (value - half, value + half), limits
+        if paired:  # Differences of figures without an end have none either.
+            known = None, None
+        return tuple(
+            float(end if limit is None else side(end, limit))
+            for end, limit, side in zip(ends, known, (max, min), strict=True)
+        )
     low, width = limits[0], limits[1] - limits[0]
     signed = paired or low < 0.0
     # To 0..1, or to -1..1 around 0.

@@ -239,9 +239,10 @@ def measure(model, dataset, metrics="all", *, multi_label=None, verbose=0, **opt
 
     Returns:
         Dict from the name of a metric to a float32 array `(N,)`, one number an
-        image, NaN where an image does not count. Metrics that the data do not allow
-        are not in it, nor are those that are no mean over images (MaxBoxAcc, PxAP,
-        mean average precision); `keras_xcons.evaluate` has those.
+        image, NaN where an image does not count; `(N, ...)` of metrics that are no
+        mean over images (MaxBoxAcc, PxAP, mean average precision), whose figure
+        `METRICS[name].statistic` makes of them. Metrics that the data do not allow are
+        not in it. It is what `keras_xcons.evaluation.across_runs` takes of each run.
 
     Raises:
         TypeError, ValueError: As `keras_xcons.evaluate`.
@@ -258,4 +259,4 @@ def measure(model, dataset, metrics="all", *, multi_label=None, verbose=0, **opt
     view = split(model, options.feature_layer, align=options.align)
     suite = Suite(dataset, [view], metrics, options, multi_label, verbose=verbose)
     rows = suite.measure(suite.probe(view)).rows
-    return {m.name: rows[m.rows] for m in suite.metrics if rows[m.rows].ndim == 1}
+    return {metric.name: rows[metric.rows] for metric in suite.metrics}

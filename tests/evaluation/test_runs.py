@@ -153,3 +153,17 @@ def test_an_image_that_any_run_leaves_out_is_left_out():
 def test_what_is_no_runs_is_refused(values, others, message):
     with pytest.raises(ValueError, match=message):
         across_runs(values, others)
+
+
+def test_intervals_stay_inside_a_range_with_one_end():
+    values = np.abs(np.random.default_rng(0).normal(size=(3, 20))) * 0.01
+    values[0] += 0.2
+    found = across_runs(values, limits=(0.0, None))
+    assert found["low"] == 0.0 < found["value"] < found["high"]
+    assert across_runs(values, values[::-1], limits=(0.0, None))["low"] < 0.0
+
+
+@pytest.mark.parametrize("limits", [(0.0, 1.0), (None, 0.9)])
+def test_values_outside_of_the_range_are_refused(limits):
+    with pytest.raises(ValueError, match="within the range of the figure"):
+        across_runs(np.linspace(0.0, 3.0, 8).reshape(2, 4), limits=limits)

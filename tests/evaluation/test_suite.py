@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_xcons.data import with_sample_ids
-from keras_xcons.evaluation import measure
+from keras_xcons.evaluation import METRICS, across_runs, measure
 from keras_xcons.explainers import explain
 from keras_xcons.metrics import energy_pointing_game, pointing_game
 from tests.evaluation.colors import (
@@ -23,6 +23,15 @@ from tests.evaluation.colors import (
 )
 
 FIRST = ("accuracy", "pointing_game", "energy_pointing_game")
+
+
+def test_what_is_no_mean_has_its_statistic():
+    dataset = batches(IMAGES, LABELS, masks(), size=3)
+    found = measure(color_classifier(), dataset, ["max_box_acc", "pxap", "accuracy"])
+    assert found["accuracy"].ndim == 1 < found["pxap"].ndim
+    runs = [found["max_box_acc"]] * 2
+    statistic = METRICS["max_box_acc"].statistic
+    assert 0.0 <= across_runs(runs, statistic=statistic)["value"] <= 1.0
 
 
 @pytest.mark.parametrize("truth", [boxes, masks])
