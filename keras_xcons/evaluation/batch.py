@@ -141,6 +141,14 @@ class Batch:
         """Gradient of the loss with respect to the images, for attacks."""
         return self.probe.loss_gradient(self.images, self.labels)
 
+    @property
+    def without_gradient(self):
+        """Float32 array `(B,)`: 1 where the gradient is zero or no number, 0 else."""
+        gradient = self.loss_gradient
+        moves = tf.reduce_any(gradient != 0.0, axis=(1, 2, 3))
+        finite = tf.reduce_all(tf.math.is_finite(gradient), axis=(1, 2, 3))
+        return 1.0 - np.asarray(tf.logical_and(moves, finite), "float32")
+
     @functools.cached_property
     def background(self):
         """The pixels that the heatmap leaves, `(B, H, W, 1)`."""

@@ -261,6 +261,14 @@ def _notes(suite, measured, metrics):
                 "have no E, their whole image is background, and their pixels rank row "
                 "by row."
             )
+        still = int(found.rows.get("without_gradient", np.zeros(1)).sum())
+        if still:
+            notes.append(
+                f"No attack reaches {still} of {facts.num_images} images of {name}: "
+                "their gradient is zero or no number, as behind a saturated ending or "
+                "in half precision. Their accuracy under attack and their E say "
+                "nothing of robustness."
+            )
     if facts.num_images < _FEW:
         notes.append(
             f"The intervals are rough, for want of images ({facts.num_images}): what "

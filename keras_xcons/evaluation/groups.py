@@ -11,6 +11,12 @@ from keras_xcons.evaluation.batch import only_where
 from keras_xcons.metrics.noise import uniform_noise
 from keras_xcons.training.measuring import shown_maps
 
+# Rows that the gradient of the loss is taken for.
+_ATTACKED = {
+    *("explanation_consistency", "fgsm_accuracy", "fgsm_background_accuracy"),
+    *("pgd_accuracy", "pgd_background_accuracy"),
+}
+
 
 def classification(batch, wanted):
     """Whether the classifier is right.
@@ -103,6 +109,8 @@ def faithfulness(batch, wanted):
 def robustness(batch, wanted):
     """What attacks and noise do; arguments as of `classification`."""
     options, rows = batch.options, {}
+    if wanted & _ATTACKED:
+        rows["without_gradient"] = batch.without_gradient
     if "explanation_consistency" in wanted:
         rows["explanation_consistency"] = only_where(
             batch.explainable, batch.attacked.consistency

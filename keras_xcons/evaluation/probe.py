@@ -11,6 +11,9 @@ from keras_xcons.layers import scale_to_one
 from keras_xcons.models.compiling import compiled
 from keras_xcons.training.measuring import find_targets, shown_maps
 
+# Of the attacks' loss, as training in half precision scales its own (our choice).
+_LOSS_SCALE, _LARGEST_SCALE = 2.0**10, 2.0**14
+
 
 class Probe:
     """A classifier and the questions that metrics put to it.
@@ -176,5 +179,9 @@ class Probe:
             tape.watch(images)
             logits = self.view(images)[1]
             loss = attacks.margin_loss(logits, labels, self._multi_label)
-            loss = tf.reduce_sum(loss)
+            # Only signs matter, and in float16 small gradients are zero. In units of
+            # the logits, so that large ones do not make infinite gradients of it.
+            unit = tf.reduce_max(tf.abs(tf.cast(logits, tf.float32)), axis=-1)
+            scale = tf.minimum(_LOSS_SCALE / unit, _LARGEST_SCALE)
+            loss = tf.reduce_sum(tf.stop_gradient(scale) * loss)
         return tf.cast(tape.gradient(loss, images), tf.float32)

@@ -26,6 +26,8 @@ _GROUPS = {
 }
 # What plots show beside the rows that figures are made of.
 _CURVES = {"insertion": "insertion_curve", "deletion": "deletion_curve"}
+# What a reader is told of, whatever is measured.
+_NOTED = {"empty_heatmap", "flat", "without_gradient"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +179,7 @@ class Suite:
 
     def _wanted(self):
         """Names of the rows that are kept."""
-        wanted = {metric.rows for metric in self.metrics} | {"empty_heatmap", "flat"}
+        wanted = {metric.rows for metric in self.metrics} | _NOTED
         wanted |= {row for name, row in _CURVES.items() if name in wanted}
         return wanted | {m.baseline for m in self.metrics if m.baseline}
 

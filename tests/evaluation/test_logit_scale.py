@@ -76,6 +76,36 @@ def test_the_factor_changes_nothing(kind, closed_form):
             )
 
 
+def test_small_logits_in_half_precision_are_attacked_as_well():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = classifier(4, True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    dataset, _ = data("one_label")
+    names = ["fgsm_accuracy", "explanation_consistency"]
+    expected = kx.evaluation.measure(model, dataset, names, epsilon=8.0)
+    last = model.get_layer("logits")
+    last.set_weights([1e-4 * weight for weight in last.get_weights()])
+    found = kx.evaluation.measure(model, dataset, names, epsilon=8.0)
+    for name in names:
+        assert found[name].mean() == pytest.approx(expected[name].mean(), abs=0.05)
+    assert found["explanation_consistency"].mean() < 0.9999
+
+
+def test_a_report_says_whom_no_attack_reaches():
+    model = classifier(4, True)
+    last = model.get_layer("logits")
+    last.set_weights([1e4 * weight for weight in last.get_weights()])
+    saturated = keras.Model(model.inputs, layers.Activation("tanh")(model.output))
+    dataset, _ = data("one_label")
+    models = {"plain": model, "saturated": saturated}
+    arguments = {"verbose": 0, "gallery": 0}
+    found = kx.evaluate(models, dataset, ["fgsm_accuracy"], **arguments).to_dict()
+    notes = [note for note in found["notes"] if note.startswith("No attack reaches")]
+    assert len(notes) == 1 and f"of {COUNT} images of saturated" in notes[0]
+
+
 def test_the_margin_is_that_of_the_nearest_other_class():
     logits = np.array([[3.0, 1.0, 2.5], [0.0, 4.0, -1.0]], "float32")
     np.testing.assert_allclose(attacks.margin_loss(logits, np.array([0, 2])), [-0.5, 5])
