@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_xcons import checks, data
 from keras_xcons.data.pipeline_errors import plain_errors
+from keras_xcons.data.records import check_on_bad_record
 from keras_xcons.evaluation import catalog, contents
 from keras_xcons.evaluation.options import EvaluationOptions
 from keras_xcons.evaluation.suite import Suite
@@ -73,7 +74,8 @@ def evaluate(
             data set.
         multi_label: Whether labels are multi-hot. Defaults to what the data set or
             its labels tell. Without effect on a model with one output.
-        notes: Sentences to put into the report, as its reader has to know them.
+        notes: Sequence of sentences to put into the report, as its reader has to know
+            them.
         on_bad_record: `"error"` or `"skip"`, what is done about images of a data set
             given by name or folder that cannot be read: they are named and end the
             evaluation, or are left out, which the report says. Defaults to `"error"`.
@@ -103,6 +105,13 @@ def evaluate(
         if name not in known:
             raise TypeError(checks.unknown("option", name, known))
     options = EvaluationOptions(**options)
+    if isinstance(notes, str) or not all(isinstance(note, str) for note in notes or ()):
+        raise TypeError(
+            "`notes` must be a list or tuple of sentences. Received: "
+            f"notes={checks.shown(notes)}"
+        )
+    notes = tuple(notes or ())
+    check_on_bad_record(on_bad_record)
     catalog.select(metrics)  # Refused now: to load a data set may take long.
     views = _views(model, options)
     source = _Source(

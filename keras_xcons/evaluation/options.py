@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from keras_xcons import checks, explainers
 from keras_xcons.consistency import MAP_MEASURES
 from keras_xcons.data import arguments
@@ -96,6 +98,10 @@ class EvaluationOptions:
     seed: int = _option(0, "Seed of the resampling, attacks, noise and gallery.")
 
     def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic):  # A report holds plain values alone.
+                object.__setattr__(self, field.name, value.item())
         if self.method not in explainers.methods():
             raise ValueError(
                 checks.unknown("method", self.method, explainers.methods())

@@ -216,7 +216,8 @@ def _class_names(names, view):
     count = view.num_classes
     if names is None:
         return tuple(f"class {number}" for number in range(count))
-    if isinstance(names, str) or len(view.names(names)) != count:
+    known = isinstance(names, list | tuple | np.ndarray)
+    if not known or len(view.names(names)) != count:
         raise ValueError(
             f"`class_names` must be {count} names, as many as the model has classes. "
             f"Received: class_names={names!r}"

@@ -66,7 +66,8 @@ def test_figures_are_those_of_the_measured_values(full):
         color_classifier(), batches(IMAGES, LABELS, masks()), "localisation"
     )
     for name, row in values.items():
-        assert found[name] == summarize(row, limits=METRICS[name].range), name
+        how = {"statistic": METRICS[name].statistic, "limits": METRICS[name].range}
+        assert found[name] == summarize(row, **how), name
     assert found["accuracy"]["value"] == pytest.approx(KNOWN[0].mean())
 
 
@@ -471,3 +472,23 @@ def test_protocols_of_others_are_named_and_taken():
 def test_unknown_protocols_are_refused(name):
     with pytest.raises(ValueError, match=f"keras_xcons.*Received: {name}='other'"):
         contents(color_classifier(), IMAGES, LABELS, **{name: "other"})
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"notes": "One sentence."}, "list or tuple of sentences"),
+        ({"notes": [1]}, "list or tuple of sentences"),
+        ({"class_names": 3}, "`class_names` must be 2 names"),
+        ({"on_bad_record": "foo"}, "on_bad_record"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_any_work(wrong, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        contents(color_classifier(), IMAGES, LABELS, **wrong)
+
+
+def test_numbers_of_numpy_are_numbers():
+    options = {"seed": np.int64(3), "steps": np.int64(3), "epsilon": np.float32(4.0)}
+    found = contents(color_classifier(), IMAGES, LABELS, notes=None, **options)
+    assert found["provenance"]["options"]["steps"] == 3
