@@ -224,9 +224,6 @@ def test_maps_are_read_in_several_ways_from_one_pass(tmp_path):
 
 
 def test_alignments_are_read_from_one_pass():
-    from keras_xcons.explainers import Calibration
-    from keras_xcons.models.offset import Offset
-
     alignment, readings = tool("alignment"), tool("readings")
     data = batches(0.7 * IMAGES + 64.0, LABELS, masks())
     ways = {"not moved": None, "geometric": "geometric", "measured": (2.0, -2.0)}
@@ -243,7 +240,8 @@ def test_alignments_are_read_from_one_pass():
         )
         expected = known["energy_pointing_game"].mean()
         assert line["figure"]["value"] == pytest.approx(float(expected), rel=1e-5)
-    found = Calibration(2.0, -2.0, (1.5, 2.5), (-3.0, -1.0), 20, "map", Offset())
+    found = {"rows": 2.0, "columns": -2.0}
+    found |= {"rows_interval": [1.5, 2.5], "columns_interval": [-3.0, -1.0]}
     each = {"size": 8, "geometric": (0.0, 0.0), "measured": found, "lines": lines}
     table = list(alignment.table({"colors": each}))
     assert len(table) == 5

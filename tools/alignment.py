@@ -5,11 +5,11 @@
     python tools/alignment.py --architectures
 
 For each published model: the offset that strides and paddings make (geometric), the
-offset measured by flips on 200 training images (without annotations), and on the test
-split, from one pass of the model, the paired gain in localisation of maps moved by the
-one or the other over maps that are not moved, with intervals. Prints a Markdown table
-and writes all figures as CSV. With --architectures: the geometric offset alone, of
-networks of `keras.applications` and this package, untrained.
+offset of its card, measured by flips on 200 training images (without annotations), and
+on the test split, from one pass of the model, the paired gain in localisation of maps
+moved by the one or the other over maps that are not moved, with intervals. Prints a
+Markdown table and writes all figures as CSV. With --architectures: the geometric
+offset alone, of networks of `keras.applications` and this package, untrained.
 """
 
 import functools
@@ -49,15 +49,14 @@ def placed(align, batch):
     return batch.probe.frame.aligned(align).place(maps, batch.size)
 
 
-def offsets(name, recipe, dataset):
-    """A published model, its geometric offset in pixels, and the measured one."""
+def offsets(name):
+    """A published model, its geometric offset in pixels, and its card's, or `None`."""
     import keras_xcons as kx
-    from keras_xcons import recipes
 
     model = kx.load(name)
     size = model.input_shape[1:3]
     geometric = kx.split(model).frame.aligned("geometric").offset(size)
-    return model, geometric, recipes.calibrate_by(recipe, model, dataset)
+    return model, geometric, kx.info(name)["offset"]
 
 
 def measure(name, data_dir, count):
@@ -69,7 +68,7 @@ def measure(name, data_dir, count):
         count: Number of test images, or `None` for all.
 
     Returns:
-        Dict of `size`, `geometric` and `measured` offsets, and `lines`, what
+        Dict of `size`, `geometric` and `measured` offset, and `lines`, what
         `readings.measured` returns.
     """
     import readings as maps
@@ -79,7 +78,7 @@ def measure(name, data_dir, count):
 
     recipe = recipes.read_recipe(_HERE.parent / "zoo" / name / "recipe.json")
     dataset = recipes.find_dataset(recipe.options["dataset"], data_dir)
-    model, geometric, calibration = offsets(name, recipe, dataset)
+    model, geometric, measured = offsets(name)
     split = kx.data.info(dataset).test_split
     test = kx.data.load(
         *(dataset, split if count is None else f"{split}[:{count}]"),
@@ -88,14 +87,14 @@ def measure(name, data_dir, count):
         annotations=True,
     )
     ways = {"not moved": None, "geometric": "geometric"}
-    if calibration is not None:
-        ways["measured"] = calibration.offset
+    if measured is not None:
+        ways["measured"] = measured["rows"], measured["columns"]
     readings = {way: functools.partial(placed, align) for way, align in ways.items()}
     lines = maps.measured(model, test, readings, align=False, method=recipe.heatmaps)
     return {
         "size": model.input_shape[1],
         "geometric": geometric,
-        "measured": calibration,
+        "measured": measured,
         "lines": lines,
     }
 
@@ -131,7 +130,11 @@ def _offset(each, way):
     if way == "geometric":
         return "{:+.1f}, {:+.1f}".format(*each["geometric"])
     found = each["measured"]
-    ends = (found.rows, *found.rows_interval, found.columns, *found.columns_interval)
+    ends = [
+        end
+        for axis in ("rows", "columns")
+        for end in (found[axis], *found[f"{axis}_interval"])
+    ]
     return "{:+.1f} [{:.1f}, {:.1f}], {:+.1f} [{:.1f}, {:.1f}]".format(*ends)
 
 
