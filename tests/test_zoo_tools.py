@@ -66,6 +66,28 @@ def test_the_in_sample_value_is_shown_where_there_is_one(small_zoo):
     assert "| 50.0 [49.0, 51.0] (in-sample 52.5) | 0.900" in lines[3]
 
 
+def test_a_figure_that_says_nothing_is_marked(small_zoo):
+    results = tool("zoo_results")
+    measured = small_zoo / "b_net" / "metrics.json"
+    content = json.loads(measured.read_text())
+    content["figures"]["explanation_consistency"]["flag"] = "flat maps"
+    measured.write_text(json.dumps(content))
+    other = small_zoo / "a_net" / "metrics.json"
+    content = json.loads(other.read_text())
+    content["figures"]["max_box_acc_v2"] = {**figure(0.5), "in_sample": 0.525}
+    other.write_text(json.dumps(content))
+    found = results.rows(small_zoo)
+    assert [row["explanation_consistency_flag"] for row in found] == ["", "flat maps"]
+    assert list(found[0]) == list(found[1])
+    assert list(found[0])[-4:] == [
+        *("explanation_consistency_high", "explanation_consistency_flag"),
+        *("seed", "commit"),
+    ]
+    lines = results.table(found)
+    assert "| 50.0 [49.0, 51.0] (in-sample 52.5) | 0.900 [0.890, 0.910] |" in lines[2]
+    assert "| 0.900 (flat maps) [0.890, 0.910] |" in lines[3]
+
+
 def test_a_table_of_nothing_is_refused(small_zoo):
     results = tool("zoo_results")
     with pytest.raises(ValueError, match="No model is published there. Received: zoo="):

@@ -70,17 +70,25 @@ def rows(zoo):
         }
         for name in FIGURES:
             figure = metrics["figures"].get(name, {})
-            for part in ("value", "low", "high", "in_sample"):
-                # Only what is cross-fitted has an in-sample value beside it.
-                if part in figure or part != "in_sample":
-                    row[f"{name}_{part}"] = _rounded(figure.get(part))
+            for part in ("value", "low", "high"):
+                row[f"{name}_{part}"] = _rounded(figure.get(part))
+            # Only what is cross-fitted has an in-sample value beside it, and a flag
+            # what says nothing.
+            if "in_sample" in figure:
+                row[f"{name}_in_sample"] = _rounded(figure["in_sample"])
+            if "flag" in figure:
+                row[f"{name}_flag"] = figure["flag"]
         row["seed"] = metrics["seed"]
         row["commit"] = metrics["commit"]
         found.append(row)
     if not found:
         raise ValueError(f"No model is published there. Received: zoo={str(zoo)!r}")
-    # Columns of one model are columns of all.
-    columns = max(found, key=len)
+    # Columns of one model are columns of all, those of one figure side by side.
+    there = set().union(*found)
+    parts = ("value", "low", "high", "in_sample", "flag")
+    names = [f"{name}_{part}" for name in FIGURES for part in parts]
+    first = [name for name in found[0] if name not in names]
+    columns = [*first[:-2], *(name for name in names if name in there), *first[-2:]]
     found = [{name: row.get(name, "") for name in columns} for row in found]
     return sorted(found, key=lambda row: (row["dataset"], row["model"]))
 
@@ -123,7 +131,8 @@ def _cell(row, name):
     value, low, high = (f"{scale * each:.{digits}f}" for each in values)
     other = row.get(f"{name}_in_sample", "")
     told = "" if other == "" else f" (in-sample {scale * other:.{digits}f})"
-    return f"{value} [{low}, {high}]{told}"
+    flag = row.get(f"{name}_flag", "")
+    return f"{value}{flag and f' ({flag})'} [{low}, {high}]{told}"
 
 
 def replaced(page, lines):

@@ -12,7 +12,7 @@ _REASONS = {
     "truth": "the data set has neither boxes nor masks",
     "masks": "the data set has no masks",
     "one label": "an image of this data set can be of several classes",
-    "several labels": "every image of this data set is of one class",
+    "several labels": "every image of this data set has one label",
     "a label": "no image of this data set has a label",
     "more than 5 classes": "the model has no more than 5 classes",
 }

@@ -178,11 +178,9 @@ class _Source:
     def __init__(self, dataset, split, image_size, batch_size, view, on_bad_record):
         self.dataset, self.split = dataset, split
         self.notes, self._place = (), None
-        self.name, self.class_names, self.multi_label = (
-            "given by the caller",
-            None,
-            None,
-        )
+        # Read after "on", in the title of a report.
+        self.name = "a data set of the caller"
+        self.class_names = self.multi_label = None
         if isinstance(dataset, str | os.PathLike):
             self._load(dataset, split, image_size, batch_size, view, on_bad_record)
             return

@@ -171,6 +171,7 @@ TABLE = (
         *("average_increase", "Increase in confidence", "faithfulness", "higher"),
         "How often the class's probability is larger on what the heatmap shows alone.",
         *(_CHATTOPADHAY, "average_increase"),
+        inflated=True,
     ),
     Metric(
         *("explanation_consistency", "Explanation consistency E", "consistency"),

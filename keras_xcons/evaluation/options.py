@@ -1,6 +1,7 @@
 """The settings of an evaluation: one table for flags, defaults and documentation."""
 
 import dataclasses
+import textwrap
 
 import numpy as np
 
@@ -24,6 +25,26 @@ def _option(default, help, choices=None, parse=None):
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def _documented(options):
+    """Puts what the flags say of each field into the docstring, told once for both."""
+    lines = []
+    for field in dataclasses.fields(options):
+        choices = field.metadata["choices"]
+        told = f"{field.name}: {field.metadata['help']}"
+        if choices:
+            told += f" One of {', '.join(map(repr, choices))}."
+        if field.default is not None:
+            told += f" Defaults to {field.default!r}."
+        lines += textwrap.wrap(
+            told, 88, initial_indent=8 * " ", subsequent_indent=12 * " "
+        )
+    before, raises, after = (options.__doc__ or "").partition("    Raises:")
+    told = "\n".join(["    Attributes:", *lines, "", ""])
+    options.__doc__ = before + told + raises + after
+    return options
+
+
+@_documented
 @dataclasses.dataclass(frozen=True)
 class EvaluationOptions:
     """How a classifier is evaluated; each field is an argument and a flag.

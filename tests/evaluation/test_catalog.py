@@ -75,17 +75,17 @@ def test_what_the_data_do_not_allow_is_left_out_with_its_reason():
     assert "pointing_game" in bare["the data set has neither boxes nor masks"]
     assert "pxap" in bare["the data set has no masks"]
     assert bare["the model has no more than 5 classes"] == ["top_5_accuracy"]
-    assert bare["every image of this data set is of one class"] == [
+    assert bare["every image of this data set has one label"] == [
         "binary_accuracy",
         "mean_average_precision",
     ]
     boxed = left_out(truth="boxes", num_classes=6)
     assert set(boxed) == {
         "the data set has no masks",
-        "every image of this data set is of one class",
+        "every image of this data set has one label",
     }
     masked = left_out(truth="masks", num_classes=6)
-    assert set(masked) == {"every image of this data set is of one class"}
+    assert set(masked) == {"every image of this data set has one label"}
     several = left_out(truth="masks", num_classes=6, multi_label=True)
     none = left_out(multi_label=True, class_counts=(0, 0))
     assert none["no image of this data set has a label"] == ["mean_average_precision"]

@@ -19,8 +19,8 @@ from tests.evaluation.colors import (
 )
 
 INFLATED = [
-    *("average_drop", "explanation_consistency", "fgsm_background_accuracy"),
-    *("pgd_background_accuracy", "max_sensitivity"),
+    *("average_drop", "average_increase", "explanation_consistency"),
+    *("fgsm_background_accuracy", "pgd_background_accuracy", "max_sensitivity"),
 ]
 NAMES = [*INFLATED, "pointing_game", "gini", "flat", "entropy"]
 

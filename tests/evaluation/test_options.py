@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 
 import pytest
 
@@ -16,10 +17,15 @@ def test_tolerance_is_15_pixels_at_224_in_proportion():
     assert tolerance_at((300, 64)) == 4
 
 
-def test_every_option_is_explained():
-    assert all(
-        field.metadata["help"] for field in dataclasses.fields(EvaluationOptions)
-    )
+def test_every_option_is_explained_in_the_flags_and_in_the_docstring():
+    told = inspect.getdoc(EvaluationOptions)
+    for field in dataclasses.fields(EvaluationOptions):
+        assert field.metadata["help"]
+        assert f"\n    {field.name}: {field.metadata['help'][:20]}" in told
+    assert "Explanation method. One of 'gradcam'" in told
+    assert "Defaults to 'gradcam++'." in told
+    assert max(map(len, told.splitlines())) <= 88
+    assert told.index("Attributes:") < told.index("Raises:")
 
 
 @pytest.mark.parametrize("name", WHOLE)

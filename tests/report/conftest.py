@@ -135,7 +135,7 @@ def data_of(names):
         "left_out": [
             {
                 "metrics": ["mean_average_precision"],
-                "reason": "every image of this data set is of one class",
+                "reason": "every image of this data set has one label",
             }
         ],
         "notes": ["2 of 10 classes have no image in this split."],
