@@ -31,6 +31,7 @@ class Calibration(typing.NamedTuple):
         feature_layer: Name of the layer that the maps are made of.
         offset: The same in shares of a cell of the map, a
             `keras_xcons.models.offset.Offset`.
+        image_size: `(height, width)` of the images, in pixels.
     """
 
     rows: float
@@ -40,6 +41,7 @@ class Calibration(typing.NamedTuple):
     images: int
     feature_layer: str
     offset: Offset
+    image_size: tuple
 
     def to_card(self):
         """What a card says of it, plain values in pixels."""
@@ -121,6 +123,11 @@ def calibrate(
         )
     checks.positive_int("batch_size", batch_size)
     arguments.check_seed(seed)
+    if not isinstance(remember, bool):
+        raise TypeError(
+            "`remember` must be True or False. Received: "
+            f"remember={checks.shown(remember)}"
+        )
     logits = CompiledMaps(lambda batch, _: view(batch)[1])
     axes, size, costs = None, None, ([], [])
     for batch, classes in _batches(images, labels, batch_size, view):
@@ -188,6 +195,7 @@ def calibrate(
         images=int(count),
         feature_layer=view.feature_layer,
         offset=offset,
+        image_size=tuple(map(int, size)),
     )
 
 

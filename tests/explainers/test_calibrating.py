@@ -157,6 +157,7 @@ def test_rows_and_columns_may_be_of_other_numbers():
     found = kx.calibrate(model, blobs()[:, 36:60], remember=False)
     expected = kx.split(model, align="geometric").frame.offset((24, SIDE))
     assert found.columns == pytest.approx(expected[1], abs=0.5)
+    assert found.image_size == (24, SIDE)
 
 
 def test_what_the_images_do_not_tell_is_not_remembered():
@@ -194,6 +195,7 @@ def test_the_end_of_what_is_tried_is_told():
     [
         ({"batch_size": 2.5}, "`batch_size` must be"),
         ({"seed": -1}, "`seed` must be"),
+        ({"remember": "no"}, "`remember` must be True or False"),
         ({"images": tf.data.Dataset.from_tensors({"a": 0})}, "under 'image'"),
         ({"images": tf.data.Dataset.from_tensors(0).repeat()}, "has to end"),
     ],

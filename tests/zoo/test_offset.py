@@ -18,6 +18,7 @@ MEASURED = Calibration(
     images=200,
     feature_layer="features",
     offset=Offset(0.75, -0.375),
+    image_size=(16, 16),
 )
 OFFSET = {
     "rows": 3.0,
