@@ -5,8 +5,9 @@ import fnmatch
 from keras_xcons import checks
 from keras_xcons.models.weights import load_weights
 from keras_xcons.zoo import store
-from keras_xcons.zoo.building import build, remember_offset_of
+from keras_xcons.zoo.building import build
 from keras_xcons.zoo.checking import check_image, check_logits, difference
+from keras_xcons.zoo.offsets import remember_offset_of
 from keras_xcons.zoo.publishing import publish
 
 __all__ = [

@@ -5,7 +5,6 @@ import inspect
 import tensorflow as tf
 
 from keras_xcons import models
-from keras_xcons.models.offset import Offset, remember_offset
 from keras_xcons.models.size_limit import TooLargeError, no_more_than
 from keras_xcons.version import __version__
 
@@ -64,27 +63,6 @@ def build(card):
             f"Received: feature_layer={card['feature_layer']!r}"
         )
     return model
-
-
-def remember_offset_of(card, model):
-    """Tells a model the offset of its heatmaps, if its card knows it.
-
-    Args:
-        card: A card, checked.
-        model: What `build` has made of it.
-    """
-    offset = card.get("offset")
-    if offset is None:
-        return
-    layer = card["feature_layer"]
-    cells = model.get_layer(layer).output.shape[1:3]
-    shares = [
-        offset[axis] * count / side
-        for axis, count, side in zip(
-            ("rows", "columns"), cells, card["input_size"], strict=True
-        )
-    ]
-    remember_offset(model, layer, Offset(*shares))
 
 
 def _other_size(what, card, count):

@@ -80,7 +80,7 @@ def _is_logit(value):
 
 _OFFSET = (
     'null or an object {"rows", "columns", "rows_interval", "columns_interval", '
-    '"images"} of finite numbers of pixels, no more than a side of the images',
+    '"images"} of numbers of pixels',
     lambda v: v is None or _is_offset(v),
 )
 
@@ -94,9 +94,7 @@ def _is_offset(value):
         return False
     numbers = [value["rows"], value["columns"], *ends[0], *ends[1]]
     images = _count(_LARGEST_WEIGHTS)[1](value["images"])
-    return images and all(
-        type(each) in (int, float) and abs(each) <= _LARGEST_SIDE for each in numbers
-    )
+    return images and all(type(each) in (int, float) for each in numbers)
 
 
 # What a field must be, in words and as a check.
@@ -235,6 +233,24 @@ def check(card, source):
             f"In the card {source} the field 'class_names' must have one name for "
             f"each of the {logits} logits. Received: {names} names"
         )
+    _check_offset(card, source)
+
+
+def _check_offset(card, source):
+    """Refuses an offset that is out of proportion or contradicts itself."""
+    offset = card.get("offset")
+    if offset is None:
+        return
+    for axis, side in zip(("rows", "columns"), card["input_size"], strict=True):
+        low, high = offset[f"{axis}_interval"]
+        # So written that NaN is no number within either.
+        if not -side <= low <= offset[axis] <= high <= side:
+            raise ValueError(
+                f"In the card {source} the field 'offset' must have numbers of no more "
+                "than a side of the images, each within its interval [low, high]. "
+                f"Received: {axis}={_short(offset[axis])}, {axis}_interval="
+                f"{_short([low, high])}, input_size={card['input_size']}"
+            )
 
 
 def in_order(card):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from keras_xcons import checks, models
 from keras_xcons.locking import locked
+from keras_xcons.models.offset import known_offset
 from keras_xcons.models.weights import load_weights
 from keras_xcons.version import __version__
 from keras_xcons.writing import (
@@ -22,6 +24,7 @@ from keras_xcons.zoo import fetch, store
 from keras_xcons.zoo.building import build
 from keras_xcons.zoo.checking import check_image, check_logits, difference
 from keras_xcons.zoo.half import save_half
+from keras_xcons.zoo.offsets import check_offset
 from keras_xcons.zoo.places import INDEX_FILE, Folder
 from keras_xcons.zoo.plain import read_json, write_json
 from keras_xcons.zoo.readme import readme
@@ -89,7 +92,9 @@ def publish(
         feature_layer: Name of the layer that heatmaps are made of. Defaults to
             `None`: found by `models.split`.
         offset: `keras_xcons.explainers.Calibration` of its heatmaps, which whoever
-            loads the model then has. Defaults to `None`: not measured.
+            loads the model then has: of the layer that `models.split` finds, on
+            images of the model's size. Defaults to `None`: not measured; where the
+            model remembers a measured one, a warning says that it is left out.
         paper: Reference of the method's paper. Defaults to `None`.
         url: Where the weights file will be served, or `None` when it stays beside
             its card. Defaults to `None`.
@@ -99,7 +104,7 @@ def publish(
         `pathlib.Path` of the model's folder.
 
     Raises:
-        TypeError: `model` is not a `keras.Model`.
+        TypeError: `model` is not a `keras.Model`, or `offset` not a `Calibration`.
         ValueError: A value is not as described, the model is not what
             `architecture` and `arguments` build, its weights are not finite, or
             the loaded model does not agree with it.
@@ -119,6 +124,8 @@ def publish(
     _check_model(model, class_names)
     _check_json("recipe", recipe)
     _check_json("metrics", metrics)
+    layer = models.split(model, feature_layer).feature_layer
+    check_offset(model, layer, offset)
     card = _card(
         model,
         name=name,
@@ -126,7 +133,7 @@ def publish(
         architecture=architecture,
         arguments=dict(arguments),
         class_names=list(class_names),
-        feature_layer=models.split(model, feature_layer).feature_layer,
+        feature_layer=layer,
         offset=None if offset is None else offset.to_card(),
         method=method,
         dataset=dataset,
@@ -136,6 +143,12 @@ def publish(
         weights_license=weights_license,
         paper=paper,
     )
+    if offset is None and known_offset(model, layer) is not None:
+        warnings.warn(
+            "The model has a measured offset of its heatmaps, which is not published "
+            "with it: give what `keras_xcons.calibrate` returned as `offset`.",
+            stacklevel=2,
+        )
     twin = _twin(model, card)
     zoo = checks.path("folder", folder).expanduser()
     zoo.mkdir(parents=True, exist_ok=True)

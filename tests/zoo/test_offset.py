@@ -9,7 +9,7 @@ import keras_xcons as kx
 from keras_xcons import zoo
 from keras_xcons.explainers import Calibration
 from keras_xcons.models.offset import Offset, known_offset
-from tests.zoo.published import IMAGES, NAME, card_of, change_card, publish
+from tests.zoo.published import ABOUT, IMAGES, NAME, card_of, change_card, publish
 
 MEASURED = Calibration(
     *(3.0, -1.5),
@@ -73,6 +73,9 @@ def test_a_card_without_an_offset_loads(place, lacks):
         {**OFFSET, "columns": float("nan")},
         {**OFFSET, "columns": float("inf")},
         {**OFFSET, "rows": 10**9},
+        {**OFFSET, "rows_interval": [-17.0, 3.25]},
+        {**OFFSET, "rows_interval": [3.25, 2.5]},
+        {**OFFSET, "columns_interval": [-1.25, -1.0]},
         {**OFFSET, "rows_interval": [2.5]},
         {**OFFSET, "columns_interval": [-2.0, None]},
         {**OFFSET, "images": 0},
@@ -82,5 +85,49 @@ def test_a_card_without_an_offset_loads(place, lacks):
 )
 def test_an_offset_that_is_none_is_refused(place, wrong):
     change_card(publish(place), offset=wrong)
-    with pytest.raises(ValueError, match=r"field 'offset' must be|NaN|Infinity"):
+    with pytest.raises(ValueError, match=r"card .* field 'offset' must|NaN|Infinity"):
         zoo.load(NAME)
+
+
+@pytest.mark.parametrize("layer", ["pooling", "logits"])
+def test_an_offset_of_a_layer_without_maps_is_refused(place, layer):
+    change_card(publish(place, offset=MEASURED), feature_layer=layer)
+    with pytest.raises(ValueError, match=f"card of '{NAME}' has an offset .*{layer}"):
+        zoo.load(NAME)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"offset": (3, 4)}, r"must be the Calibration .* offset=\(3, 4\)"),
+        ({"offset": OFFSET}, "must be the Calibration"),
+        ({"offset": MEASURED.offset}, "must be the Calibration"),
+        ({"offset": "geometric"}, "must be the Calibration"),
+        (
+            {"offset": MEASURED._replace(feature_layer="block1_relu")},
+            "feature layer .* 'features'.* Received: an offset of 'block1_relu'",
+        ),
+        (
+            {"offset": MEASURED._replace(image_size=(32, 32))},
+            r"size of images .* \(16, 16\).* Received: an offset of \(32, 32\)",
+        ),
+        # Nobody would explain the loaded model by that layer.
+        (
+            {
+                "offset": MEASURED._replace(feature_layer="block2_relu"),
+                "feature_layer": "block2_relu",
+            },
+            "'features': leave `feature_layer` or `offset` out",
+        ),
+    ],
+)
+def test_what_is_not_the_offset_of_the_model_is_not_published(place, wrong, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        publish(place, **wrong)
+    assert not list(place.iterdir())
+
+
+def test_an_offset_that_is_left_out_is_told(place):
+    publish(place, offset=MEASURED)
+    with pytest.warns(UserWarning, match="measured offset .* as `offset`"):
+        zoo.publish(zoo.load(NAME), "again", place, **ABOUT)
