@@ -301,7 +301,7 @@ _OF_CALIBRATE = ("method", "feature_layer")
 
 def _calibrate_flags(values):
     flags.DEFINE_string("dataset", None, DATASET_HELP, values)
-    flags.DEFINE_string("split", "train", "Split of the data set.", values)
+    flags.DEFINE_string("split", None, "Split of the data set. Default: train.", values)
     flags.DEFINE_integer("images", 200, "Images to measure on.", flag_values=values)
     flags.DEFINE_integer("seed", 0, "Seed of the intervals.", flag_values=values)
     command_flags.define_fields(EvaluationOptions, values, _OF_CALIBRATE)

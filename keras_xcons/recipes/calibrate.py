@@ -1,5 +1,6 @@
 """The job of `keras-xcons calibrate`: a model and images in, an offset out."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -18,7 +19,7 @@ def calibrate_model(
     dataset=None,
     paths=(),
     *,
-    split="train",
+    split=None,
     images=200,
     method="gradcam++",
     feature_layer=None,
@@ -32,8 +33,9 @@ def calibrate_model(
     Args:
         name_or_path: The model, see `open_model`.
         dataset: Name or folder of a data set. Give either it or paths.
-        paths: Image files, and folders of them, of any layout.
-        split: Split of the data set. Defaults to `"train"`.
+        paths: Image files, and folders of them, of any layout. A file that is given
+            twice counts once.
+        split: Split of the data set. Defaults to `None`: `"train"`.
         images: Number of images to measure on, spread over the data set or the
             paths. Defaults to 200.
         method: One of `keras_xcons.explainers.methods()` whose maps lie on features.
@@ -59,6 +61,11 @@ def calibrate_model(
             "Calibrate on a data set, or on image files and folders of them. "
             f"Received: dataset={dataset!r} and {len(paths)} paths"
         )
+    if paths and split is not None:
+        raise ValueError(
+            "A split is one of a data set, image files have none: leave `split` out, "
+            f"or give `dataset`. Received: split={split!r} with {len(paths)} paths"
+        )
     model, _ = open_model(name_or_path)
     view = models.split(model, feature_layer, align=False)
     height, width = view.input_shape[:2]
@@ -66,7 +73,7 @@ def calibrate_model(
     if dataset is None:
         batches = _photographs(paths, images, size)
     else:
-        batches = images_of(dataset, split, images, size)
+        batches = images_of(dataset, split or "train", images, size)
     found = explainers.calibrate(
         model, batches, feature_layer=feature_layer, method=method, seed=seed
     )
@@ -79,7 +86,14 @@ def calibrate_model(
         f"{found.feature_layer}; positive moves heatmaps down and to the right"
     )
     # A `.keras` file cannot keep it, and the card of a model is its publisher's.
-    report(f"For explain and evaluate: --align={found.rows:.2f},{found.columns:.2f}")
+    commands, layer = "explain and evaluate", ""
+    if found.feature_layer != models.split(model).feature_layer:
+        # `explain` has no other layer than that.
+        commands, layer = "evaluate", f"--feature_layer={found.feature_layer} "
+    report(
+        f"For {commands}, of this model alone: "
+        f"{layer}--align={found.rows:.2f},{found.columns:.2f}"
+    )
     return found
 
 
@@ -108,6 +122,8 @@ def _photographs(paths, count, size):
     files = []
     for path in map(pathlib.Path, paths):
         files += image_files.find(path)[0] if path.is_dir() else [path]
+    # Intervals would be too narrow if an image counted twice.
+    files = list({os.path.realpath(path): path for path in files}.values())
     if len(files) > count:
         places = np.linspace(0, len(files) - 1, count).round().astype(int)
         files = [files[place] for place in places]

@@ -28,6 +28,22 @@ def test_a_data_set_and_its_files_are_measured_alike(saved, places, capsys):
     assert found[0].splitlines()[-1] == found[1].splitlines()[-1]
     assert cli.main(["calibrate", saved, f"{folder}/train", "--images=11"]) == 0
     assert "11 images of" in capsys.readouterr().out
+    # An image counts once, however often it is meant.
+    twice = [f"{folder}/train", f"{folder}/train/disc/0.png", f"{folder}/./train"]
+    assert cli.main(["calibrate", saved, *twice]) == 0
+    assert "12 images of" in capsys.readouterr().out
+
+
+def test_the_commands_that_an_offset_is_for_are_told(saved, places, capsys):
+    folder = pictures(places, 12)
+    source = ["calibrate", saved, f"{folder}/train"]
+    assert cli.main(source) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("For explain and evaluate, of this model alone: --align=")
+    assert cli.main([*source, "--feature_layer=block2_relu"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    told = "For evaluate, of this model alone: --feature_layer=block2_relu --align="
+    assert last.startswith(told)
 
 
 def test_what_cannot_be_calibrated_on_is_refused(saved, places, fails):
@@ -38,5 +54,7 @@ def test_what_cannot_be_calibrated_on_is_refused(saved, places, fails):
     assert "Calibrate on a data set, or on image" in fails(both, 1)
     few = ["calibrate", saved, f"{folder}/train", "--images=9"]
     assert "at least 10 images" in fails(few, 1)
+    split = ["calibrate", saved, f"{folder}/train", "--split=test"]
+    assert "A split is one of a data set" in fails(split, 1)
     none = ["calibrate", saved, folder, "--images=0"]
     assert "images" in fails(none, 1)
