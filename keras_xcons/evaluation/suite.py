@@ -15,6 +15,7 @@ from keras_xcons.evaluation.options import EvaluationOptions
 from keras_xcons.evaluation.probe import Probe
 from keras_xcons.evaluation.reading import batches, inspect
 from keras_xcons.models import split
+from keras_xcons.models.offset import check_pixels
 
 _GROUPS = {
     "classification": groups.classification,
@@ -200,6 +201,7 @@ class Suite:
 def _check_options(options, facts):
     """Refuses what an image of this size or kind does not allow."""
     height, width, channels = facts.image_shape
+    check_pixels(options.align, (height, width))
     if options.steps > height * width:
         raise ValueError(
             f"`steps` must be at most {height * width}, the pixels of an image. "

@@ -16,6 +16,7 @@ from keras_xcons.explainers.vis import (
 from keras_xcons.layers import check_normalize, scale_to_one
 from keras_xcons.models import split
 from keras_xcons.models.frame import WHOLE
+from keras_xcons.models.offset import check_pixels
 
 # Methods that weigh by probabilities of images masked by features.
 _BY_PROBABILITY = ("scorecam",)
@@ -188,6 +189,7 @@ def explain(
     explainer = explainer_of(view, method, multi_label)
     frame = frame_of(view, method, multi_label)
     images = checks.image_batch(images, view.input_shape)
+    check_pixels(view.alignment, images.shape[1:3])
     if labels is not None:
         labels = checks.class_labels(labels, len(images), view.num_classes)
     maps = []

@@ -2,10 +2,15 @@
 
 import dataclasses
 
+import numpy as np
+
 from keras_xcons import checks
 from keras_xcons.models.memory import memory_of
 
-ACCEPTED = 'True, False, "geometric" or (rows, columns) in pixels'
+ACCEPTED = (
+    'True, False, "geometric" or (rows, columns) in pixels, which of a Calibration are '
+    "(found.rows, found.columns)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +99,8 @@ def checked_align(align):
     """An alignment as `keras_xcons.split` takes it.
 
     Args:
-        align: `True`, `False`, `"geometric"`, or a pair of numbers of pixels.
+        align: `True`, `False`, `"geometric"`, or a pair of numbers of pixels, also as
+            an array.
 
     Returns:
         The same; a pair as a tuple of floats.
@@ -109,11 +115,36 @@ def checked_align(align):
     """
     if isinstance(align, bool) or (isinstance(align, str) and align == "geometric"):
         return align
+    if isinstance(align, np.ndarray):
+        align = align.tolist()
     if not isinstance(align, list | tuple) or len(align) != 2:
-        raise ValueError(f"`align` must be {ACCEPTED}. Received: align={align!r}")
+        raise ValueError(
+            f"`align` must be {ACCEPTED}. Received: align={checks.shown(align)}"
+        )
     for number in align:
         checks.within("align", number, -checks.LARGEST_SIDE, checks.LARGEST_SIDE)
     return tuple(float(number) for number in align)
+
+
+def check_pixels(align, image_size):
+    """Refuses to move maps by more than a side of their images.
+
+    Args:
+        align: What `checked_align` returned.
+        image_size: `(height, width)` in pixels; `None` where it is not known.
+
+    Raises:
+        ValueError: One line says by how much.
+    """
+    if not isinstance(align, tuple):
+        return
+    for shift, side in zip(align, image_size, strict=True):
+        if side is not None and abs(shift) > side:
+            raise ValueError(
+                "`align` must move maps by no more than a side of the images, here "
+                f"(rows, columns) of {tuple(image_size)} pixels. Received: "
+                f"align={align}"
+            )
 
 
 def parsed_align(text):

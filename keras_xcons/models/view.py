@@ -28,7 +28,7 @@ from keras_xcons.models.frame import Frame
 from keras_xcons.models.grids import FromMap, to_map
 from keras_xcons.models.layouts import layouts
 from keras_xcons.models.memory import State, lock, memory_of
-from keras_xcons.models.offset import alignment_of, checked_align
+from keras_xcons.models.offset import alignment_of, check_pixels, checked_align
 
 
 class Asked(typing.NamedTuple):
@@ -272,6 +272,7 @@ def _realigned(view, align):
     """A view with another alignment, which shares the graph and its explainers."""
     if align == view.asked.align:
         return view
+    check_pixels(align, view.input_shape[:2])
     return dataclasses.replace(view, asked=view.asked._replace(align=align))
 
 

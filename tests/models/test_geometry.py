@@ -263,15 +263,39 @@ def test_what_is_unknown_is_the_whole_image():
     assert WHOLE.cells((7, 9)) == Window()
 
 
-@pytest.mark.parametrize("align", [None, "sideways", (1,), (1, 2, 3), 5, "8,8"])
-def test_other_alignments_are_refused(align):
-    model = keras.Sequential(
+def classifier(side):
+    return keras.Sequential(
         [
-            keras.Input((32, 32, 3)),
+            keras.Input((side, side, 3)),
             layers.Conv2D(4, 3),
             layers.GlobalAveragePooling2D(),
             layers.Dense(2),
         ]
     )
+
+
+@pytest.mark.parametrize(
+    "align", [None, "sideways", (1,), (1, 2, 3), 5, "8,8", np.eye(2)[0, 0], np.eye(3)]
+)
+def test_other_alignments_are_refused(align):
     with pytest.raises(ValueError, match="`align` must be .* Received: align="):
-        kx.split(model, align=align)
+        kx.split(classifier(32), align=align)
+
+
+@pytest.mark.parametrize("kind", [np.array, np.float32, np.int64])
+def test_pixels_of_numpy_are_taken(kind):
+    align = kind([8, -2]) if kind is np.array else (kind(8), kind(-2))
+    assert kx.split(classifier(32), align=align).alignment == (8.0, -2.0)
+
+
+@pytest.mark.parametrize("side", [32, None])
+@pytest.mark.parametrize("align", [(33, 0), (0, -200)])
+def test_more_than_a_side_of_the_images_is_refused(side, align):
+    model, pictures = classifier(side), np.zeros((2, 32, 32, 3), "float32")
+    message = r"no more than a side of the images, .*\(32, 32\).* align=\("
+    with pytest.raises(ValueError, match=message):
+        kx.explain(model, pictures, align=align)
+    dataset = tf.data.Dataset.from_tensors((pictures, np.zeros(2, "int32")))
+    with pytest.raises(ValueError, match=message):
+        kx.evaluate(model, dataset, ["accuracy"], align=align, verbose=0)
+    kx.explain(model, pictures, align=(32, -32))
