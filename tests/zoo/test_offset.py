@@ -124,7 +124,7 @@ def test_an_offset_of_a_layer_without_maps_is_refused(place, layer):
 def test_what_is_not_the_offset_of_the_model_is_not_published(place, wrong, message):
     with pytest.raises((TypeError, ValueError), match=message):
         publish(place, **wrong)
-    assert not list(place.iterdir())
+    assert not (place / NAME).exists()
 
 
 def test_an_offset_that_is_left_out_is_told(place):
