@@ -15,7 +15,9 @@ def saved(places):
 def test_a_data_set_and_its_files_are_measured_alike(saved, places, capsys):
     folder = pictures(places, 12)
     found = []
-    for source in ([f"--dataset={folder}"], [f"{folder}/train"]):
+    # An image counts once, however often it is meant.
+    twice = [f"{folder}/train", f"{folder}/train/disc/0.png", f"{folder}/./train"]
+    for source in ([f"--dataset={folder}"], twice):
         assert cli.main(["calibrate", saved, *source]) == 0
         found.append(capsys.readouterr().out)
     for out in found:
@@ -23,27 +25,18 @@ def test_a_data_set_and_its_files_are_measured_alike(saved, places, capsys):
         number = r"[+-]\d+\.\d\d"
         assert re.fullmatch(rf"rows +{number} px  \[{number}, {number}\]", rows)
         assert columns.startswith("columns ") and "12 images of 64 x 64 px" in told
+        assert flag.startswith("For explain and evaluate, of this model alone: --align")
         assert re.search(r"--align=-?\d+\.\d\d,-?\d+\.\d\d$", flag)
     # The same images, in another order or not.
     assert found[0].splitlines()[-1] == found[1].splitlines()[-1]
-    assert cli.main(["calibrate", saved, f"{folder}/train", "--images=11"]) == 0
-    assert "11 images of" in capsys.readouterr().out
-    # An image counts once, however often it is meant.
-    twice = [f"{folder}/train", f"{folder}/train/disc/0.png", f"{folder}/./train"]
-    assert cli.main(["calibrate", saved, *twice]) == 0
-    assert "12 images of" in capsys.readouterr().out
-
-
-def test_the_commands_that_an_offset_is_for_are_told(saved, places, capsys):
-    folder = pictures(places, 12)
-    source = ["calibrate", saved, f"{folder}/train"]
-    assert cli.main(source) == 0
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("For explain and evaluate, of this model alone: --align=")
-    assert cli.main([*source, "--feature_layer=block2_relu"]) == 0
-    last = capsys.readouterr().out.splitlines()[-1]
-    told = "For evaluate, of this model alone: --feature_layer=block2_relu --align="
-    assert last.startswith(told)
+    other = [f"{folder}/train", "--images=11", "--feature_layer=block2_relu"]
+    assert cli.main(["calibrate", saved, *other]) == 0
+    told, flag = capsys.readouterr().out.splitlines()[-2:]
+    assert "11 images of" in told
+    # `explain` has no flag for another layer.
+    assert flag.startswith(
+        "For evaluate, of this model alone: --feature_layer=block2_relu --align="
+    )
 
 
 def test_what_cannot_be_calibrated_on_is_refused(saved, places, fails):
