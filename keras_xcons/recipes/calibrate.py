@@ -87,14 +87,22 @@ def calibrate_model(
     )
     # A `.keras` file cannot keep it, and the card of a model is its publisher's.
     commands, layer = "explain and evaluate", ""
-    if found.feature_layer != models.split(model).feature_layer:
-        # `explain` has no other layer than that.
+    if not _is_found(model, found.feature_layer):
+        # `explain` has no flag for another layer.
         commands, layer = "evaluate", f"--feature_layer={found.feature_layer} "
     report(
         f"For {commands}, of this model alone: "
         f"{layer}--align={found.rows:.2f},{found.columns:.2f}"
     )
     return found
+
+
+def _is_found(model, layer):
+    """Whether a layer is the one that is explained where none is named."""
+    try:
+        return models.split(model).feature_layer == layer
+    except ValueError:  # a vision transformer has to be told one
+        return False
 
 
 def images_of(dataset, split, count, image_size):
