@@ -167,6 +167,8 @@ def test_report_table_shows_figures_differences_and_baselines():
     assert report_table.cell(fitted, True) == f"{text} (in-sample 62.5)"
     assert report_table.cell(fitted, True, signed=True) == "+50.0 [+25.0, +75.0]"
     assert report_table.cell({**figure, "low": None, "high": None}, True) == "50.0"
+    close = {**change, "high": -0.0004}
+    assert report_table.difference(close, "b", True) == "**−25.00 [−30.00, −0.04]**"
     found["differences"]["b"]["drop"] = {**change, "better": None}
     assert "| −25.0 [−30.0, −20.0] |" in list(report_table.table(found))[2]
     found["differences"]["b"]["drop"] = None

@@ -10,29 +10,32 @@ import json
 
 from absl import app, flags
 
+from keras_xcons.report import figures
+
 FLAGS = flags.FLAGS
 flags.DEFINE_string("report", None, "report.json of an evaluation.", required=True)
-
-ARROWS = {"higher": "↑", "lower": "↓"}
 
 
 def cell(figure, percent, signed=False):
     """A figure with its interval, as text."""
-    scale, digits = (100, 1) if percent else (1, 3)
-    sign = "+" if signed else ""
-    names = ("value", "low", "high", "in_sample")
-    value, low, high, other = (
-        f"{scale * figure[name]:{sign}.{digits}f}"
-        if figure.get(name) is not None
-        else ""
-        for name in names
-    )
-    interval = f" [{low}, {high}]" if low and high else ""
-    told = f"{value}{interval}".replace("-", "−")
+    if figure["value"] is None:
+        return ""
+    decimals = figures.decimals_of(figure, percent) if signed else None
+    shown = (percent, signed, decimals)
+    interval = figures.interval(figure, *shown)
+    told = " ".join(filter(None, [_bare(figure["value"], *shown), interval]))
     if figure.get("flag"):
         told += f" ({figure['flag']})"
+    other = figure.get("in_sample")
     # Of a difference the intervals are what is read.
-    return f"{told} (in-sample {other})" if other and not signed else told
+    if other is None or signed:
+        return told
+    return f"{told} (in-sample {_bare(other, percent)})"
+
+
+def _bare(*shown):
+    """A number without its unit."""
+    return figures.number(*shown).removesuffix(" %").removesuffix(" pp")
 
 
 def difference(figure, other, percent):
@@ -59,11 +62,11 @@ def table(found):
     yield "|---|" + "---|" * len(heads)
     for metric in found["metrics"]:
         name, percent = metric["name"], metric["percent"]
-        figures = [found["figures"][model][name] for model in models]
-        cells = [cell(figure, percent) for figure in figures]
+        measured = [found["figures"][model][name] for model in models]
+        cells = [cell(figure, percent) for figure in measured]
         for other in others:
             cells.append(difference(found["differences"][other][name], other, percent))
-        yield row(metric, cells, figures[0]["n"])
+        yield row(metric, cells, measured[0]["n"])
         for baseline, figure in found["baselines"].get(name, {}).items():
             blank = [""] * (len(cells) - 1)
             yield f"| – {baseline} | {cell(figure, percent)} | {' | '.join(blank)} | |"
@@ -71,7 +74,7 @@ def table(found):
 
 def row(metric, cells, count):
     """One line of the table."""
-    label = f"{metric['label']} {ARROWS[metric['direction']]}"
+    label = f"{metric['label']} {figures.ARROWS[metric['direction']]}"
     return f"| {label} | {' | '.join(cells)} | {count:,} |"
 
 

@@ -4,8 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_xcons import explainers
-from keras_xcons.evaluation import flags, statistics
+from keras_xcons.evaluation import alignment, flags, statistics
 from keras_xcons.evaluation.provenance import provenance
 from keras_xcons.metrics import LEVELS, THRESHOLDS
 
@@ -34,6 +33,10 @@ def contents(suite, views, measured, dataset, split, notes=()):
     facts, options = suite.facts, suite.options
     left_out = {reason: list(names) for reason, names in suite.left_out.items()}
     metrics, figures = [], {name: {} for name in measured}
+    laid = [
+        alignment.alignment(name, view, options, facts) for name, view in views.items()
+    ]
+    still = alignment.unaligned(laid)
     for metric in suite.metrics:
         found = {
             name: statistics.summarize(
@@ -47,21 +50,19 @@ def contents(suite, views, measured, dataset, split, notes=()):
             continue
         metrics.append(metric)
         for name, figure in found.items():
-            if flags.flagged(metric, measured[name].rows):
-                figure = {**figure, "flag": flags.FLAG}
-            figures[name][metric.name] = figure
-    offsets = {name: _offset(view, suite) for name, view in views.items()}
+            flag = flags.flag(metric, measured[name].rows, name not in still)
+            figures[name][metric.name] = {**figure, "flag": flag} if flag else figure
     return {
         "title": _title(measured, dataset, split),
-        "models": [_model(name, view, offsets[name]) for name, view in views.items()],
+        "models": [_model(views[each.name], each) for each in laid],
         "metrics": [metric.card() for metric in metrics],
         "figures": figures,
         "baselines": _baselines(metrics, measured, options.seed),
-        "differences": _differences(metrics, measured, options.seed),
+        "differences": _differences(metrics, measured, figures, options.seed),
         "left_out": [
             {"metrics": names, "reason": reason} for reason, names in left_out.items()
         ],
-        "notes": [*notes, *_notes(suite, measured, metrics)],
+        "notes": [*notes, *_notes(suite, measured, metrics, laid)],
         "curves": _curves(measured),
         "provenance": {
             "dataset": dataset,
@@ -70,7 +71,7 @@ def contents(suite, views, measured, dataset, split, notes=()):
             "classes": len(facts.class_counts),
             "seed": options.seed,
             "interval": statistics.INTERVAL,
-            "heatmaps": f"{_heatmaps(options)}, {_alignment(offsets)}",
+            "heatmaps": f"{_heatmaps(options)}, {alignment.described(laid)}",
             "image_size": list(facts.image_size),
             "multi_label": facts.multi_label,
             "options": dataclasses.asdict(options),
@@ -84,36 +85,14 @@ def _title(measured, dataset, split):
     return f"{', '.join(measured)} on {where}"
 
 
-def _model(name, view, offset):
+def _model(view, laid):
     return {
-        "name": name,
+        "name": laid.name,
         "parameters": view.model.count_params(),
         "feature_layer": view.feature_layer,
         "closed_form": view.closed_form,
-        "offset": [round(pixels, 2) for pixels in offset],
+        "offset": [round(pixels, 2) for pixels in laid.offset],
     }
-
-
-def _offset(view, suite):
-    """How far heatmaps are moved, `(rows, columns)` in pixels."""
-    facts = suite.facts
-    how = suite.options.method, facts.multi_label
-    return explainers.offset_of(view, facts.image_size, *how)
-
-
-def _alignment(offsets):
-    """How far the heatmaps of each model are moved, in words."""
-    moved = {
-        name: "({:+.1f}, {:+.1f})".format(*offset)
-        for name, offset in offsets.items()
-        if any(offset)
-    }
-    if not moved:
-        return "not moved"
-    if len(offsets) == 1:
-        return f"moved by {next(iter(moved.values()))} px of rows and columns"
-    each = ", ".join(f"{name} {moved.get(name, 'not')}" for name in offsets)
-    return f"moved by px of rows and columns: {each}"
 
 
 def _heatmaps(options):
@@ -126,19 +105,19 @@ def _heatmaps(options):
     return f"{name} of {whose[options.explained]}, {scaled[options.normalize]}"
 
 
-def _differences(metrics, measured, seed):
+def _differences(metrics, measured, figures, seed):
     """Paired differences of every model to the first, by metric."""
     first, *others = measured
     return {
         name: {
-            metric.name: _difference(metric, measured, name, first, seed)
+            metric.name: _difference(metric, measured, figures, name, first, seed)
             for metric in metrics
         }
         for name in others
     }
 
 
-def _difference(metric, measured, name, first, seed):
+def _difference(metric, measured, figures, name, first, seed):
     figure = statistics.compare(
         measured[name].rows[metric.rows],
         measured[first].rows[metric.rows],
@@ -149,7 +128,7 @@ def _difference(metric, measured, name, first, seed):
     if figure is None:
         return None
     better = None
-    flagged = any(flags.flagged(metric, measured[each].rows) for each in (name, first))
+    flagged = any("flag" in figures[each][metric.name] for each in (name, first))
     # Differences that are all alike and have no limits have no interval.
     known = figure["low"] is not None and not flagged
     if known and (figure["low"] > 0.0 or figure["high"] < 0.0):
@@ -216,7 +195,7 @@ def _means(measured, row, level=None):
     return found
 
 
-def _notes(suite, measured, metrics):
+def _notes(suite, measured, metrics, laid):
     """What a reader of the figures has to know."""
     facts, options = suite.facts, suite.options
     notes = []
@@ -250,6 +229,9 @@ def _notes(suite, measured, metrics):
         )
     if "max_box_acc" in names and facts.truth == "masks":
         notes.append("MaxBoxAcc takes the box around each mask for the truth.")
+    mixed = alignment.note(laid)
+    if mixed and any(metric.placed for metric in metrics):
+        notes.append(mixed)
     for name, found in measured.items():
         flat = flags.note(name, metrics, found.rows)
         if flat:

@@ -1,10 +1,11 @@
-"""Figures that heatmaps which say nothing make look good, and their flag."""
+"""Figures that say nothing, by themselves or beside those of others, and their flag."""
 
 import numpy as np
 
+from keras_xcons.report import figures
+
 # Share of images with flat maps above which a figure is flagged (our choice).
 MOST_FLAT = 0.1
-FLAG = "flat maps"
 
 
 def share_of_flat(rows):
@@ -22,22 +23,36 @@ def share_of_flat(rows):
     return float(flat.mean(dtype="float64")) if len(flat) else None
 
 
-def flagged(metric, rows):
-    """Whether a figure says nothing, as it is made of maps that do.
+def flag(metric, rows, aligned=True):
+    """Why a figure says nothing, or nothing beside those of other models.
 
     Args:
         metric: `Metric`.
         rows: As in `share_of_flat`.
+        aligned: Whether the heatmaps are laid as those of the other models. Defaults
+            to `True`.
 
     Returns:
-        A bool.
+        A string, empty where it does say something; several flags with a comma.
+
+    Example:
+
+    >>> flag(METRICS["pointing_game"], rows, aligned=False)
+    'not aligned'
     """
+    found = [figures.FLAT] if _inflated(metric, rows) else []
+    if metric.placed and not aligned:
+        found.append(figures.UNALIGNED)
+    return ", ".join(found)
+
+
+def _inflated(metric, rows):
     share = share_of_flat(rows)
     return metric.inflated and share is not None and share > MOST_FLAT
 
 
 def note(name, metrics, rows):
-    """What a reader has to know of a model with flagged figures, or `None`.
+    """What a reader has to know of a model whose flat maps flag figures, or `None`.
 
     Args:
         name: Name of the model.
@@ -47,7 +62,7 @@ def note(name, metrics, rows):
     Returns:
         A sentence, or `None`.
     """
-    labels = [metric.label for metric in metrics if flagged(metric, rows)]
+    labels = [metric.label for metric in metrics if _inflated(metric, rows)]
     if not labels:
         return None
     return (

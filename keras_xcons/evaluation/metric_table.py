@@ -7,6 +7,9 @@ from keras_xcons import metrics
 from keras_xcons.evaluation.cross_fitting import BestThreshold
 from keras_xcons.evaluation.statistics import mean
 
+_PLACED = {"localisation", "faithfulness", "consistency"}
+_ON_BACKGROUND = {"fgsm_background_accuracy", "pgd_background_accuracy"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
@@ -44,6 +47,14 @@ class Metric:
     needs: tuple[str, ...] = ()
     baseline: str | None = None
     inflated: bool = False
+
+    @property
+    def placed(self):
+        """Whether it depends on where in the image heatmaps are laid.
+
+        So do the attacks on what a heatmap leaves for background.
+        """
+        return self.group in _PLACED or self.name in _ON_BACKGROUND
 
     def card(self):
         """What a report says of the metric, as plain values."""

@@ -4,20 +4,31 @@ import itertools
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 BETTER = {"higher": "higher is better", "lower": "lower is better"}
+# Why a figure is flagged, and what that means.
+FLAT, UNALIGNED = "flat maps", "not aligned"
+_FLAGS = {
+    FLAT: "the figure says nothing, as many heatmaps behind it are bright everywhere",
+    UNALIGNED: "the figure is not comparable, as these heatmaps are not moved by their "
+    "offset, and those of other models are",
+}
+# Decimals beyond the usual that a bound close to zero is given, and what is zero.
+_MORE_DECIMALS, _ZERO = 4, 1e-9
 # A minus sign as wide as a plus sign, so that signed numbers line up.
 _MINUS = "\N{MINUS SIGN}"
 
 
-def number(value, percent=False, signed=False):
+def number(value, percent=False, signed=False, decimals=None):
     """A figure as people read it.
 
     Args:
         value: A number, or `None` where nothing was measured.
         percent: Whether to show it in percent (or, signed, in percentage points).
         signed: Whether to show the sign of a positive number as well.
+        decimals: How many to show. Defaults to one in percent, three otherwise,
+            fewer for large numbers.
 
     Returns:
-        String with one decimal in percent, three otherwise, fewer for large numbers.
+        String.
 
     Example:
 
@@ -27,7 +38,8 @@ def number(value, percent=False, signed=False):
     if value is None:
         return "–"
     shown = value * 100.0 if percent else value
-    decimals = 1 if percent else 3 if abs(shown) < 100.0 else 1
+    if decimals is None:
+        decimals = 1 if percent else 3 if abs(shown) < 100.0 else 1
     written = f"{shown:{'+' if signed else ''}.{decimals}f}"
     if float(written) == 0.0:
         written = written.lstrip("+-")
@@ -35,13 +47,43 @@ def number(value, percent=False, signed=False):
     return written.replace("-", _MINUS) + unit
 
 
-def interval(figure, percent=False, signed=False):
+def decimals_of(difference, percent=False):
+    """How many decimals a difference needs, or `None` for the usual ones.
+
+    A bound that is not zero is not shown as zero: a difference that is called better
+    beside an interval that seems to hold zero contradicts itself.
+
+    Args:
+        difference: Dict with `low` and `high`, or `None`.
+        percent: As in `number`.
+
+    Returns:
+        Int or `None`, for the argument `decimals` of `number` and `interval`.
+
+    Example:
+
+    >>> decimals_of({"low": -0.009, "high": -0.0004}, percent=True)
+    2
+    """
+    ends = [] if difference is None else [difference["low"], difference["high"]]
+    ends = [abs(end) for end in ends if end is not None and abs(end) > _ZERO]
+    if not ends:
+        return None
+    smallest = min(ends) * (100.0 if percent else 1.0)
+    usual = 1 if percent else 3
+    most = usual + _MORE_DECIMALS
+    needed = next((d for d in range(usual, most) if round(smallest, d)), most)
+    return None if needed == usual else needed
+
+
+def interval(figure, percent=False, signed=False, decimals=None):
     """The interval of a figure in brackets; empty where there is none.
 
     Args:
         figure: Dict with `low` and `high`, or `None`.
         percent: As in `number`; the sign itself is left to the value beside it.
         signed: As in `number`.
+        decimals: As in `number`.
 
     Returns:
         String.
@@ -53,7 +95,7 @@ def interval(figure, percent=False, signed=False):
     """
     if figure is None or figure["low"] is None or figure["high"] is None:
         return ""
-    ends = (number(figure[end], percent, signed) for end in ("low", "high"))
+    ends = (number(figure[end], percent, signed, decimals) for end in ("low", "high"))
     low, high = (end.removesuffix(" %").removesuffix(" pp") for end in ends)
     return f"[{low}, {high}]"
 
@@ -143,6 +185,30 @@ def in_sample(figure, percent=False):
     return "" if found is None else f"in-sample {number(found, percent)}"
 
 
+def flags(data):
+    """The flags of a report's figures, and what they mean.
+
+    Args:
+        data: `Report.to_dict()`.
+
+    Returns:
+        Dict from a flag that occurs to a clause.
+
+    Example:
+
+    >>> list(flags(report.to_dict()))
+    ['flat maps']
+    """
+    told = {
+        flag
+        for found in data["figures"].values()
+        for figure in found.values()
+        if figure
+        for flag in figure.get("flag", "").split(", ")
+    }
+    return {flag: meaning for flag, meaning in _FLAGS.items() if flag in told}
+
+
 def _cell(figure, metric):
     percent = metric["percent"]
     return {
@@ -160,12 +226,14 @@ def _difference(figure, name, first, metric):
     verdict = ""
     if figure is not None and figure["better"] is not None:
         verdict = "better" if figure["better"] == name else "worse"
+    percent = metric["percent"]
+    shown = {"signed": True, "decimals": decimals_of(figure, percent)}
     return {
         "model": name,
         "first": first,
         "number": _value(figure),
-        "value": number(_value(figure), metric["percent"], signed=True),
-        "interval": interval(figure, metric["percent"], signed=True),
+        "value": number(_value(figure), percent, **shown),
+        "interval": interval(figure, percent, **shown),
         "verdict": verdict,
     }
 

@@ -40,6 +40,7 @@ def page(data, samples):
         .render(
             data=data,
             groups=figures.groups(data),
+            flags=figures.flags(data),
             strip=_strip(data),
             charts=charts.charts(data),
             chart=charts,

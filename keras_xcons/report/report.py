@@ -73,7 +73,9 @@ class Report:
             - `figures`: `{model: {metric: figure}}`, a figure being a dict of
               `value`, `low`, `high`, `n`, `skipped`, of MaxBoxAcc also `in_sample`,
               the value at the best threshold on the very images, and `flag`, `"flat
-              maps"`, where heatmaps that are bright everywhere make it look good;
+              maps"`, where heatmaps that are bright everywhere make it look good, or
+              `"not aligned"`, where these heatmaps are not moved by their offset and
+              those of other models are, or both with a comma;
             - `baselines`: `{metric: {baseline: figure}}`;
             - `differences`: `{model: {metric: {value, low, high, n, better}}}`, each
               model less the first, image by image; `better` is the name of the

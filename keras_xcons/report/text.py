@@ -62,7 +62,7 @@ def _table(groups, names):
     if len(names) > 1:
         marks = f"* best value, {marks}"
     if any(cell["flag"] for g in groups for row in g["rows"] for cell in row["cells"]):
-        marks += ", ! says nothing (see the notes)"
+        marks += ", ! see the notes"
     return [*_aligned(lines), "", marks]
 
 

@@ -251,17 +251,20 @@ def test_an_evaluation_is_aligned_and_says_so():
         return found.to_dict()
 
     before = report()
-    assert before["provenance"]["heatmaps"].endswith(", not moved")
+    assert before["provenance"]["heatmaps"].endswith(
+        ", not moved, its offset was never measured"
+    )
     assert before["models"][0]["offset"] == [0.0, 0.0]
     found = kx.calibrate(model, images)
     after = report()
-    moved = f"moved by ({found.rows:+.1f}, {found.columns:+.1f}) px of rows and columns"
-    assert after["provenance"]["heatmaps"].endswith(moved)
+    moved = f", moved (down, right): {found.rows:+.1f}, {found.columns:+.1f} px"
+    assert after["provenance"]["heatmaps"].endswith(moved.replace("-", "−"))
     name = "energy_pointing_game"
     gained = [each["figures"]["net"][name]["value"] for each in (before, after)]
     assert gained[1] > gained[0] + 0.03
     still = report(align=False)
     assert still["figures"]["net"][name]["value"] == gained[0]
+    assert still["provenance"]["heatmaps"].endswith(", as they are (align=False)")
     assert report(align="geometric")["models"][0]["offset"] == [-0.5, -6.5]
     # Score-CAM's maps are of pixels, the features that it masks images with are moved.
     masked = report(align=(3, -2), method="scorecam")

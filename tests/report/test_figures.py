@@ -25,6 +25,40 @@ def test_numbers(value, options, shown):
     assert figures.number(value, **options) == shown
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "percent", "value", "interval"),
+    [
+        (-0.009, -0.0004, True, "−0.50 pp", "[−0.90, −0.04]"),
+        (0.00003, 0.009, True, "−0.500 pp", "[+0.003, +0.900]"),
+        (-0.009, 0.0, True, "−0.5 pp", "[−0.9, 0.0]"),
+        (-0.009, 1e-17, True, "−0.5 pp", "[−0.9, 0.0]"),
+        (-0.009, -0.0005001, True, "−0.5 pp", "[−0.9, −0.1]"),
+        (-0.009, -0.0004, False, "−0.0050", "[−0.0090, −0.0004]"),
+        (None, None, True, "−0.5 pp", ""),
+    ],
+)
+def test_a_bound_that_is_not_zero_is_not_shown_as_zero(
+    low, high, percent, value, interval, data
+):
+    change = data["differences"]["XCons"]["accuracy"]
+    change.update(value=-0.005, low=low, high=high)
+    next(m for m in data["metrics"] if m["name"] == "accuracy")["percent"] = percent
+    found = row(data, "accuracy")["differences"][0]
+    assert (found["value"], found["interval"]) == (value, interval)
+    for text in (str(Report(data)), Report(data).to_html()):
+        assert value in text and interval in text
+
+
+def test_flags_that_occur_are_explained_once(data):
+    assert figures.flags(data) == {}
+    data["figures"]["plain"]["accuracy"]["flag"] = "flat maps, not aligned"
+    data["figures"]["XCons"]["accuracy"]["flag"] = "not aligned"
+    assert list(figures.flags(data)) == ["flat maps", "not aligned"]
+    page = Report(data).to_html()
+    assert page.count(figures.flags(data)["not aligned"]) == 1
+    assert "! see the notes" in str(Report(data))
+
+
 def test_rows_are_grouped_in_order(data):
     groups = figures.groups(data)
     assert [group["name"] for group in groups] == [
