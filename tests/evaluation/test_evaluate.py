@@ -193,8 +193,8 @@ def test_provenance_says_what_the_figures_rest_on(full):
     found = full.to_dict()["provenance"]
     assert (found["images"], found["classes"], found["seed"]) == (5, 2, 0)
     assert found["heatmaps"] == (
-        "Grad-CAM++ of the label, divided by the maximum, not moved, its offset was "
-        "never measured"
+        "Grad-CAM++ of the label, divided by the maximum, not moved, their offsets "
+        "were never measured"
     )
     assert found["options"]["steps"] == 3
     assert {"keras_xcons", "keras", "tensorflow", "numpy"} < set(found["versions"])

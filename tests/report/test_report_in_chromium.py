@@ -96,9 +96,16 @@ def pages(make_report, tmp_path_factory):
         del data["figures"]["XCons"]["max_box_acc"]
         del data["differences"]["XCons"]["max_box_acc"]
 
+    def fitted(data):
+        centre = data["baselines"]["max_box_acc"]["centre Gaussian"]
+        centre["in_sample"] = 0.5
+
     folder = tmp_path_factory.mktemp("pages")
     reports = {
         "two": make_report(),
+        "three": make_report(
+            ["plain", "XCons", "long_name_of_a_model"], fitted, count=0
+        ),
         "gaps": make_report(change=with_a_gap, count=0),
         "one": make_report(["plain"], count=4, attacked=False, truth="boxes"),
         "hostile": make_report(HOSTILE, hostile, count=4),
@@ -292,6 +299,22 @@ def test_it_fits_a_narrow_window(name, width, browser, pages):
     if name != "one" and name != "bare":
         assert browser.js(f"{box}.scrollWidth > {box}.clientWidth")
     assert browser.js(f"{box}.getBoundingClientRect().right") <= width
+
+
+def test_three_models_and_their_differences_fit_a_wide_window(browser, pages):
+    browser.open(pages["three"], width=1300)
+    box = "document.querySelector('.scroller')"
+    assert browser.js(f"{box}.scrollWidth <= {box}.clientWidth")
+    # Heads break between words, so that none is wider than its cell.
+    assert browser.js(
+        "[...document.querySelectorAll('.figures thead span')]"
+        ".every(head => head.scrollWidth <= head.clientWidth)"
+    )
+    ends = browser.js(
+        "[...document.querySelectorAll('.follows .interval')].slice(0, 2)"
+        ".map(part => part.getBoundingClientRect()).map(box => [box.left, box.right])"
+    )
+    assert ends[1][0] > ends[0][1] + 4
 
 
 def test_dark_mode_follows_the_system_and_the_button(browser, pages):
