@@ -89,6 +89,26 @@ def margin_loss(logits, labels, multi_label=False):
     return ops.max(ops.where(own, float("-inf"), logits), axis=-1) - label
 
 
+def moves(gradients):
+    """Whether there is an attack along gradients.
+
+    Args:
+        gradients: Float tensor `(B, H, W, channels)`.
+
+    Returns:
+        Tuple of two boolean tensors `(B,)`: whether all of an image's gradients are
+        numbers, and whether any of them is not 0.
+
+    Example:
+
+    >>> finite, moving = moves(tf.zeros((1, 2, 2, 3)))
+    >>> bool(finite[0]), bool(moving[0])
+    (True, False)
+    """
+    finite = ops.all(ops.isfinite(gradients), axis=(1, 2, 3))
+    return finite, ops.any(gradients != 0.0, axis=(1, 2, 3))
+
+
 def fgsm(images, gradients, epsilon, mask=None):
     """One step of the fast gradient sign method.
 

@@ -144,10 +144,8 @@ class Batch:
     @property
     def without_gradient(self):
         """Float32 array `(B,)`: 1 where the gradient is zero or no number, 0 else."""
-        gradient = self.loss_gradient
-        moves = tf.reduce_any(gradient != 0.0, axis=(1, 2, 3))
-        finite = tf.reduce_all(tf.math.is_finite(gradient), axis=(1, 2, 3))
-        return 1.0 - np.asarray(tf.logical_and(moves, finite), "float32")
+        finite, moving = attacks.moves(self.loss_gradient)
+        return 1.0 - np.asarray(tf.logical_and(finite, moving), "float32")
 
     @functools.cached_property
     def background(self):

@@ -91,8 +91,8 @@ def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=W
 
     def usable(gradient):
         # Under a loss scale that is still too large there is no attack to judge.
-        finite.append(ops.all(ops.isfinite(gradient), axis=(1, 2, 3)))
-        moving.append(ops.any(gradient != 0.0, axis=(1, 2, 3)))
+        for every, found in zip((finite, moving), attacks.moves(gradient), strict=True):
+            every.append(found)
         return _without_nan(gradient)
 
     if options.attack == "fgsm":
