@@ -36,15 +36,12 @@ def alignment(name, view, options, facts):
     Returns:
         An `Alignment`.
     """
-    how = options.method, facts.multi_label
-    # The maps of Score-CAM are of pixels, but made of features laid on the images.
-    of_pixels = (
-        explainers.frame_of(view, *how) is WHOLE and options.method != "scorecam"
-    )
+    frame = explainers.moved_frame_of(view, options.method, facts.multi_label)
+    of_pixels = frame is WHOLE
     moved = view.alignment is not None
     return Alignment(
         name=name,
-        offset=explainers.offset_of(view, facts.image_size, *how),
+        offset=frame.offset(facts.image_size),
         moved=None if of_pixels else moved,
         unknown=not of_pixels and not moved and view.asked.align is True,
     )

@@ -6,7 +6,7 @@ from keras_xcons.explainers.explaining import (
     explainer_of,
     frame_of,
     methods,
-    offset_of,
+    moved_frame_of,
 )
 from keras_xcons.explainers.flips import FEWEST_CELLS
 from keras_xcons.explainers.gradcam import (
@@ -49,7 +49,7 @@ __all__ = [
     "explainer_of",
     "frame_of",
     "methods",
-    "offset_of",
+    "moved_frame_of",
     "prototype_maps",
     "prototype_similarities",
     "source_images",

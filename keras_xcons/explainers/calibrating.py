@@ -128,6 +128,44 @@ def calibrate(
             "`remember` must be True or False. Received: "
             f"remember={checks.shown(remember)}"
         )
+    size, axes, costs = _flipped(view, images, labels, batch_size, method)
+    shifts = _shifts(axes, costs, seed)
+    doubts = [
+        doubt
+        for axis, each in zip(axes, shifts, strict=True)
+        if (doubt := axis.doubt(*each))
+    ]
+    if doubts:
+        warnings.warn(
+            f"{' '.join(doubts)} The offset is not known, and not remembered: heatmaps "
+            "of images and of their mirror images may show different things. Look at "
+            "both, or take more or other images, the class in `labels`, or another "
+            "`feature_layer`.",
+            stacklevel=2,
+        )
+    offset, *ends = (Offset(*each) for each in zip(*shifts, strict=True))
+    if remember and not doubts:
+        remember_offset(view.model, view.feature_layer, offset)
+    pixels, *ends = (view.frame.aligned(each).offset(size) for each in (offset, *ends))
+    rows, columns = (tuple(sorted(pair)) for pair in zip(*ends, strict=True))
+    return Calibration(
+        *pixels,
+        rows_interval=rows,
+        columns_interval=columns,
+        images=len(costs[0]),
+        feature_layer=view.feature_layer,
+        offset=offset,
+        image_size=tuple(map(int, size)),
+    )
+
+
+def _flipped(view, images, labels, batch_size, method):
+    """What maps of images and of their mirror images say, image by image.
+
+    Returns:
+        The size of the images, the two `Axis`, and for each what its `differences`
+        found, of the images whose maps show anything.
+    """
     logits = CompiledMaps(lambda batch, _: view(batch)[1])
     axes, size, costs = None, None, ([], [])
     for batch, classes in _batches(images, labels, batch_size, view):
@@ -142,8 +180,7 @@ def calibrate(
         if size is None:
             size = batch.shape[1:3]
             axes = _axes(view, size, maps.shape[1:])
-        for axis, found in zip(axes, costs, strict=True):
-            along = 1 if axis.name == "rows" else 2
+        for along, (axis, found) in enumerate(zip(axes, costs, strict=True), 1):
             turned = _maps(view, np.flip(batch, along), classes, method)
             pair = (np.moveaxis(each, along, 1) for each in (maps, turned))
             found.append(axis.differences(*pair))
@@ -151,52 +188,23 @@ def calibrate(
         raise ValueError(_too_few(0))
     costs = [np.concatenate(each) for each in costs]
     known = np.isfinite(np.concatenate(costs, axis=1)).all(axis=1)
-    count = known.sum()
-    if count < _FEWEST:
-        raise ValueError(_too_few(count))
+    if known.sum() < _FEWEST:
+        raise ValueError(_too_few(known.sum()))
+    return size, axes, [each[known] for each in costs]
+
+
+def _shifts(axes, costs, seed):
+    """The best shift of each axis and the ends of its interval, in cells."""
+    count = len(costs[0])
     draws = np.random.default_rng(seed).multinomial(
         count, np.full(count, 1 / count), _RESAMPLES
     )
-    once, found, ends = np.ones((1, count)), [], []
+    found = []
     for axis, each in zip(axes, costs, strict=True):
-        found.append(float(axis.best(each[known], once)[0]))
-        drawn = axis.best(each[known], draws)
-        ends.append([float(end) for end in np.quantile(drawn, [0.025, 0.975])])
-    doubts = [
-        axis.doubt(shift, *pair)
-        for axis, shift, pair in zip(axes, found, ends, strict=True)
-    ]
-    doubts = [doubt for doubt in doubts if doubt]
-    if doubts:
-        warnings.warn(
-            f"{' '.join(doubts)} The offset is not known, and not remembered: heatmaps "
-            "of images and of their mirror images may show different things. Look at "
-            "both, or take more or other images, the class in `labels`, or another "
-            "`feature_layer`.",
-            stacklevel=2,
-        )
-
-    def pixels(*cells):
-        return view.frame.aligned(Offset(*cells)).offset(size)
-
-    offset = Offset(*found)
-    if remember and not doubts:
-        remember_offset(view.model, view.feature_layer, offset)
-    rows, columns = (
-        tuple(sorted(pair))
-        for pair in zip(
-            *(pixels(*pair) for pair in zip(*ends, strict=True)), strict=True
-        )
-    )
-    return Calibration(
-        *pixels(*found),
-        rows_interval=rows,
-        columns_interval=columns,
-        images=int(count),
-        feature_layer=view.feature_layer,
-        offset=offset,
-        image_size=tuple(map(int, size)),
-    )
+        (best,) = axis.best(each, np.ones((1, count)))
+        ends = np.quantile(axis.best(each, draws), [0.025, 0.975])
+        found.append(tuple(map(float, (best, *ends))))
+    return found
 
 
 def _axes(view, size, grid):

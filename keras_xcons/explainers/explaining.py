@@ -96,29 +96,28 @@ def frame_of(view, method="gradcam++", multi_label=None):
     return frame if frame is WHOLE else frame.aligned(view.alignment)
 
 
-def offset_of(view, image_size, method="gradcam++", multi_label=None):
-    """How far the heatmaps of a method are moved, as the view aligns them.
+def moved_frame_of(view, method="gradcam++", multi_label=None):
+    """Where what a method lays on the images lies, as the view aligns it.
 
     Args:
         view: `ClassifierView`.
-        image_size: `(H, W)` of the images in pixels.
         method: As for `explainer_of`.
         multi_label: As for `explain`.
 
     Returns:
-        `(rows, columns)`, floats in pixels; of `"scorecam"` how far the features are
-        moved that it masks images with.
+        A `keras_xcons.models.Frame`: that of the maps, or of `"scorecam"`, whose maps
+        are of pixels, that of the features that it masks images with.
 
     Raises:
         ValueError: As `explainer_of`.
 
     Example:
 
-    >>> offset_of(keras_xcons.split(model, align=(8, 8)), (224, 224))
+    >>> moved_frame_of(keras_xcons.split(model, align=(8, 8))).offset((224, 224))
     (8.0, 8.0)
     """
     frame = frame_of(view, method, multi_label)
-    return (view.frame if method in _BY_PROBABILITY else frame).offset(image_size)
+    return view.frame if method in _BY_PROBABILITY else frame
 
 
 def explain(
