@@ -205,10 +205,14 @@ def test_weights_of_a_model_need_its_data():
 
 
 def test_maps_are_read_in_several_ways_from_one_pass(tmp_path):
-    ways, readings = tool("map_readings"), tool("readings")
+    map_readings, readings = tool("map_readings"), tool("readings")
+    ways = {
+        normalize: functools.partial(readings.placed, normalize=normalize)
+        for normalize in ("max", "minmax")
+    }
     data = batches(0.7 * IMAGES + 64.0, LABELS, masks())
-    lines = readings.measured(color_classifier(), data, ways.READINGS)
-    for normalize in ("max", "minmax"):
+    lines = readings.measured(color_classifier(), data, ways)
+    for normalize in ways:
         known = measure(color_classifier(), data, "localisation", normalize=normalize)
         for name, values in known.items():
             (line,) = (
@@ -221,8 +225,9 @@ def test_maps_are_read_in_several_ways_from_one_pass(tmp_path):
                 value_of(values, statistic=statistic)
             )
     assert {line["metric"].name for line in lines} >= {"max_box_acc_v2", "pxap"}
-    table = list(ways.table({"colors": lines}))
-    assert len(table) == 2 + len(lines)
+    table = list(map_readings.table({"colors": lines}))
+    assert len(table) == 2 + len(map_readings.SHOWN)
+    assert table[2].startswith("| `colors` | Pointing game | ")
     readings.write({"colors": lines}, tmp_path / "found.csv")
     assert len((tmp_path / "found.csv").read_text().splitlines()) == 1 + len(lines)
 
@@ -232,7 +237,8 @@ def test_alignments_are_read_from_one_pass():
     data = batches(0.7 * IMAGES + 64.0, LABELS, masks())
     ways = {"not moved": None, "geometric": "geometric", "measured": (2.0, -2.0)}
     ways = {
-        name: functools.partial(alignment.placed, align) for name, align in ways.items()
+        name: functools.partial(readings.placed, align=align)
+        for name, align in ways.items()
     }
     lines = readings.measured(color_classifier(), data, ways, align=False)
     for align, name in ((False, "not moved"), ((2.0, -2.0), "measured")):

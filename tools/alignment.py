@@ -38,25 +38,6 @@ SHOWN = {
     "max_box_acc": "MaxBoxAcc",
     "max_box_acc_v2": "MaxBoxAccV2",
 }
-_BATCH = 16
-
-
-def placed(align, batch):
-    """Heatmaps `(B, H, W)` of a batch, laid on the images by an alignment."""
-    from keras_xcons.training.measuring import shown_maps
-
-    maps = shown_maps(batch.computed.maps, batch.targets)
-    return batch.probe.frame.aligned(align).place(maps, batch.size)
-
-
-def offsets(name):
-    """A published model, its geometric offset in pixels, and its card's, or `None`."""
-    import keras_xcons as kx
-
-    model = kx.load(name)
-    size = model.input_shape[1:3]
-    geometric = kx.split(model).frame.aligned("geometric").offset(size)
-    return model, geometric, kx.info(name)["offset"]
 
 
 def measure(name, data_dir, count):
@@ -74,25 +55,20 @@ def measure(name, data_dir, count):
     import readings as maps
 
     import keras_xcons as kx
-    from keras_xcons import recipes
 
-    recipe = recipes.read_recipe(_HERE.parent / "zoo" / name / "recipe.json")
-    dataset = recipes.find_dataset(recipe.options["dataset"], data_dir)
-    model, geometric, measured = offsets(name)
-    split = kx.data.info(dataset).test_split
-    test = kx.data.load(
-        *(dataset, split if count is None else f"{split}[:{count}]"),
-        image_size=model.input_shape[1:3],
-        batch_size=_BATCH,
-        annotations=True,
-    )
+    model, recipe, test = maps.published(name, data_dir, count)
+    size = model.input_shape[1:3]
+    geometric = kx.split(model).frame.aligned("geometric").offset(size)
+    measured = kx.info(name)["offset"]
     ways = {"not moved": None, "geometric": "geometric"}
     if measured is not None:
         ways["measured"] = measured["rows"], measured["columns"]
-    readings = {way: functools.partial(placed, align) for way, align in ways.items()}
+    readings = {
+        way: functools.partial(maps.placed, align=align) for way, align in ways.items()
+    }
     lines = maps.measured(model, test, readings, align=False, method=recipe.heatmaps)
     return {
-        "size": model.input_shape[1],
+        "size": size[0],
         "geometric": geometric,
         "measured": measured,
         "lines": lines,

@@ -2,8 +2,62 @@
 
 import copy
 import csv
+import pathlib
 
 import numpy as np
+
+_ZOO = pathlib.Path(__file__).parents[1] / "zoo"
+_BATCH = 16
+
+
+def published(name, data_dir=None, count=None):
+    """A published model with the test images that it was measured on.
+
+    Args:
+        name: Name of a published model.
+        data_dir: Folder of data sets, or `None`.
+        count: Number of test images, the first ones, or `None` for all.
+
+    Returns:
+        `(model, recipe, dataset)`: `keras.Model`, `keras_xcons.recipes.Recipe`, and
+        `tf.data.Dataset` of batches with annotations.
+    """
+    import keras_xcons as kx
+    from keras_xcons import recipes
+
+    recipe = recipes.read_recipe(_ZOO / name / "recipe.json")
+    dataset = recipes.find_dataset(recipe.options["dataset"], data_dir)
+    model, split = kx.load(name), kx.data.info(dataset).test_split
+    test = kx.data.load(
+        *(dataset, split if count is None else f"{split}[:{count}]"),
+        image_size=model.input_shape[1:3],
+        batch_size=_BATCH,
+        annotations=True,
+    )
+    return model, recipe, test
+
+
+def placed(batch, align="as loaded", normalize="max"):
+    """Heatmaps of a batch, laid on the images.
+
+    Args:
+        batch: `keras_xcons.evaluation.batch.Batch`.
+        align: See `keras_xcons.models.frame.Frame.aligned`; `"as loaded"` for what the
+            model was loaded with.
+        normalize: `"max"` or `"minmax"`.
+
+    Returns:
+        Float32 tensor `(B, H, W)` in 0..1.
+    """
+    from keras_xcons.layers import scale_to_one
+    from keras_xcons.training.measuring import shown_maps
+
+    maps, frame = batch.computed.maps, batch.probe.frame
+    if normalize != "max":
+        maps = scale_to_one(maps, normalize)
+    if align != "as loaded":
+        frame = frame.aligned(align)
+    return frame.place(shown_maps(maps, batch.targets), batch.size)
 
 
 def measured(model, dataset, readings, **options):
