@@ -47,6 +47,7 @@ def prototype_maps(model, images, prototypes, batch_size=32, resize=True, align=
         [Chen et al., 2019](https://arxiv.org/abs/1806.10574), section 2.4
     """
     view = prototype_view(model)
+    frame = view.aligned_frame(align)
     images = checks.image_batch(images, view.model.input_shape[1:])
     checks.positive_int("batch_size", batch_size)
     prototypes = np.asarray(prototypes)
@@ -66,7 +67,7 @@ def prototype_maps(model, images, prototypes, batch_size=32, resize=True, align=
     peak = found.max(axis=(1, 2), keepdims=True)
     found /= np.where(peak > 0.0, peak, 1.0)
     if resize:
-        found = view.aligned_frame(align).place(found, images.shape[1:3]).numpy()
+        found = frame.place(found, images.shape[1:3]).numpy()
     return found
 
 

@@ -10,7 +10,7 @@ from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
 from keras_xcons.models.frame import Frame
 from keras_xcons.models.kinds import exactly
 from keras_xcons.models.memory import State, lock, memory_of
-from keras_xcons.models.offset import alignment_of, checked_align
+from keras_xcons.models.offset import alignment_of, check_pixels, checked_align
 from keras_xcons.models.view import ClassifierView, TrainsClassifier
 
 
@@ -63,8 +63,12 @@ class PrototypeView:
 
         Returns:
             A `Frame`.
+
+        Raises:
+            TypeError, ValueError: `align` is nothing that `split` takes.
         """
         align = self.align if align is True else checked_align(align)
+        check_pixels(align, self.model.input_shape[1:3])
         return self.frame.aligned(alignment_of(self.model, "features", align))
 
     @property

@@ -51,6 +51,12 @@ def test_maps_are_the_scaled_similarities_of_each_location(model, images):
     np.testing.assert_allclose(maps, resized, atol=1e-5)
 
 
+@pytest.mark.parametrize("align", [(33, 0), "middle", (1, 2, 3)])
+def test_maps_are_moved_by_no_more_than_a_side(model, images, align):
+    with pytest.raises(ValueError, match="`align` must"):
+        prototype_maps(model, images, 1, align=align)
+
+
 def test_maps_lie_where_those_of_explain_lie(model, images):
     still = prototype_maps(model, images, 1)
     moved = prototype_maps(model, images, 1, align=(8, -4))
