@@ -16,7 +16,8 @@ def published(name, data_dir=None, count=None):
     Args:
         name: Name of a published model.
         data_dir: Folder of data sets, or `None`.
-        count: Number of test images, the first ones, or `None` for all.
+        count: Number of test images, the first ones; all where there are fewer, or with
+            `None`.
 
     Returns:
         `(model, recipe, dataset)`: `keras.Model`, `keras_xcons.recipes.Recipe`, and
@@ -27,9 +28,10 @@ def published(name, data_dir=None, count=None):
 
     recipe = recipes.read_recipe(_ZOO / name / "recipe.json")
     dataset = recipes.find_dataset(recipe.options["dataset"], data_dir)
-    model, split = kx.load(name), kx.data.info(dataset).test_split
+    model, known = kx.load(name), kx.data.info(dataset)
+    size = known.splits[known.test_split]
     test = kx.data.load(
-        *(dataset, split if count is None else f"{split}[:{count}]"),
+        *(dataset, f"{known.test_split}[:{min(count or size, size)}]"),
         image_size=model.input_shape[1:3],
         batch_size=_BATCH,
         annotations=True,

@@ -71,6 +71,11 @@ def ranges(split, sizes):
     try:
         parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(splits)
     except (ValueError, AssertionError, NotImplementedError) as error:
+        if "incompatible" in str(error):
+            raise ValueError(
+                f"A slice must lie within its split, here of {_counted(sizes)}. "
+                f"Received: split={split!r}"
+            ) from error
         raise ValueError(
             "A split is a name, a slice 'train[:80%]' or 'train[10:20]', or several "
             f"joined by '+'. Received: split={split!r}"
@@ -86,6 +91,11 @@ def ranges(split, sizes):
     if not any(stop > start for _, start, stop in selected):
         raise ValueError(f"The split selects no image. Received: split={split!r}")
     return selected
+
+
+def _counted(sizes):
+    """Text such as `"50 train, 20 test examples"`."""
+    return ", ".join(f"{size} {name}" for name, size in sizes.items()) + " examples"
 
 
 def spread(split, sizes, count, blocks=20):

@@ -37,6 +37,12 @@ def test_malformed_splits_are_refused(split):
         splits.ranges(split, SIZES)
 
 
+@pytest.mark.parametrize("split", ["test[:22]", "train[60:70]", "train+test[30:]"])
+def test_slices_beyond_a_split_tell_its_size(split):
+    with pytest.raises(ValueError, match="here of 50 train, 21 test examples"):
+        splits.ranges(split, SIZES)
+
+
 @pytest.mark.parametrize("split", ["train[5:5]", "test[:0%]"])
 def test_empty_splits_are_refused(split):
     with pytest.raises(ValueError, match="selects no image. Received: split='t"):
