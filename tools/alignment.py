@@ -93,9 +93,11 @@ def table(found):
             if ("pointing_game", way) not in lines:
                 continue
             cells = [f"`{name}`", str(each["size"]), way, _offset(each, way)]
+            still = way == "geometric" and not any(each["geometric"])
             for metric in SHOWN:
                 line = lines[metric, way]
-                cells.append(_told(line["figure"], line["difference"]))
+                told = _told(line["figure"], line["difference"])
+                cells.append("the same maps" if still else told)
             count = lines["pointing_game", way]["figure"]["n"]
             yield f"| {' | '.join([*cells, f'{count:,}'])} |"
 
