@@ -5,7 +5,8 @@
 
 From one pass of each model over its test split: each figure of maps divided by their
 maximum (`normalize="max"`), of maps whose minimum is subtracted first (`"minmax"`), and
-the paired difference, with intervals, as a Markdown table; and the same as CSV.
+the paired difference with its interval, as a Markdown table; all figures and intervals
+as CSV.
 `readings.measured` takes any other ways to read maps.
 """
 
@@ -28,7 +29,12 @@ _OUTPUT = flags.DEFINE_string(
     "output", str(_RESULTS / "map_readings.csv"), "CSV file to write."
 )
 
-SHOWN = ("pointing_game", "energy_pointing_game", "max_box_acc", "max_box_acc_v2")
+# The pointing game reads the maximum, which stays where it is.
+SHOWN = {
+    "energy_pointing_game": "energy",
+    "max_box_acc": "MaxBoxAcc",
+    "max_box_acc_v2": "MaxBoxAccV2",
+}
 
 
 def table(found):
@@ -40,25 +46,24 @@ def table(found):
     Yields:
         Strings.
     """
-    yield "| model | metric | max | minmax | difference | n |"
-    yield "|---|---|---|---|---|---|"
+    yield f"| {' | '.join(['model', *SHOWN.values(), 'n'])} |"
+    yield "|---" * (len(SHOWN) + 2) + "|"
     for model, lines in found.items():
         pairs = {}
         for line in lines:
-            pairs.setdefault(line["metric"], []).append(line)
-        for metric, (first, second) in pairs.items():
-            if metric.name not in SHOWN:
-                continue
-            cells = [f"`{model}`", metric.label, _told(first["figure"])]
-            cells += [_told(second["figure"]), _told(second["difference"], "+")]
-            yield f"| {' | '.join(cells)} | {first['figure']['n']:,} |"
+            pairs.setdefault(line["metric"].name, []).append(line)
+        cells = [f"`{model}`", *(_told(*pairs[name]) for name in SHOWN)]
+        count = lines[0]["figure"]["n"]
+        yield f"| {' | '.join(cells)} | {count:,} |"
 
 
-def _told(figure, sign=""):
-    """A figure in percent with its interval."""
-    names = ("value", "low", "high")
-    value, low, high = (f"{100 * figure[name]:{sign}.1f}" for name in names)
-    return f"{value} [{low}, {high}]"
+def _told(first, second):
+    """Percent by both readings, and the difference with its interval."""
+    before, after = (100 * each["figure"]["value"] for each in (first, second))
+    change = (100 * second["difference"][end] for end in ("value", "low", "high"))
+    return f"{before:.1f} → {after:.1f}, " + "{:+.1f} [{:+.1f}, {:+.1f}]".format(
+        *change
+    )
 
 
 def main(argv):
