@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_xcons import checks
 from keras_xcons.data import arguments
 from keras_xcons.explainers.explaining import explain, frame_of
-from keras_xcons.explainers.flips import Axis
+from keras_xcons.explainers.flips import Axis, unturned
 from keras_xcons.models import split
 from keras_xcons.models.compiling import CompiledMaps
 from keras_xcons.models.frame import WHOLE
@@ -32,6 +32,7 @@ class Calibration(typing.NamedTuple):
         offset: The same in shares of a cell of the map, a
             `keras_xcons.models.offset.Offset`.
         image_size: `(height, width)` of the images, in pixels.
+        doubts: Sentences that say why it is none to move maps by. Empty where it is.
     """
 
     rows: float
@@ -42,6 +43,7 @@ class Calibration(typing.NamedTuple):
     feature_layer: str
     offset: Offset
     image_size: tuple
+    doubts: tuple = ()
 
     def to_card(self):
         """What a card says of it, plain values in pixels."""
@@ -78,9 +80,11 @@ def calibrate(
 
     From then on `explain`, `evaluate` and training align the maps of this model, see
     `align` of `keras_xcons.split`; training from the next `compile` on. A `.keras`
-    file does not hold the offset; the card of a published model does. An offset that
-    the images do not tell, as its interval is wider than a cell or ends at the
-    farthest shift that is tried, is not remembered, and a warning says so.
+    file does not hold the offset; the card of a published model does. Measure it
+    again after training, which moves it. An offset that the images do not tell is not
+    remembered, and a warning says so: its interval is wider than a cell or ends at the
+    farthest shift that is tried, or maps do not follow their images, as that of the
+    image turned about is no nearer to the mirror image of the map than to the map.
 
     Args:
         model: What `keras_xcons.models.split` takes.
@@ -129,18 +133,18 @@ def calibrate(
             f"remember={checks.shown(remember)}"
         )
     size, axes, costs = _flipped(view, images, labels, batch_size, method)
-    shifts = _shifts(axes, costs, seed)
-    doubts = [
+    shifts, gains = _shifts(axes, costs, seed)
+    doubts = tuple(
         doubt
-        for axis, each in zip(axes, shifts, strict=True)
-        if (doubt := axis.doubt(*each))
-    ]
+        for axis, each, gain in zip(axes, shifts, gains, strict=True)
+        if (doubt := axis.doubt(*each, gain))
+    )
     if doubts:
         warnings.warn(
             f"{' '.join(doubts)} The offset is not known, and not remembered: heatmaps "
             "of images and of their mirror images may show different things. Look at "
-            "both, or take more or other images, the class in `labels`, or another "
-            "`feature_layer`.",
+            "both, or take more, larger or other images, the class in `labels`, or "
+            "another `feature_layer`.",
             stacklevel=2,
         )
     offset, *ends = (Offset(*each) for each in zip(*shifts, strict=True))
@@ -156,6 +160,7 @@ def calibrate(
         feature_layer=view.feature_layer,
         offset=offset,
         image_size=tuple(map(int, size)),
+        doubts=doubts,
     )
 
 
@@ -163,8 +168,9 @@ def _flipped(view, images, labels, batch_size, method):
     """What maps of images and of their mirror images say, image by image.
 
     Returns:
-        The size of the images, the two `Axis`, and for each what its `differences`
-        found, of the images whose maps show anything.
+        The size of the images, the two `Axis`, and for each an array `(B, D + 1)` of
+        the images whose maps show anything: what its `differences` found, and last
+        `unturned`.
     """
     logits = CompiledMaps(lambda batch, _: view(batch)[1])
     axes, size, costs = None, None, ([], [])
@@ -182,8 +188,9 @@ def _flipped(view, images, labels, batch_size, method):
             axes = _axes(view, size, maps.shape[1:])
         for along, (axis, found) in enumerate(zip(axes, costs, strict=True), 1):
             turned = _maps(view, np.flip(batch, along), classes, method)
-            pair = (np.moveaxis(each, along, 1) for each in (maps, turned))
-            found.append(axis.differences(*pair))
+            pair = [np.moveaxis(each, along, 1) for each in (maps, turned)]
+            kept = unturned(*pair)[:, None]
+            found.append(np.concatenate([axis.differences(*pair), kept], axis=1))
     if not costs[0]:
         raise ValueError(_too_few(0))
     costs = [np.concatenate(each) for each in costs]
@@ -194,17 +201,25 @@ def _flipped(view, images, labels, batch_size, method):
 
 
 def _shifts(axes, costs, seed):
-    """The best shift of each axis and the ends of its interval, in cells."""
+    """The best shift of each axis, what it brings, and both intervals.
+
+    Returns:
+        For each axis the best shift and the ends of its interval, in cells; and for
+        each the lower end of that of the gain, see `Axis.doubt`.
+    """
     count = len(costs[0])
     draws = np.random.default_rng(seed).multinomial(
         count, np.full(count, 1 / count), _RESAMPLES
     )
-    found = []
+    found, gains = [], []
     for axis, each in zip(axes, costs, strict=True):
-        (best,) = axis.best(each, np.ones((1, count)))
-        ends = np.quantile(axis.best(each, draws), [0.025, 0.975])
+        mirrored, kept = each[:, :-1], each[:, -1]
+        (best,) = axis.best(mirrored, np.ones((1, count)))
+        ends = np.quantile(axis.best(mirrored, draws), [0.025, 0.975])
         found.append(tuple(map(float, (best, *ends))))
-    return found
+        gain = kept - mirrored[:, mirrored.mean(axis=0).argmin()]
+        gains.append(float(np.quantile(draws @ gain / count, 0.025)))
+    return found, gains
 
 
 def _axes(view, size, grid):

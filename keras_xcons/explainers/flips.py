@@ -72,7 +72,7 @@ class Axis:
 
         last = self._cells - 1
         found = np.full((len(maps), len(self.shifts)), np.nan)
-        told = (np.ptp(maps, axis=(1, 2)) > 0) & (np.ptp(others, axis=(1, 2)) > 0)
+        told = _varied(maps, others)
         if not told.any():
             return found
         one, other = (
@@ -87,9 +87,7 @@ class Axis:
             ends = max(shift, -back), last + min(shift, -back)
             points = np.linspace(*ends, _POINTS * self._cells)
             still, turned = one(points - shift), other(points + back)
-            norm = (still**2).sum((1, 2)) + (turned**2).sum((1, 2))
-            unlike = ((still - turned) ** 2).sum((1, 2))
-            found[told, place] = unlike / np.where(norm > 0, norm, 1.0)
+            found[told, place] = _unlike(still, turned)
         return found
 
     def best(self, differences, counts):
@@ -113,18 +111,26 @@ class Axis:
         )
         return self.shifts[least] + vertex.clip(-1, 1) * STEP
 
-    def doubt(self, shift, low, high):
+    def doubt(self, shift, low, high, gain):
         """Why the best shift is no offset to move maps by.
 
         Args:
             shift: The best shift, in cells.
             low: Lower end of its interval.
             high: Upper end of it.
+            gain: Lower end of the interval of how much nearer the map of a mirror
+                image is to the mirror image of the map than to the map itself.
 
         Returns:
             A sentence, or `None`: the best shift is none of the ends of those that were
-            tried, and its interval is no wider than a cell (our choice).
+            tried, its interval is no wider than a cell, and maps follow their images
+            (our choices).
         """
+        if not gain > 0:
+            return (
+                f"The heatmaps' {self.name} do not follow the images: turned about, "
+                "an image has much the same map as before."
+            )
         farthest = self.shifts[-1]
         if max(abs(end) for end in (shift, low, high)) > farthest - 2 * STEP:
             return (
@@ -137,3 +143,33 @@ class Axis:
                 "wide."
             )
         return None
+
+
+def unturned(maps, others):
+    """Difference of maps and those of mirror images, neither mirrored.
+
+    Maps that follow their images are further apart like this than once the one is
+    mirrored; those of a network that looks at one place whatever it sees are not.
+
+    Args:
+        maps: Float64 array `(B, h, w)`.
+        others: Likewise, of the mirror images.
+
+    Returns:
+        Float64 array `(B,)`, on the scale of `Axis.differences`; NaN where a map is the
+        same everywhere.
+    """
+    told = _varied(maps, others)
+    found = np.full(len(maps), np.nan)
+    found[told] = _unlike(maps[told], others[told])
+    return found
+
+
+def _varied(maps, others):
+    return (np.ptp(maps, axis=(1, 2)) > 0) & (np.ptp(others, axis=(1, 2)) > 0)
+
+
+def _unlike(one, other):
+    """Squared difference over both norms, of each pair of maps."""
+    norm = (one**2).sum((1, 2)) + (other**2).sum((1, 2))
+    return ((one - other) ** 2).sum((1, 2)) / np.where(norm > 0, norm, 1.0)

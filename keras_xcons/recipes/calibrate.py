@@ -85,6 +85,10 @@ def calibrate_model(
         f"{found.images} images of {size[0]} x {size[1]} px, layer "
         f"{found.feature_layer}; positive moves heatmaps down and to the right"
     )
+    if found.doubts:
+        # The warning has said what to do; numbers to move maps by are not to be had.
+        report("The offset is not known.")
+        return found
     # A `.keras` file cannot keep it, and the card of a model is its publisher's.
     commands, layer = "explain and evaluate", ""
     if not _is_found(model, found.feature_layer):

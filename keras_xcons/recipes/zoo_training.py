@@ -105,7 +105,8 @@ def calibrate_by(recipe, model, dataset=None):
 
     Returns:
         A `keras_xcons.explainers.Calibration`, of 200 images of the split "train",
-        spread over it; `None` for maps of too few cells to be calibrated.
+        spread over it; `None` for maps of too few cells to be calibrated, and where
+        the offset is in doubt.
     """
     if min(models.split(model).flat.outputs[0].shape[1:3]) < explainers.FEWEST_CELLS:
         return None
@@ -115,7 +116,8 @@ def calibrate_by(recipe, model, dataset=None):
         _CALIBRATED,
         model.input_shape[1:3],
     )
-    return explainers.calibrate(model, images, method=recipe.heatmaps)
+    found = explainers.calibrate(model, images, method=recipe.heatmaps)
+    return None if found.doubts else found
 
 
 def measure_by(recipe, model, dataset=None):

@@ -15,8 +15,9 @@ def check_offset(model, layer, offset):
 
     Raises:
         TypeError: It is neither.
-        ValueError: It was measured of another layer or on images of another size, or
-            the layer is not the one that whoever loads the model explains.
+        ValueError: It is in doubt, was measured of another layer or on images of
+            another size, or the layer is not the one that whoever loads the model
+            explains.
     """
     if offset is None:
         return
@@ -24,6 +25,11 @@ def check_offset(model, layer, offset):
         raise TypeError(
             "`offset` must be the Calibration that `keras_xcons.calibrate` returned, "
             f"or None. Received: offset={checks.shown(offset)}"
+        )
+    if offset.doubts:
+        raise ValueError(
+            "`offset` must be one to move heatmaps by, or None. Received: an offset of "
+            f"which `keras_xcons.calibrate` says: {' '.join(offset.doubts)}"
         )
     default = models.split(model).feature_layer
     if layer != default:

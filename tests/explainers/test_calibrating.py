@@ -174,20 +174,40 @@ def test_what_the_images_do_not_tell_is_not_remembered():
     assert found.images == 12 and known_offset(model, "map") is None
 
 
+class Fixed(layers.Layer):
+    """Maps that are bright at one place, whatever the image."""
+
+    def call(self, x):
+        place = np.arange(12.0) - 7.3
+        bump = np.exp(-(place[:, None] ** 2 + (place + 4.0) ** 2) / 4.0)
+        return 1e-7 * x + bump[None, :, :, None].astype("float32")
+
+
+@pytest.mark.parametrize("images", [blobs(20), blobs(20)[:, ::-1, ::-1]])
+def test_maps_that_do_not_follow_the_images_have_no_offset(images):
+    inputs = keras.Input((SIDE, SIDE, 3))
+    x = layers.Conv2D(2, 8, 8, kernel_initializer="ones")(inputs)
+    x = layers.GlobalAveragePooling2D()(Fixed(name="map")(x))
+    model = keras.Model(inputs, layers.Dense(2, kernel_initializer="ones")(x))
+    with pytest.warns(UserWarning, match="rows do not follow the images"):
+        found = kx.calibrate(model, images)
+    assert len(found.doubts) == 2 and known_offset(model, "map") is None
+
+
 def test_the_end_of_what_is_tried_is_told():
     axis = Axis("rows", Span(), 12)
     rows = np.arange(12.0)[None, :, None] - np.linspace(3.0, 7.0, 9)[:, None, None]
     maps = np.exp(-(rows**2)) * np.ones((1, 1, 4))
     still = axis.best(axis.differences(maps, maps[:, ::-1]), np.ones((1, 9)))
     assert still == pytest.approx(0.0, abs=1e-9)
-    assert axis.doubt(*still, -0.5, 0.5) is None
-    assert "1.3 cells wide" in axis.doubt(*still, -0.5, 0.8)
+    assert axis.doubt(*still, -0.5, 0.5, 0.1) is None
+    assert "1.3 cells wide" in axis.doubt(*still, -0.5, 0.8, 0.1)
     # Two cells further down than the others, of mirror images.
     far = axis.best(
         axis.differences(maps, np.roll(maps[:, ::-1], 4, axis=1)), np.ones((1, 9))
     )
-    assert "rows fit best at the end" in axis.doubt(*far, *far, *far)
-    assert "rows fit best at the end" in axis.doubt(*still, -0.99, 0.0)
+    assert "rows fit best at the end" in axis.doubt(*far, *far, *far, 0.1)
+    assert "rows fit best at the end" in axis.doubt(*still, -0.99, 0.0, 0.1)
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,10 @@ def test_an_offset_of_a_layer_without_maps_is_refused(place, layer):
             "feature layer .* 'features'.* Received: an offset of 'block1_relu'",
         ),
         (
+            {"offset": MEASURED._replace(doubts=("Rows do not follow.",))},
+            r"one to move heatmaps by.* says: Rows do not follow\.",
+        ),
+        (
             {"offset": MEASURED._replace(image_size=(32, 32))},
             r"size of images .* \(16, 16\).* Received: an offset of \(32, 32\)",
         ),
