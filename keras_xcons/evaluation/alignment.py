@@ -4,6 +4,7 @@ import dataclasses
 
 from keras_xcons import explainers
 from keras_xcons.models.frame import WHOLE
+from keras_xcons.models.offset import is_outdated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,12 +17,14 @@ class Alignment:
         moved: Whether they are moved, be it by nothing; `None` where there is nothing
             to move, as maps of pixels lie where they are.
         unknown: Whether they are not moved as nobody has measured their offset.
+        outdated: Whether the model's weights have changed since it was measured.
     """
 
     name: str
     offset: tuple[float, float]
     moved: bool | None
     unknown: bool
+    outdated: bool
 
 
 def alignment(name, view, options, facts):
@@ -44,6 +47,9 @@ def alignment(name, view, options, facts):
         offset=frame.offset(facts.image_size),
         moved=None if of_pixels else moved,
         unknown=not of_pixels and not moved and view.asked.align is True,
+        outdated=not of_pixels
+        and view.asked.align is True
+        and is_outdated(view.model, view.feature_layer),
     )
 
 
@@ -88,6 +94,24 @@ def _moved(each):
         down, right = each.offset
         return f"{down:+.1f}, {right:+.1f} px".replace("-", "\N{MINUS SIGN}")
     return "not, its offset was never measured" if each.unknown else "as it is"
+
+
+def outdated_note(alignments):
+    """What a reader has to know where weights have changed since a calibration.
+
+    Args:
+        alignments: Sequence of `Alignment`.
+
+    Returns:
+        A sentence or two, or `None`.
+    """
+    names = ", ".join(each.name for each in alignments if each.outdated)
+    if not names:
+        return None
+    return (
+        f"The weights of {names} have changed since the offset of the heatmaps was "
+        "measured, and training moves it: call kx.calibrate again."
+    )
 
 
 def note(alignments):

@@ -229,9 +229,9 @@ def _notes(suite, measured, metrics, laid):
         )
     if "max_box_acc" in names and facts.truth == "masks":
         notes.append("MaxBoxAcc takes the box around each mask for the truth.")
-    mixed = alignment.note(laid)
-    if mixed and any(metric.placed for metric in metrics):
-        notes.append(mixed)
+    if any(metric.placed for metric in metrics):
+        found = alignment.note(laid), alignment.outdated_note(laid)
+        notes += [each for each in found if each]
     for name, found in measured.items():
         flat = flags.note(name, metrics, found.rows)
         if flat:

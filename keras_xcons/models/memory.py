@@ -50,6 +50,8 @@ class Memory:
         self.passing = set()
         # What was measured of the model is not forgotten: by the name of a layer.
         self.offsets = {}
+        # The weights' fingerprint when it was, likewise.
+        self.fingerprints = {}
         self._entries = {}
 
     def get(self, key):

@@ -1,7 +1,9 @@
 """How far the heatmaps of a model are shifted against its images."""
 
 import dataclasses
+import zlib
 
+import keras
 import numpy as np
 
 from keras_xcons import checks
@@ -53,7 +55,43 @@ def remember_offset(model, feature_layer, offset):
         feature_layer: Name of the layer that they are made of.
         offset: `Offset`.
     """
-    memory_of(model).offsets[feature_layer] = offset
+    memory = memory_of(model)
+    memory.offsets[feature_layer] = offset
+    memory.fingerprints[feature_layer] = _fingerprint(model)
+
+
+def forget_offset(model, feature_layer):
+    """Leaves the heatmaps of a model where they are, as one whose offset is not known.
+
+    Args:
+        model: `keras.Model`.
+        feature_layer: Name of the layer that they are made of.
+    """
+    memory = memory_of(model)
+    memory.offsets.pop(feature_layer, None)
+    memory.fingerprints.pop(feature_layer, None)
+
+
+def is_outdated(model, feature_layer):
+    """Whether a model's weights have changed since its offset was measured.
+
+    Args:
+        model: `keras.Model`.
+        feature_layer: Name of the layer that the heatmaps are made of.
+
+    Returns:
+        bool; `False` where that is not known, as of a copy.
+    """
+    before = memory_of(model).fingerprints.get(feature_layer)
+    return before is not None and before != _fingerprint(model)
+
+
+def _fingerprint(model):
+    found = 0
+    for weight in model.weights:
+        values = keras.ops.convert_to_numpy(weight)
+        found = zlib.crc32(np.ascontiguousarray(values).view("uint8"), found)
+    return found
 
 
 def offsets_of(model):

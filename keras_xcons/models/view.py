@@ -208,7 +208,7 @@ def split(
             measured offset where it is known, from its card or by
             `keras_xcons.calibrate`; else not moved. `False`: not moved.
             `"geometric"`: by the strides and paddings of the graph, which is right
-            for a network of random weights; training undoes a part. Or an offset
+            for symmetric kernels; training undoes a part. Or an offset
             `(rows, columns)` in pixels of the images, positive for down and to the
             right. Defaults to `True`.
 

@@ -3,6 +3,7 @@
 import pathlib
 
 from keras_xcons import data, evaluation, explainers, models, zoo
+from keras_xcons.models.offset import forget_offset
 from keras_xcons.recipes import ownership
 from keras_xcons.recipes.arms import Experiment
 from keras_xcons.recipes.calibrate import images_of
@@ -108,7 +109,8 @@ def calibrate_by(recipe, model, dataset=None):
         spread over it; `None` for maps of too few cells to be calibrated, and where
         the offset is in doubt.
     """
-    if min(models.split(model).flat.outputs[0].shape[1:3]) < explainers.FEWEST_CELLS:
+    view = models.split(model)
+    if min(view.flat.outputs[0].shape[1:3]) < explainers.FEWEST_CELLS:
         return None
     images = images_of(
         recipe.options["dataset"] if dataset is None else dataset,
@@ -117,7 +119,11 @@ def calibrate_by(recipe, model, dataset=None):
         model.input_shape[1:3],
     )
     found = explainers.calibrate(model, images, method=recipe.heatmaps)
-    return None if found.doubts else found
+    if found.doubts:
+        # Nor is it measured with what its card has said until now.
+        forget_offset(view.model, found.feature_layer)
+        return None
+    return found
 
 
 def measure_by(recipe, model, dataset=None):

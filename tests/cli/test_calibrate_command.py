@@ -1,15 +1,28 @@
 import re
 
+import keras
+import numpy as np
 import pytest
 
 from keras_xcons import cli, models
 from tests.cli.process import pictures
 
 
+def save(places, symmetric, seed=0):
+    keras.utils.set_random_seed(seed)
+    model = models.create("small_cnn", 3, 64, width=4)
+    for weight in model.weights:
+        if symmetric and len(weight.shape) == 4:
+            kernel = np.asarray(weight)
+            kernel = kernel + kernel[::-1]
+            weight.assign((kernel + kernel[:, ::-1]) / 4)
+    model.save(places / "mine.keras")
+    return "mine.keras"
+
+
 @pytest.fixture
 def saved(places):
-    models.create("small_cnn", 3, 64, width=4).save(places / "mine.keras")
-    return "mine.keras"
+    return save(places, symmetric=True)
 
 
 def test_a_data_set_and_its_files_are_measured_alike(saved, places, capsys):
@@ -37,6 +50,15 @@ def test_a_data_set_and_its_files_are_measured_alike(saved, places, capsys):
     assert flag.startswith(
         "For evaluate, of this model alone: --feature_layer=block2_relu --align="
     )
+
+
+def test_an_offset_in_doubt_is_not_printed_to_be_used(places, capsys):
+    # Kernels of random weights look elsewhere in a mirror image.
+    saved = save(places, symmetric=False, seed=1)
+    with pytest.warns(UserWarning, match="not known, and not remembered"):
+        assert cli.main(["calibrate", saved, str(pictures(places, 12))]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith("The offset is not known.\n") and "--align" not in out
 
 
 def test_what_cannot_be_calibrated_on_is_refused(saved, places, fails):

@@ -46,6 +46,18 @@ def test_what_depends_on_where_maps_lie_is_flagged(mixed):
     assert {second[name]["flag"] for name in PLACED} == {"not aligned"}
 
 
+def test_weights_that_changed_since_the_calibration_are_told():
+    fresh, changed, aligned = known(), known(), known()
+    for model in (changed, aligned):
+        model.set_weights([2 * each for each in model.get_weights()])
+    models = {"fresh": fresh, "changed": changed}
+    (note,) = [each for each in report(models).to_dict()["notes"] if "weights" in each]
+    assert note.startswith("The weights of changed have changed since the offset")
+    models = {"fresh": fresh, "placed": split(aligned, align=(1, 0))}
+    found = report(models).to_dict()["notes"]
+    assert not [each for each in found if "weights" in each]
+
+
 def test_no_model_is_better_where_maps_lie_differently(mixed):
     changes = mixed.to_dict()["differences"]["seed 2"]
     assert abs(changes["energy_pointing_game"]["value"]) > 0.2

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import keras_xcons as kx
+from keras_xcons.models.architectures.torchvision import torchvision_name
 
 # Logits of torchvision 0.29.1's networks with the weights and images made below.
 RECORDED = {
@@ -14,30 +15,6 @@ RECORDED = {
     ("resnet34", (64, 64)): (6.85817, 17.6806, -40.21885, 8.41826, 3.02851),
     ("resnet34", (75, 61)): (2.55807, 19.52034, -40.55345, 8.30976, 3.42958),
 }
-PARTS = {
-    "kernel": "weight",
-    "gamma": "weight",
-    "beta": "bias",
-    "bias": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
-
-
-def torch_name(path):
-    """What a weight is called in torchvision's state dict: `layer1.0.conv1.weight`."""
-    layer, part = path.split("/")
-    if layer == "logits":
-        return f"fc.{PARTS[part]}"
-    *block, kind = layer.removeprefix("conv").split("_")
-    kind = {"conv": "conv", "bn": "bn"}[kind]
-    if block == ["1"]:
-        return f"{kind}1.{PARTS[part]}"
-    stage, number, place = int(block[0]), int(block[1].removeprefix("block")), block[2]
-    where = f"layer{stage - 1}.{number - 1}"
-    if place == "0":
-        return f"{where}.downsample.{0 if kind == 'conv' else 1}.{PARTS[part]}"
-    return f"{where}.{kind}{place}.{PARTS[part]}"
 
 
 def value(name, shape):
@@ -54,23 +31,47 @@ def value(name, shape):
     return random.normal(0, (2 / np.prod(shape[1:])) ** 0.5, shape)
 
 
-def load(model):
+def state_dict(model):
+    """A state dict with torchvision's names and order of axes."""
+    found = {"bn1.num_batches_tracked": np.array(0)}
     for weight in model.weights:
-        name, shape = torch_name(weight.path), tuple(weight.shape)
-        if len(shape) == 4:  # (h, w, in, out), there (out, in, h, w)
-            new = value(name, (shape[3], shape[2], *shape[:2])).transpose(2, 3, 1, 0)
-        else:
-            new = value(name, shape[::-1]).T
-        weight.assign(new)
+        name, shape = torchvision_name(weight.path), tuple(weight.shape)
+        if len(shape) == 4:
+            shape = shape[3], shape[2], *shape[:2]
+        found[name] = value(name, shape if len(shape) == 4 else shape[::-1])
+    return found
 
 
 @pytest.mark.parametrize(("name", "size"), RECORDED, ids=str)
 def test_weights_of_torchvision_fit(name, size):
     model = kx.models.create(name, 5, size)
-    load(model)
+    kx.models.load_torchvision_weights(model, state_dict(model))
     images = np.random.default_rng(0).uniform(0, 255, (1, *size, 3)).astype("float32")
     logits = model(images).numpy()[0]
     np.testing.assert_allclose(logits, RECORDED[name, size], rtol=1e-4, atol=1e-3)
+
+
+def test_weights_of_torchvision_come_without_their_head_too():
+    model, other = (kx.models.create("resnet18", count, 64) for count in (5, 7))
+    found, head = state_dict(model), other.get_layer("logits").get_weights()
+    with pytest.raises(ValueError, match=r"'fc.weight' .*\(512, 7\).*head=False.*\(5,"):
+        kx.models.load_torchvision_weights(other, found)
+    kx.models.load_torchvision_weights(other, found, head=False)
+    for one, two in zip(head, other.get_layer("logits").get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    np.testing.assert_allclose(
+        np.asarray(other.get_layer("conv1_conv").kernel.value)[1, 2, 0],
+        found["conv1.weight"][:, 0, 1, 2].astype("float32"),
+    )
+    del found["layer2.0.downsample.1.bias"]
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="lacks 'layer2.0.downsample.1.bias'"):
+        kx.models.load_torchvision_weights(model, found)
+    assert all(map(np.array_equal, before, model.get_weights()))
+    with pytest.raises(ValueError, match="no such weight. Received: block"):
+        kx.models.load_torchvision_weights(kx.models.create("vgg16", 5, 64), found)
+    with pytest.raises(ValueError, match="two convolutions. Received: conv2_block1_3_"):
+        torchvision_name("conv2_block1_3_conv/kernel")
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34"])

@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 
 from keras_xcons import data, models, zoo
-from keras_xcons.recipes import measure_by, publish_by, read_recipe, train_by
+from keras_xcons.explainers import Calibration
+from keras_xcons.models.offset import Offset, known_offset, remember_offset
+from keras_xcons.recipes import (
+    measure_by,
+    publish_by,
+    read_recipe,
+    train_by,
+    zoo_training,
+)
 from keras_xcons.zoo.fetch import sha256
 
 CHECKOUT = pathlib.Path(__file__).parents[2]
@@ -323,3 +331,16 @@ def test_a_pretraining_takes_no_weights(tmp_path):
     write_recipe(tmp_path, method="pretraining", options=options)
     message = "begins with random weights. Received: --pretrained=some.weights.h5"
     assert message in failed(tmp_path, "--pretrained=some.weights.h5")
+
+
+def test_an_offset_in_doubt_takes_the_place_of_none(tmp_path, monkeypatch):
+    model = models.create("small_cnn", 10, 32, width=4)
+    remember_offset(model, "features", Offset(0.5, 0.5))
+    doubted = Calibration(
+        *(3.0, -1.5, (2.0, 4.0), (-2.0, -1.0), 200, "features"),
+        *(Offset(0.75, -0.375), (32, 32), ("Rows do not follow the images.",)),
+    )
+    monkeypatch.setattr(zoo_training.explainers, "calibrate", lambda *_, **__: doubted)
+    recipe = read_recipe(write_recipe(tmp_path))
+    assert zoo_training.calibrate_by(recipe, model) is None
+    assert known_offset(model, "features") is None
