@@ -3,12 +3,15 @@
 import numpy as np
 
 from keras_xcons.evaluation.cross_fitting import SPLITS, BestThreshold
+from keras_xcons.evaluation.means import few_others
 from keras_xcons.evaluation.proportions import TAIL, paired_difference, proportion
 from keras_xcons.evaluation.resampling import jackknife
 from keras_xcons.evaluation.statistics import mean
 
 # Roundings of a variance of 0.
 _NOTHING = 1e-15
+# Variance, in a range of width 1, of values that float32 rounds differently.
+_ALIKE = 1e-13
 
 
 def across_runs(values, others=None, seed=0, statistic=mean, limits=(0.0, 1.0)):
@@ -198,7 +201,7 @@ def _interval(table, steadied, limits, paired):
     variance += steadied
     if None in limits:
         half, value = factor * np.sqrt(variance), table.mean()
-        if half == 0:
+        if np.ptp(table) <= 1e-12 * np.abs(table).max():  # Roundings of one value.
             return None, None
         ends, known = (value - half, value + half), limits
         if paired:  # Differences of figures without an end have none either.
@@ -209,16 +212,31 @@ def _interval(table, steadied, limits, paired):
         )
     low, width = limits[0], limits[1] - limits[0]
     signed = paired or low < 0.0
+    value, bounds = table.mean(), (-width, width) if paired else limits
+    if max(table.var(), variance) <= _ALIKE * width**2:
+        # As of one run whose images are all alike.
+        alike = np.full((images, 1), value)
+        ends = (end[0] for end in few_others(alike, alike[0], bounds))
+        return _around(value, ends, bounds)
     # To 0..1, or to -1..1 around 0.
     scale = width if paired or not signed else max(-low, limits[1])
     table = (table - (0.0 if signed else low)) / scale
     # As of the normal quantile, which Wilson's and Tango's score are made with.
     variance *= (factor / (ndtri(1.0 - TAIL) * scale)) ** 2
     if signed:
-        ends = _signed(table, variance, images)
-        return tuple(float(scale * end) for end in ends)
-    ends = _share(table, variance, runs, images)
-    return tuple(float(low + scale * end) for end in ends)
+        ends = (scale * end for end in _signed(table, variance, images))
+    else:
+        ends = (low + scale * end for end in _share(table, variance, runs, images))
+    return _around(value, ends, bounds)
+
+
+def _around(value, ends, bounds):
+    """Ends in the range of the figure, with its value between them."""
+    low, high = ends
+    return (
+        float(min(max(low, bounds[0]), value)),
+        float(max(min(high, bounds[1]), value)),
+    )
 
 
 def _share(table, variance, runs, images):
@@ -236,11 +254,10 @@ def _share(table, variance, runs, images):
 
 def _signed(table, variance, images):
     """Tango's interval, of as many images as have this variance."""
-    squares = np.mean(table**2)
-    if min(variance, squares) <= _NOTHING:
-        return paired_difference(0.0, 0.0, images)
-    number = (squares - table.mean() ** 2) / variance
-    # Differences that are less than whole ones count for more of smaller ones.
-    number *= np.mean(np.abs(table)) / squares
     gains, losses = (np.maximum(sign * table, 0.0).mean() for sign in (1, -1))
+    spread = table.var()
+    if min(variance, spread) <= _NOTHING:
+        return paired_difference(images * gains, images * losses, images)
+    # Differences that are less than whole ones count for more of smaller ones.
+    number = spread / variance * np.mean(np.abs(table)) / np.mean(table**2)
     return paired_difference(number * gains, number * losses, number)
