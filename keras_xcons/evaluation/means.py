@@ -136,7 +136,9 @@ def _within(low, high, columns, limits):
     count, mean = len(columns), columns.mean(axis=0)
     if count > 1:
         error = columns.std(axis=0, ddof=1) / np.sqrt(count)
-        reach = -stdtrit(count - 1, TAIL) * np.where(error > 0, error, np.inf)
+        # Values that are all alike may differ from their mean, by its rounding.
+        differ = np.ptp(columns, axis=0) > 0
+        reach = -stdtrit(count - 1, TAIL) * np.where(differ, error, np.inf)
         if limits[0] is None:
             low = np.where(np.isinf(low), mean - reach, low)
         if limits[1] is None:

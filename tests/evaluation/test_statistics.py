@@ -190,3 +190,10 @@ def test_models_are_compared_on_the_same_images():
 
 def test_the_way_intervals_are_made_is_named():
     assert INTERVAL.startswith("95 % over images: Wilson") and "2,000" in INTERVAL
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_all_alike_without_limits_have_no_interval(dtype):
+    # The mean of 50 times 0.3 is not 0.3 in float64.
+    found = summarize(np.full(50, 0.3, dtype))
+    assert (found["low"], found["high"]) == (None, None)
