@@ -249,7 +249,12 @@ def _notes(suite, measured, metrics, laid):
                 f"No attack reaches {still} of {facts.num_images} images of {name}: "
                 "their gradient is zero or no number, as behind a saturated ending or "
                 "in half precision. Their accuracy under attack and their E say "
-                "nothing of robustness."
+                "nothing of robustness"
+                + (
+                    ": these figures are flagged, and not called better."
+                    if flags.unreached(found.rows)
+                    else "."
+                )
             )
     if facts.num_images < _FEW:
         notes.append(

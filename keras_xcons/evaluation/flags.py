@@ -4,8 +4,9 @@ import numpy as np
 
 from keras_xcons.report import figures
 
-# Share of images with flat maps above which a figure is flagged (our choice).
-MOST_FLAT = 0.1
+# Share of images with flat maps, or without a gradient, above which a figure is
+# flagged (our choice).
+MOST = 0.1
 
 
 def share_of_flat(rows):
@@ -41,14 +42,29 @@ def flag(metric, rows, aligned=True):
     'not aligned'
     """
     found = [figures.FLAT] if _inflated(metric, rows) else []
+    if metric.attacked and unreached(rows):
+        found.append(figures.UNREACHED)
     if metric.placed and not aligned:
         found.append(figures.UNALIGNED)
     return ", ".join(found)
 
 
+def unreached(rows):
+    """Whether too many images have no gradient that an attack could follow.
+
+    Args:
+        rows: As in `share_of_flat`.
+
+    Returns:
+        A bool, `False` where nothing was attacked.
+    """
+    still = rows.get("without_gradient")
+    return still is not None and bool(still.mean(dtype="float64") > MOST)
+
+
 def _inflated(metric, rows):
     share = share_of_flat(rows)
-    return metric.inflated and share is not None and share > MOST_FLAT
+    return metric.inflated and share is not None and share > MOST
 
 
 def note(name, metrics, rows):
