@@ -29,7 +29,7 @@ def mean_interval(values, limits=(None, None), seed=0):
 
     Returns:
         Tuple of the ends, float64 numbers or arrays `(T,)`; infinite where the values
-        are all alike and have no limit.
+        are all alike and have no limit, or one of them is infinite.
 
     Example:
 
@@ -43,6 +43,9 @@ def mean_interval(values, limits=(None, None), seed=0):
     values = np.asarray(values, "float64")
     columns = values.reshape(len(values), -1)
     count = len(columns)
+    if not np.isfinite(columns).all():
+        nowhere = np.full(values.shape[1:], np.inf)[()]
+        return -nowhere, nowhere
     common = np.sort(columns, axis=0)[count // 2]
     others = (columns != common).sum(axis=0)
     few = (others < _FEW) & (others < count - others)

@@ -6,7 +6,7 @@ from keras_xcons.evaluation.cross_fitting import SPLITS, BestThreshold
 from keras_xcons.evaluation.means import few_others
 from keras_xcons.evaluation.proportions import TAIL, paired_difference, proportion
 from keras_xcons.evaluation.resampling import jackknife
-from keras_xcons.evaluation.statistics import mean
+from keras_xcons.evaluation.statistics import check_limits, mean
 
 # Roundings of a variance of 0.
 _NOTHING = 1e-15
@@ -52,8 +52,9 @@ def across_runs(values, others=None, seed=0, statistic=mean, limits=(0.0, 1.0)):
         left out, and `runs`. `None` where fewer than two images are left.
 
     Raises:
-        ValueError: Fewer than two runs, `others` of another shape, or values of a
-            mean outside of `limits`.
+        ValueError: No table of numbers, fewer than two runs, `others` of another
+            shape, several numbers an image without a `statistic`, infinite values, or
+            values of a mean outside of `limits`.
 
     Example:
 
@@ -74,10 +75,10 @@ def across_runs(values, others=None, seed=0, statistic=mean, limits=(0.0, 1.0)):
         data, Survey Methodology 24 (number of images). Putting these together is our
         choice.
     """
-    samples = [np.asarray(values, "float64")]
+    samples = [_numbers(values, "values")]
     if others is not None:
-        samples.append(np.asarray(others, "float64"))
-    _check(samples, limits if statistic is mean else (None, None))
+        samples.append(_numbers(others, "others"))
+    _check(samples, statistic, limits)
     kept = np.ones(samples[0].shape[1], bool)
     for sample in samples:
         kept &= ~np.isnan(sample).any(axis=(0, *range(2, sample.ndim)))
@@ -135,25 +136,42 @@ def crossed_variance(table):
     return total / (runs * images), float(factor)
 
 
-def _check(samples, limits):
-    low, high = (
-        np.inf * sign if end is None else end
-        for sign, end in zip((-1, 1), limits, strict=True)
+def _numbers(values, name):
+    """The table of a method, as float64."""
+    try:
+        return np.asarray(values, "float64")
+    except (TypeError, ValueError):
+        pass
+    told = f"{name} of type {type(values).__name__}"
+    if isinstance(values, list | tuple) and values:
+        shapes = {getattr(run, "shape", type(run).__name__) for run in values}
+        told = f"a list of {', '.join(sorted(map(str, shapes)))}"
+    raise ValueError(
+        f"`{name}` must be numbers of the shape (runs, images, ...): for each run the "
+        "array of one metric, `measured[name]`, of the same images. Received: " + told
     )
+
+
+def _check(samples, statistic, limits):
     for sample in samples:
-        known = sample[~np.isnan(sample)]
-        if known.size and not (low <= known.min() and known.max() <= high):
+        if np.isinf(sample).any():
             raise ValueError(
-                "Values must lie within the range of the figure, `limits`. Received: "
-                f"values from {known.min():.4g} to {known.max():.4g} with "
-                f"limits={limits}"
+                "Values must be finite, or NaN where an image does not count. "
+                f"Received: {np.isinf(sample).sum()} infinite values of {sample.size}"
             )
+        check_limits(sample, statistic, limits)
     shapes = [sample.shape for sample in samples]
     if len(shapes[0]) < 2 or shapes[0][0] < 2:
         raise ValueError(
             "`values` must have the shape (runs, images, ...), with 2 or more runs, as "
             "one says nothing of others. Received: values of shape "
             f"{shapes[0]}"
+        )
+    if statistic is mean and len(shapes[0]) > 2:
+        raise ValueError(
+            "A mean is of one number a run and image. For a metric that is no mean "
+            "pass `statistic=keras_xcons.evaluation.METRICS[name].statistic`. "
+            f"Received: values of shape {shapes[0]} and no statistic"
         )
     if len(set(shapes)) > 1:
         raise ValueError(

@@ -205,3 +205,17 @@ def test_runs_that_do_not_vary_are_as_one_of_them(share):
     assert found["high"] == pytest.approx(1 + part * (share - 1), abs=1e-6)
     alone = compare(one[0], one[0] - share, limits=(0.0, 1.0))
     assert {**alone, "runs": 3} == pytest.approx(found)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        (np.zeros((2, 5, 3, 50)), r"statistic=.*METRICS.*\(2, 5, 3, 50\)"),
+        ([np.zeros(5), np.zeros(6)], r"\(runs, images.*list of \(5,\), \(6,\)"),
+        ([{"accuracy": np.zeros(5)}] * 2, r"`measured\[name\]`.*list of dict"),
+        ([[0.0, np.inf], [1.0, 1.0]], r"finite.*1 infinite values of 4"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_a_line(values, message):
+    with pytest.raises(ValueError, match=message):
+        across_runs(values)
