@@ -233,6 +233,8 @@ def _notes(suite, measured, metrics, laid):
     if mixed and any(metric.placed for metric in metrics):
         notes.append(mixed)
     for name, found in measured.items():
+        if found.hidden_probabilities:
+            notes.append(flags.on_probabilities(name))
         flat = flags.note(name, metrics, found.rows)
         if flat:
             notes.append(flat)

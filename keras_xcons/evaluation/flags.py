@@ -7,6 +7,8 @@ from keras_xcons.report import figures
 # Share of images with flat maps, or without a gradient, above which a figure is
 # flagged (our choice).
 MOST = 0.1
+# How far sums of probabilities may be from 1: they are clipped, or of half precision.
+_SUM = 1e-3
 
 
 def share_of_flat(rows):
@@ -22,6 +24,43 @@ def share_of_flat(rows):
     flat = rows.get("flat")
     flat = np.array([]) if flat is None else flat[~np.isnan(flat)]
     return float(flat.mean(dtype="float64")) if len(flat) else None
+
+
+def hidden_probabilities(logits):
+    """Whether what is taken for logits seems to be probabilities.
+
+    Args:
+        logits: Float array `(B, C)`.
+
+    Returns:
+        A bool: all lie in 0..1 and those of each image sum to 1, of several classes.
+
+    Example:
+
+    >>> hidden_probabilities(np.array([[0.25, 0.75], [1.0, 0.0]]))
+    True
+    """
+    several = logits.shape[1] > 1
+    within = np.all((logits >= 0.0) & (logits <= 1.0))
+    return bool(several and within and np.all(np.abs(logits.sum(axis=1) - 1.0) <= _SUM))
+
+
+def on_probabilities(name):
+    """What a reader has to know of a model that seems to put out probabilities.
+
+    Args:
+        name: Name of the model.
+
+    Returns:
+        Two sentences.
+    """
+    return (
+        f"The outputs of {name} are taken for logits and seem to be probabilities: "
+        "they lie in 0..1 and sum to 1, so that figures made of probabilities "
+        "(insertion, deletion, average drop, increase in confidence) are of a softmax "
+        "of them. End the model in a `Dense` layer, or in a `Softmax` layer with "
+        "nothing behind it."
+    )
 
 
 def flag(metric, rows, aligned=True):
