@@ -233,6 +233,8 @@ def _notes(suite, measured, metrics, laid):
         found = alignment.note(laid), alignment.outdated_note(laid)
         notes += [each for each in found if each]
     for name, found in measured.items():
+        if found.hidden_probabilities:
+            notes.append(flags.on_probabilities(name))
         flat = flags.note(name, metrics, found.rows)
         if flat:
             notes.append(flat)
@@ -249,7 +251,12 @@ def _notes(suite, measured, metrics, laid):
                 f"No attack reaches {still} of {facts.num_images} images of {name}: "
                 "their gradient is zero or no number, as behind a saturated ending or "
                 "in half precision. Their accuracy under attack and their E say "
-                "nothing of robustness."
+                "nothing of robustness"
+                + (
+                    ": these figures are flagged, and not called better."
+                    if flags.unreached(found.rows)
+                    else "."
+                )
             )
     if facts.num_images < _FEW:
         notes.append(

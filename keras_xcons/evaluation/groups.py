@@ -8,14 +8,12 @@ import tensorflow as tf
 
 from keras_xcons import attacks, metrics
 from keras_xcons.evaluation.batch import only_where
+from keras_xcons.evaluation.metric_table import TABLE
 from keras_xcons.metrics.noise import uniform_noise
 from keras_xcons.training.measuring import shown_maps
 
 # Rows that the gradient of the loss is taken for.
-_ATTACKED = {
-    *("explanation_consistency", "fgsm_accuracy", "fgsm_background_accuracy"),
-    *("pgd_accuracy", "pgd_background_accuracy"),
-}
+_ATTACKED = {metric.rows for metric in TABLE if metric.attacked}
 
 
 def classification(batch, wanted):

@@ -29,7 +29,7 @@ def mean_interval(values, limits=(None, None), seed=0):
 
     Returns:
         Tuple of the ends, float64 numbers or arrays `(T,)`; infinite where the values
-        are all alike and have no limit.
+        are all alike and have no limit, or one of them is infinite.
 
     Example:
 
@@ -43,6 +43,9 @@ def mean_interval(values, limits=(None, None), seed=0):
     values = np.asarray(values, "float64")
     columns = values.reshape(len(values), -1)
     count = len(columns)
+    if not np.isfinite(columns).all():
+        nowhere = np.full(values.shape[1:], np.inf)[()]
+        return -nowhere, nowhere
     common = np.sort(columns, axis=0)[count // 2]
     others = (columns != common).sum(axis=0)
     few = (others < _FEW) & (others < count - others)
@@ -136,7 +139,9 @@ def _within(low, high, columns, limits):
     count, mean = len(columns), columns.mean(axis=0)
     if count > 1:
         error = columns.std(axis=0, ddof=1) / np.sqrt(count)
-        reach = -stdtrit(count - 1, TAIL) * np.where(error > 0, error, np.inf)
+        # Values that are all alike may differ from their mean, by its rounding.
+        differ = np.ptp(columns, axis=0) > 0
+        reach = -stdtrit(count - 1, TAIL) * np.where(differ, error, np.inf)
         if limits[0] is None:
             low = np.where(np.isinf(low), mean - reach, low)
         if limits[1] is None:

@@ -30,6 +30,8 @@ class Metric:
         needs: What the data set must have: `"truth"` (boxes or masks), `"masks"`,
             `"one label"`, `"several labels"`, `"a label"`, `"more than 5 classes"`.
         inflated: Whether a heatmap that is bright everywhere makes it look good.
+        attacked: Whether it is of images that follow a gradient, so that a model
+            without one looks good.
         baseline: The rows of a centre Gaussian, which knows nothing of the image,
             to show the metric beside; `None` for no baseline.
     """
@@ -47,6 +49,7 @@ class Metric:
     needs: tuple[str, ...] = ()
     baseline: str | None = None
     inflated: bool = False
+    attacked: bool = False
 
     @property
     def placed(self):
@@ -192,11 +195,13 @@ TABLE = (
         *(_XCONS, "explanation_consistency"),
         percent=False,
         inflated=True,
+        attacked=True,
     ),
     Metric(
         *("fgsm_accuracy", "Accuracy under FGSM", "robustness", "higher"),
         "Accuracy on images attacked in one step.",
         *(_FGSM, "fgsm_accuracy"),
+        attacked=True,
     ),
     Metric(
         *("fgsm_background_accuracy", "Accuracy under FGSM, background"),
@@ -204,11 +209,13 @@ TABLE = (
         "Accuracy on images whose background is attacked in one step.",
         *(_FGSM, "fgsm_background_accuracy"),
         inflated=True,
+        attacked=True,
     ),
     Metric(
         *("pgd_accuracy", "Accuracy under PGD", "robustness", "higher"),
         "Accuracy on images attacked in many steps, from a random start.",
         *(_PGD, "pgd_accuracy"),
+        attacked=True,
     ),
     Metric(
         *("pgd_background_accuracy", "Accuracy under PGD, background"),
@@ -216,6 +223,7 @@ TABLE = (
         "Accuracy on images whose background is attacked in many steps.",
         *(_PGD, "pgd_background_accuracy"),
         inflated=True,
+        attacked=True,
     ),
     Metric(
         *("max_sensitivity", "Max-sensitivity", "robustness", "lower"),

@@ -3,12 +3,15 @@
 import numpy as np
 
 from keras_xcons.evaluation.cross_fitting import SPLITS, BestThreshold
+from keras_xcons.evaluation.means import few_others
 from keras_xcons.evaluation.proportions import TAIL, paired_difference, proportion
 from keras_xcons.evaluation.resampling import jackknife
-from keras_xcons.evaluation.statistics import mean
+from keras_xcons.evaluation.statistics import check_limits, mean
 
 # Roundings of a variance of 0.
 _NOTHING = 1e-15
+# Variance, in a range of width 1, of values that float32 rounds differently.
+_ALIKE = 1e-13
 
 
 def across_runs(values, others=None, seed=0, statistic=mean, limits=(0.0, 1.0)):
@@ -49,8 +52,9 @@ def across_runs(values, others=None, seed=0, statistic=mean, limits=(0.0, 1.0)):
         left out, and `runs`. `None` where fewer than two images are left.
 
     Raises:
-        ValueError: Fewer than two runs, `others` of another shape, or values of a
-            mean outside of `limits`.
+        ValueError: No table of numbers, fewer than two runs, `others` of another
+            shape, several numbers an image without a `statistic`, infinite values, or
+            values of a mean outside of `limits`.
 
     Example:
 
@@ -71,10 +75,10 @@ def across_runs(values, others=None, seed=0, statistic=mean, limits=(0.0, 1.0)):
         data, Survey Methodology 24 (number of images). Putting these together is our
         choice.
     """
-    samples = [np.asarray(values, "float64")]
+    samples = [_numbers(values, "values")]
     if others is not None:
-        samples.append(np.asarray(others, "float64"))
-    _check(samples, limits if statistic is mean else (None, None))
+        samples.append(_numbers(others, "others"))
+    _check(samples, statistic, limits)
     kept = np.ones(samples[0].shape[1], bool)
     for sample in samples:
         kept &= ~np.isnan(sample).any(axis=(0, *range(2, sample.ndim)))
@@ -132,25 +136,42 @@ def crossed_variance(table):
     return total / (runs * images), float(factor)
 
 
-def _check(samples, limits):
-    low, high = (
-        np.inf * sign if end is None else end
-        for sign, end in zip((-1, 1), limits, strict=True)
+def _numbers(values, name):
+    """The table of a method, as float64."""
+    try:
+        return np.asarray(values, "float64")
+    except (TypeError, ValueError):
+        pass
+    told = f"{name} of type {type(values).__name__}"
+    if isinstance(values, list | tuple) and values:
+        shapes = {getattr(run, "shape", type(run).__name__) for run in values}
+        told = f"a list of {', '.join(sorted(map(str, shapes)))}"
+    raise ValueError(
+        f"`{name}` must be numbers of the shape (runs, images, ...): for each run the "
+        "array of one metric, `measured[name]`, of the same images. Received: " + told
     )
+
+
+def _check(samples, statistic, limits):
     for sample in samples:
-        known = sample[~np.isnan(sample)]
-        if known.size and not (low <= known.min() and known.max() <= high):
+        if np.isinf(sample).any():
             raise ValueError(
-                "Values must lie within the range of the figure, `limits`. Received: "
-                f"values from {known.min():.4g} to {known.max():.4g} with "
-                f"limits={limits}"
+                "Values must be finite, or NaN where an image does not count. "
+                f"Received: {np.isinf(sample).sum()} infinite values of {sample.size}"
             )
+        check_limits(sample, statistic, limits)
     shapes = [sample.shape for sample in samples]
     if len(shapes[0]) < 2 or shapes[0][0] < 2:
         raise ValueError(
             "`values` must have the shape (runs, images, ...), with 2 or more runs, as "
             "one says nothing of others. Received: values of shape "
             f"{shapes[0]}"
+        )
+    if statistic is mean and len(shapes[0]) > 2:
+        raise ValueError(
+            "A mean is of one number a run and image. For a metric that is no mean "
+            "pass `statistic=keras_xcons.evaluation.METRICS[name].statistic`. "
+            f"Received: values of shape {shapes[0]} and no statistic"
         )
     if len(set(shapes)) > 1:
         raise ValueError(
@@ -198,7 +219,7 @@ def _interval(table, steadied, limits, paired):
     variance += steadied
     if None in limits:
         half, value = factor * np.sqrt(variance), table.mean()
-        if half == 0:
+        if np.ptp(table) <= 1e-12 * np.abs(table).max():  # Roundings of one value.
             return None, None
         ends, known = (value - half, value + half), limits
         if paired:  # Differences of figures without an end have none either.
@@ -209,16 +230,31 @@ def _interval(table, steadied, limits, paired):
         )
     low, width = limits[0], limits[1] - limits[0]
     signed = paired or low < 0.0
+    value, bounds = table.mean(), (-width, width) if paired else limits
+    if max(table.var(), variance) <= _ALIKE * width**2:
+        # As of one run whose images are all alike.
+        alike = np.full((images, 1), value)
+        ends = (end[0] for end in few_others(alike, alike[0], bounds))
+        return _around(value, ends, bounds)
     # To 0..1, or to -1..1 around 0.
     scale = width if paired or not signed else max(-low, limits[1])
     table = (table - (0.0 if signed else low)) / scale
     # As of the normal quantile, which Wilson's and Tango's score are made with.
     variance *= (factor / (ndtri(1.0 - TAIL) * scale)) ** 2
     if signed:
-        ends = _signed(table, variance, images)
-        return tuple(float(scale * end) for end in ends)
-    ends = _share(table, variance, runs, images)
-    return tuple(float(low + scale * end) for end in ends)
+        ends = (scale * end for end in _signed(table, variance, images))
+    else:
+        ends = (low + scale * end for end in _share(table, variance, runs, images))
+    return _around(value, ends, bounds)
+
+
+def _around(value, ends, bounds):
+    """Ends in the range of the figure, with its value between them."""
+    low, high = ends
+    return (
+        float(min(max(low, bounds[0]), value)),
+        float(max(min(high, bounds[1]), value)),
+    )
 
 
 def _share(table, variance, runs, images):
@@ -236,11 +272,10 @@ def _share(table, variance, runs, images):
 
 def _signed(table, variance, images):
     """Tango's interval, of as many images as have this variance."""
-    squares = np.mean(table**2)
-    if min(variance, squares) <= _NOTHING:
-        return paired_difference(0.0, 0.0, images)
-    number = (squares - table.mean() ** 2) / variance
-    # Differences that are less than whole ones count for more of smaller ones.
-    number *= np.mean(np.abs(table)) / squares
     gains, losses = (np.maximum(sign * table, 0.0).mean() for sign in (1, -1))
+    spread = table.var()
+    if min(variance, spread) <= _NOTHING:
+        return paired_difference(images * gains, images * losses, images)
+    # Differences that are less than whole ones count for more of smaller ones.
+    number = spread / variance * np.mean(np.abs(table)) / np.mean(table**2)
     return paired_difference(number * gains, number * losses, number)

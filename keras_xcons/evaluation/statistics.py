@@ -24,6 +24,8 @@ INTERVAL = (
 # Of fewer images the range that a sample spans covers not even its median at 95 %, so
 # that no resample of it can.
 _FEWEST = 6
+# How far float32 sums over an image may round a value out of its range.
+_ROUNDING = 1e-4
 
 
 def mean(values, counts):
@@ -58,7 +60,7 @@ def value_of(values, seed=0, statistic=mean):
     >>> value_of(np.array([0.0, 1.0, np.nan]))
     0.5
     """
-    (values,), _ = _kept([values])
+    (values,), _ = _kept([values], statistic)
     if len(values) == 0:
         return None
     if isinstance(statistic, BestThreshold):
@@ -97,9 +99,13 @@ def summarize(values, seed=0, statistic=mean, limits=None):
 
     Returns:
         Dict of `value`, `low` and `high` (`None` where there is no interval: the
-        values are all alike and have no limits), `n`, the number of images, and
-        `skipped`, that of the images left out. With a `BestThreshold` also
-        `in_sample`, the figure of papers. `None` where no image is left.
+        values are all alike and have no limits, or one is infinite), `n`, the number
+        of images, and `skipped`, that of the images left out. With a `BestThreshold`
+        also `in_sample`, the figure of papers. `None` where no image is left.
+
+    Raises:
+        ValueError: More than one number an image for a mean, or values of a mean
+            outside of `limits`.
 
     Example:
 
@@ -107,7 +113,7 @@ def summarize(values, seed=0, statistic=mean, limits=None):
     >>> found["value"], round(found["low"], 3), found["high"], found["n"]
     (1.0, 0.342, 1.0, 2)
     """
-    (values,), skipped = _kept([values])
+    (values,), skipped = _kept([values], statistic, limits)
     count = len(values)
     if count == 0:
         return None
@@ -159,7 +165,7 @@ def compare(values, others, seed=0, statistic=mean, limits=None):
             "Models are compared on the same images. Received: values of shape "
             f"{np.shape(values)} and {np.shape(others)}"
         )
-    (values, others), skipped = _kept([values, others])
+    (values, others), skipped = _kept([values, others], statistic, limits)
     count = len(values)
     if count == 0:
         return None
@@ -186,13 +192,50 @@ def compare(values, others, seed=0, statistic=mean, limits=None):
     return _told(found, count, skipped, extra)
 
 
-def _kept(samples):
+def _kept(samples, statistic, limits=None):
     """The images that all samples have a value for, and how many are left out."""
     samples = [np.asarray(values, "float64") for values in samples]
+    for values in samples:
+        _check_shape(values, statistic)
+        check_limits(values, statistic, limits)
     kept = np.ones(len(samples[0]), bool)
     for values in samples:
         kept &= ~np.isnan(values).any(axis=tuple(range(1, values.ndim)))
     return [values[kept] for values in samples], int(len(kept) - kept.sum())
+
+
+def check_limits(values, statistic, limits):
+    """Refuses values of a mean that lie outside of its range, by more than roundings.
+
+    Args:
+        values: Float array, NaN where an image does not count.
+        statistic: As in `summarize`.
+        limits: As in `summarize`.
+
+    Raises:
+        ValueError: A value lies outside of `limits`.
+    """
+    known = values[~np.isnan(values)]
+    if statistic is not mean or limits is None or not known.size:
+        return
+    low, high = limits
+    below, above = known.min(), known.max()
+    if (low is not None and below < low - _ROUNDING) or (
+        high is not None and above > high + _ROUNDING
+    ):
+        raise ValueError(
+            "Values must lie within the range of the figure, `limits`. Received: "
+            f"values from {below:.4g} to {above:.4g} with limits={limits}"
+        )
+
+
+def _check_shape(values, statistic):
+    if values.ndim == 0 or (statistic is mean and values.ndim > 1):
+        raise ValueError(
+            "Values must have the shape (images,), one number an image; several where "
+            "`statistic=keras_xcons.evaluation.METRICS[name].statistic` makes the "
+            f"figure of them. Received: values of shape {values.shape}"
+        )
 
 
 def _limits(values, limits):

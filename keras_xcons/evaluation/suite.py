@@ -1,12 +1,13 @@
 """Runs metrics over a data set: one pass a model, rows of one number an image."""
 
 import dataclasses
+import warnings
 
 import keras
 import numpy as np
 
 from keras_xcons import explainers
-from keras_xcons.evaluation import catalog, groups
+from keras_xcons.evaluation import catalog, flags, groups
 from keras_xcons.evaluation.background_bank import TooFewBackgrounds
 from keras_xcons.evaluation.batch import Batch
 from keras_xcons.evaluation.challenge import Backgrounds
@@ -40,10 +41,12 @@ class Measured:
             in the order of the data set; NaN where an image does not count.
         views: Dict from the place of an image of the gallery to its
             `keras_xcons.report.SampleView`.
+        hidden_probabilities: Whether the logits seem to be probabilities.
     """
 
     rows: dict
     views: dict
+    hidden_probabilities: bool = False
 
 
 class Suite:
@@ -144,7 +147,7 @@ class Suite:
             _GROUPS[m.group] for m in self.metrics if m.group in _GROUPS
         )
         explains = set(running) != {groups.classification}
-        columns, views, seen = {}, {}, 0
+        columns, views, seen, hidden = {}, {}, 0, False
         progress = keras.utils.Progbar(
             self.facts.num_images, verbose=self._verbose, unit_name="image"
         )
@@ -152,6 +155,12 @@ class Suite:
             batch = Batch(
                 probe, self.options, self.facts.multi_label, *read, seen, explains
             )
+            if not seen and running:
+                hidden = flags.hidden_probabilities(batch.logits.numpy())
+                if hidden:
+                    warnings.warn(
+                        flags.on_probabilities(probe.view.model.name), stacklevel=3
+                    )
             rows = {}
             for group in running:
                 rows |= group(batch, wanted)
@@ -168,7 +177,7 @@ class Suite:
             seen += len(batch.ids)
             progress.update(seen)
         rows = {name: np.concatenate(found) for name, found in columns.items()}
-        return Measured(rows, self._gallery.settle(views))
+        return Measured(rows, self._gallery.settle(views), hidden)
 
     def samples(self, views):
         """The gallery, see `Gallery.samples`."""

@@ -5,9 +5,11 @@ import itertools
 ARROWS = {"higher": "↑", "lower": "↓"}
 BETTER = {"higher": "higher is better", "lower": "lower is better"}
 # Why a figure is flagged, and what that means.
-FLAT, UNALIGNED = "flat maps", "not aligned"
+FLAT, UNREACHED, UNALIGNED = "flat maps", "no gradient", "not aligned"
 _FLAGS = {
     FLAT: "the figure says nothing, as many heatmaps behind it are bright everywhere",
+    UNREACHED: "the figure says nothing, as many images have no gradient for an attack "
+    "to follow",
     UNALIGNED: "the figure is not comparable, as these heatmaps are not moved by their "
     "offset, and those of other models are",
 }

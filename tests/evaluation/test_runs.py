@@ -167,3 +167,55 @@ def test_intervals_stay_inside_a_range_with_one_end():
 def test_values_outside_of_the_range_are_refused(limits):
     with pytest.raises(ValueError, match="within the range of the figure"):
         across_runs(np.linspace(0.0, 3.0, 8).reshape(2, 4), limits=limits)
+
+
+def _tables():
+    """Pairs of tables of shares and of numbers, and some that hardly vary."""
+    random = np.random.default_rng(0)
+    for _ in range(100):
+        shape = random.integers(2, 5), random.integers(2, 30)
+        first, second = random.beta(0.3, 0.3, size=2)
+        yield (
+            (random.random(shape) < first) * 1.0,
+            (random.random(shape) < second) * 1.0,
+        )
+        yield np.round(random.random(shape), 1), np.full(shape, second)
+        noise = 10.0 ** -random.integers(4, 18) * random.random(shape)
+        yield np.clip(first + noise, 0.0, 1.0), np.full(shape, second)
+
+
+def test_a_value_lies_in_its_interval_and_that_in_its_limits():
+    for one, other in _tables():
+        for found, low, high in (
+            (across_runs(one), 0.0, 1.0),
+            (across_runs(one, other), -1.0, 1.0),
+            (across_runs(one - other, limits=(-1, 1)), -1.0, 1.0),
+            (across_runs(2 * one - 0.5, limits=(-0.5, 1.5)), -0.5, 1.5),
+        ):
+            assert low <= found["low"] <= found["value"] <= found["high"] <= high
+
+
+@pytest.mark.parametrize("share", [-1.0, -0.1, 0.0, 0.1, 0.5, 1.0])
+def test_runs_that_do_not_vary_are_as_one_of_them(share):
+    # By formula: n / (n + z²) of the way from either end of the range to the value.
+    part = 50 / (50 + 1.959964**2)
+    one = np.full((3, 50), max(share, 0.0))
+    found = across_runs(one, one - share)
+    assert found["low"] == pytest.approx(-1 + part * (share + 1), abs=1e-6)
+    assert found["high"] == pytest.approx(1 + part * (share - 1), abs=1e-6)
+    alone = compare(one[0], one[0] - share, limits=(0.0, 1.0))
+    assert {**alone, "runs": 3} == pytest.approx(found)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        (np.zeros((2, 5, 3, 50)), r"statistic=.*METRICS.*\(2, 5, 3, 50\)"),
+        ([np.zeros(5), np.zeros(6)], r"\(runs, images.*list of \(5,\), \(6,\)"),
+        ([{"accuracy": np.zeros(5)}] * 2, r"`measured\[name\]`.*list of dict"),
+        ([[0.0, np.inf], [1.0, 1.0]], r"finite.*1 infinite values of 4"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_a_line(values, message):
+    with pytest.raises(ValueError, match=message):
+        across_runs(values)

@@ -190,3 +190,31 @@ def test_models_are_compared_on_the_same_images():
 
 def test_the_way_intervals_are_made_is_named():
     assert INTERVAL.startswith("95 % over images: Wilson") and "2,000" in INTERVAL
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_all_alike_without_limits_have_no_interval(dtype):
+    # The mean of 50 times 0.3 is not 0.3 in float64.
+    found = summarize(np.full(50, 0.3, dtype))
+    assert (found["low"], found["high"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "values, limits, message",
+    [
+        (np.zeros((20, 3)), None, r"\(images,\).*\(20, 3\)"),
+        (0.5, None, r"\(images,\).*shape \(\)"),
+        (np.array([1.0, 2.0, 3.0]), (0, 1), r"`limits`.*1 to 3.*\(0, 1\)"),
+    ],
+)
+def test_what_no_figure_can_be_made_of_is_refused(values, limits, message):
+    with pytest.raises(ValueError, match=message):
+        summarize(values, limits=limits)
+    with pytest.raises(ValueError, match=message):
+        compare(values, values, limits=limits)
+
+
+def test_roundings_are_within_the_range_and_the_infinite_has_no_interval():
+    assert summarize(np.array([0.5, 1.0 + 1e-6]), limits=(0, 1))["high"] <= 1.0
+    found = summarize(np.array([1.0, 2.0, np.inf]))
+    assert (found["value"], found["low"], found["high"]) == (np.inf, None, None)
