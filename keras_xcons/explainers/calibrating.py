@@ -225,7 +225,10 @@ def _shifts(axes, costs, seed):
 def _axes(view, size, grid):
     """Rows and columns of maps of a grid, of images of a size."""
     window = view.frame.window(size)
-    expected = view.frame.aligned("geometric").offset(size)
+    try:
+        expected = view.frame.aligned("geometric").offset(size)
+    except ValueError:  # a layer of the user's that nothing can be followed through
+        expected = 0.0, 0.0
     axes = []
     for name, span, cells, shift, side in zip(
         ("rows", "columns"), window, grid, expected, size, strict=True

@@ -19,6 +19,7 @@ _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
 _POOLS = ("AveragePool", "AveragePooling2D", "MaxPool", "MaxPooling2D")
 _OPERATIONS = ("Conv", "DepthwiseConv", "SeparableConv")
 _TRANSPOSED = ("Conv2DTranspose", "ConvTranspose")
+_LAYERS = (*_CONVOLUTIONS, *_POOLS, "Conv2DTranspose")
 
 
 def cells_move(node, specs, output, move):
@@ -32,18 +33,25 @@ def cells_move(node, specs, output, move):
 
     Returns:
         A `Move`, or `None` where the grid stays.
+
+    Raises:
+        ValueError: A layer of the user's, with weights, makes a grid of another size.
     """
     operation = used(node.operation)
-    kind = kind_of(operation)
+    if kind_of(operation) == "SpectralNormalization":
+        operation = operation.layer
     spec = specs[id(node.input_tensors[0])]
     if len(spec.shape) != 4 or len(output.shape) != 4:
         return move
+    kind = kind_of(operation) or _base(operation, spec, output)
     if kind in ("ZeroPadding2D", "Pad"):
         # Also what a window right behind it takes away again.
         size = _sides(operation, spec)
         return pixels(size, outside(padding_of(operation), size))
     window = _window(node, operation, kind)
     if window is None:
+        if kind is None and getattr(operation, "weights", None):
+            _check_size(operation, spec, output)
         return move if move is None or move.grid is None else Move(move.grid)
     sizes, targets = _sides(operation, spec), _sides(operation, output)
     follow = _transposed if kind in _TRANSPOSED else _strided
@@ -96,6 +104,31 @@ def branch_shares(node, tensors, specs):
 def _sides(operation, spec):
     first = getattr(operation, "data_format", None) == "channels_first"
     return spec.shape[2:4] if first else spec.shape[1:3]
+
+
+def _base(operation, spec, output):
+    """The class of Keras that a layer of the user's moves a window as, or `None`.
+
+    Whatever it does to its kernel, such as standardise it: it has the strides and
+    paddings of the class, and makes maps of the size that the class makes.
+    """
+    for base in type(operation).__mro__:
+        if base.__module__.startswith("keras.") and base.__name__ in _LAYERS:
+            made = base.compute_output_shape(operation, spec.shape)
+            return base.__name__ if tuple(made[1:]) == tuple(output.shape[1:]) else None
+    return None
+
+
+def _check_size(operation, spec, output):
+    sizes, found = _sides(operation, spec), _sides(operation, output)
+    if tuple(sizes) != tuple(found):
+        raise ValueError(
+            'align="geometric" follows strides and paddings, and what the layer '
+            f"{operation.name!r} of class {type(operation).__name__} does inside it "
+            "cannot see: measure the offset by `keras_xcons.calibrate`, or pass "
+            "align=(rows, columns) in pixels, or align=False. Received: a layer that "
+            f"makes maps of {tuple(found)} cells of {tuple(sizes)}"
+        )
 
 
 def _window(node, operation, kind):

@@ -48,7 +48,34 @@ class Ones(layers.Conv2D):
         super().__init__(1, 3, 2, "same", kernel_initializer="ones", **more)
 
 
+@keras.saving.register_keras_serializable()
+class Scaled(layers.Conv2D):
+    """A layer of the user's that makes something of its kernel first."""
+
+    def call(self, x):
+        kernel = self.kernel / ops.sum(self.kernel)
+        return ops.conv(x, kernel, self.strides, self.padding)
+
+
+class Block(layers.Layer):
+    """A strided layer within one of the user's."""
+
+    def __init__(self, stride=8):
+        super().__init__()
+        self.inner = conv(stride=stride)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def scaled():
+    return Scaled(1, 3, 2, "same", kernel_initializer="ones", use_bias=False)
+
+
 NETWORKS = {
+    "spectral": lambda x: layers.SpectralNormalization(conv())(conv()(x)),
+    "spectral_alone": lambda x: layers.SpectralNormalization(conv(stride=8))(x),
+    "subclass_with_a_call": lambda x: scaled()(scaled()(x)),
     "subclass": lambda x: Ones(use_bias=False)(Ones(use_bias=False)(x)),
     "same_2": strided(1),
     "same_8": strided(3),
@@ -257,6 +284,35 @@ def test_images_of_an_unknown_size_are_aligned_under_xla(align):
 
     found = placed(maps, np.zeros((2, 32, 40, 3), "float32"))
     np.testing.assert_allclose(found, frame.place(maps, (32, 40)), atol=1e-6)
+
+
+def test_strides_that_cannot_be_seen_are_not_guessed():
+    images = keras.Input((64, 64, 3))
+    x = Block()(images)
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(images, layers.Dense(2, kernel_initializer="ones")(x))
+    with pytest.raises(ValueError, match="of class Block .*calibrate.*8, 8"):
+        kx.split(model, align="geometric").frame.offset((64, 64))
+    # They are measured, and laid as they are where nobody asks for more.
+    assert kx.split(model).frame.offset((64, 64)) == (0.0, 0.0)
+    assert kx.calibrate(model, spots(), remember=False).rows == pytest.approx(
+        -2.5, abs=0.5
+    )
+    still = Block(stride=1)(images)  # keeps its pixels at their places
+    kept = keras.Model(images, still)
+    assert Frame(kept.input, kept.output).aligned("geometric").offset((64, 64)) == (
+        *(0.0, 0.0),
+    )
+
+
+def spots():
+    """Images `(24, 64, 64, 3)` of a bright blob each."""
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[:64, :64]
+    places = random.uniform(16, 48, (24, 2, 1, 1))
+    away = (rows - places[:, 0]) ** 2 + (columns - places[:, 1]) ** 2
+    images = 220.0 * np.exp(-away / (2 * 6.0**2)) + 2.0
+    return np.repeat(images[..., None], 3, -1).astype("float32")
 
 
 def test_what_is_unknown_is_the_whole_image():
