@@ -165,6 +165,7 @@ class Frame:
         size = self._images.shape[1:3]
         if None not in size:
             self.window(size)
+            self.cells(size)
 
     def place(self, maps, image_size):
         """Lays maps on images: bilinearly over their window, zeros outside it.

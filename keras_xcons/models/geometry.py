@@ -10,6 +10,8 @@ receptive fields, as in [Araujo et al., 2019](https://doi.org/10.23915/distill.0
 
 from fractions import Fraction
 
+import keras
+
 from keras_xcons.models.flatten import used
 from keras_xcons.models.kinds import kind_of
 from keras_xcons.models.moves import Move, outside, padding_of, pixels
@@ -37,12 +39,15 @@ def cells_move(node, specs, output, move):
     Raises:
         ValueError: A layer of the user's, with weights, makes a grid of another size.
     """
-    operation = used(node.operation)
-    if kind_of(operation) == "SpectralNormalization":
-        operation = operation.layer
     spec = specs[id(node.input_tensors[0])]
-    if len(spec.shape) != 4 or len(output.shape) != 4:
+    operation = used(node.operation)
+    if len(spec.shape) != 4:
         return move
+    if len(output.shape) != 4:
+        _check_grid(operation, spec, output)
+        return move
+    while isinstance(operation, keras.layers.Wrapper):  # spectral normalisation
+        operation = operation.layer
     kind = kind_of(operation) or _base(operation, spec, output)
     if kind in ("ZeroPadding2D", "Pad"):
         # Also what a window right behind it takes away again.
@@ -50,8 +55,7 @@ def cells_move(node, specs, output, move):
         return pixels(size, outside(padding_of(operation), size))
     window = _window(node, operation, kind)
     if window is None:
-        if kind is None and getattr(operation, "weights", None):
-            _check_size(operation, spec, output)
+        _check_grid(operation, spec, output)
         return move if move is None or move.grid is None else Move(move.grid)
     sizes, targets = _sides(operation, spec), _sides(operation, output)
     follow = _transposed if kind in _TRANSPOSED else _strided
@@ -119,15 +123,17 @@ def _base(operation, spec, output):
     return None
 
 
-def _check_size(operation, spec, output):
-    sizes, found = _sides(operation, spec), _sides(operation, output)
-    if tuple(sizes) != tuple(found):
+def _check_grid(operation, spec, output):
+    """Refuses a layer of the user's, with weights, that makes another grid."""
+    unknown = kind_of(operation) is None and getattr(operation, "weights", None)
+    sizes, found = spec.shape[1:], output.shape[1:]
+    if unknown and (len(found) != 3 or sizes[:2] != found[:2]):
         raise ValueError(
             'align="geometric" follows strides and paddings, and what the layer '
             f"{operation.name!r} of class {type(operation).__name__} does inside it "
             "cannot see: measure the offset by `keras_xcons.calibrate`, or pass "
             "align=(rows, columns) in pixels, or align=False. Received: a layer that "
-            f"makes maps of {tuple(found)} cells of {tuple(sizes)}"
+            f"makes {tuple(found)} of {tuple(sizes)}"
         )
 
 

@@ -60,12 +60,23 @@ class Scaled(layers.Conv2D):
 class Block(layers.Layer):
     """A strided layer within one of the user's."""
 
-    def __init__(self, stride=8):
+    def __init__(self, stride=8, tokens=False):
         super().__init__()
-        self.inner = conv(stride=stride)
+        self.inner, self.tokens = conv(stride=stride), tokens
 
     def call(self, x):
-        return self.inner(x)
+        x = self.inner(x)
+        return ops.reshape(x, (-1, 64, 1)) if self.tokens else x
+
+
+class Wrapped(layers.Wrapper):
+    """A wrapper of the user's."""
+
+    def call(self, x):
+        return self.layer(x)
+
+    def compute_output_shape(self, shape):
+        return self.layer.compute_output_shape(shape)
 
 
 def scaled():
@@ -74,6 +85,7 @@ def scaled():
 
 NETWORKS = {
     "spectral": lambda x: layers.SpectralNormalization(conv())(conv()(x)),
+    "wrapped_twice": lambda x: Wrapped(layers.SpectralNormalization(scaled()))(x),
     "spectral_alone": lambda x: layers.SpectralNormalization(conv(stride=8))(x),
     "subclass_with_a_call": lambda x: scaled()(scaled()(x)),
     "subclass": lambda x: Ones(use_bias=False)(Ones(use_bias=False)(x)),
@@ -293,6 +305,11 @@ def test_strides_that_cannot_be_seen_are_not_guessed():
     model = keras.Model(images, layers.Dense(2, kernel_initializer="ones")(x))
     with pytest.raises(ValueError, match="of class Block .*calibrate.*8, 8"):
         kx.split(model, align="geometric").frame.offset((64, 64))
+    tokens = layers.Reshape((8, 8, 1))(Block(tokens=True)(images))
+    with pytest.raises(ValueError, match="of class Block .*64, 1"):
+        Frame(images, tokens).aligned("geometric").offset((64, 64))
+    with pytest.raises(ValueError, match="of class Block"):
+        kx.XConsModel(model, align="geometric")
     # They are measured, and laid as they are where nobody asks for more.
     assert kx.split(model).frame.offset((64, 64)) == (0.0, 0.0)
     assert kx.calibrate(model, spots(), remember=False).rows == pytest.approx(
