@@ -24,27 +24,27 @@ from keras_xcons import (
     evaluation,
     explainers,
     layers,
+    methods,
     metrics,
     models,
     plotting,
+    protopnet,
     report,
-    training,
     zoo,
 )
 from keras_xcons.evaluation import evaluate
 from keras_xcons.explainers import calibrate, explain
+from keras_xcons.methods import PlainModel, XConsModel, trainer
 from keras_xcons.models import split
 from keras_xcons.plotting import plot
 from keras_xcons.report import Report
-from keras_xcons.training import ProtoPNetModel, XConsModel, XConsProtoPNetModel
 from keras_xcons.version import __version__
 from keras_xcons.zoo import download, info, list_models, load
 
 __all__ = [
-    "ProtoPNetModel",
+    "PlainModel",
     "Report",
     "XConsModel",
-    "XConsProtoPNetModel",
     "__version__",
     "attacks",
     "calibrate",
@@ -58,14 +58,16 @@ __all__ = [
     "explainers",
     "info",
     "layers",
+    "methods",
     "list_models",
     "load",
     "metrics",
     "models",
     "plot",
     "plotting",
+    "protopnet",
     "report",
     "split",
-    "training",
+    "trainer",
     "zoo",
 ]

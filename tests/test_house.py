@@ -26,6 +26,8 @@ FLOORS = [
     {"evaluation"},
     {"report"},
     {"plotting"},
+    {"protopnet"},
+    {"methods"},
     {"training"},
     {"explainers"},
     {"attacks", "consistency"},
@@ -34,8 +36,10 @@ FLOORS = [
     {"layers"},
     {"data"},
     {"locking", "writing"},
+    {"options"},
+    {"checks"},
     {
-        *("checks", "command_flags", "offline", "printable"),
+        *("command_flags", "offline", "printable"),
         *("processes", "startup", "version"),
     },
 ]

@@ -14,9 +14,9 @@ from keras_xcons.evaluation import EvaluationOptions
 from keras_xcons.explainers import vis
 from keras_xcons.recipes import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
-from keras_xcons.training import StageSchedule
-from keras_xcons.training.options import XConsOptions
-from keras_xcons.training.prototype_training import PrototypeOptions
+from keras_xcons.training.prototype_stages import StageSchedule
+from keras_xcons.methods.xcons.options import XConsOptions
+from keras_xcons.protopnet.objective import ProtoPNetOptions
 
 BAD = [float("inf"), float("-inf"), float("nan"), 10**23, -(10**23), 10**5000]
 TABLES = {
@@ -24,7 +24,7 @@ TABLES = {
     PretrainOptions: {"dataset": "shapes", "model": "small_cnn"},
     EvaluationOptions: {},
     XConsOptions: {"schedule": "memory", "num_samples": 3},
-    PrototypeOptions: {},
+    ProtoPNetOptions: {},
     StageSchedule: {},
 }
 

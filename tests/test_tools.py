@@ -66,7 +66,7 @@ def test_table_tells_mean_and_range_over_the_seeds():
 
 
 def test_every_run_of_the_table_is_accepted():
-    from keras_xcons.training.options import CONTROLS, XConsOptions
+    from keras_xcons.methods.xcons.options import CONTROLS, XConsOptions
 
     runs = tool("reproduce").RUNS
     options = [XConsOptions(**arguments) for arguments in runs.values() if arguments]

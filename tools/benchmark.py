@@ -77,7 +77,7 @@ def training_step(name, schedule):
     """The function that `fit` calls for each step, on a batch of its own."""
     import keras
 
-    from keras_xcons.training import XConsModel
+    from keras_xcons.methods import XConsModel
 
     model = classifier(name)
     plain, with_ids = batches()

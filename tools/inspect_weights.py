@@ -48,7 +48,7 @@ def sweep():
     import numpy as np
 
     from keras_xcons.models import split
-    from keras_xcons.training import XConsModel
+    from keras_xcons.methods import XConsModel
 
     model, load = classifier()
     view, labels, right = split(model), [], []

@@ -12,7 +12,7 @@ from keras_xcons.evaluation.options import EvaluationOptions
 from keras_xcons.evaluation.statistics import value_of
 from keras_xcons.evaluation.suite import Suite
 from keras_xcons.models import split
-from keras_xcons.training.trainer import ClassifierTrainer
+from keras_xcons.methods import TrainingMethod
 
 _CONSISTENCY = "explanation_consistency"
 _METRICS = (_CONSISTENCY, "pointing_game", "energy_pointing_game", "flat")
@@ -107,7 +107,7 @@ class ExplanationMonitor(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         model = self.model
         # The view of a training model has the feature layer that it trains for.
-        model = model.view if isinstance(model, ClassifierTrainer) else model
+        model = model.view if isinstance(model, TrainingMethod) else model
         options = self._options
         view = split(model, options.feature_layer, align=options.align)
         # Another model, or its offset was measured since the last fit.

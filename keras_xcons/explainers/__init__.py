@@ -22,6 +22,7 @@ from keras_xcons.explainers.prototypes import (
     prototype_similarities,
     source_images,
 )
+from keras_xcons.explainers.targets import Targets, find_targets, shown_maps
 from keras_xcons.explainers.vis import (
     GradCAM,
     LayerCAM,
@@ -41,16 +42,19 @@ __all__ = [
     "Saliency",
     "ScoreCAM",
     "SmoothGrad",
+    "Targets",
     "activated_boxes",
     "calibrate",
     "class_gradients",
     "explain",
     "explained_pass",
     "explainer_of",
+    "find_targets",
     "frame_of",
     "methods",
     "moved_frame_of",
     "prototype_maps",
     "prototype_similarities",
+    "shown_maps",
     "source_images",
 ]

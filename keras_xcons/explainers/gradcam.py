@@ -75,7 +75,9 @@ def _unit(logits):
     return ops.stop_gradient(largest)[:, None, None, None, None]
 
 
-def explained_pass(view, images, classes=None, training=False):
+def explained_pass(
+    view, images, classes=None, training=False, make_maps=grad_cam_plus_plus
+):
     """One forward pass of a classifier with the Grad-CAM++ maps of given classes.
 
     Works inside a `tf.function`, under XLA, and inside another gradient tape, which
@@ -87,6 +89,9 @@ def explained_pass(view, images, classes=None, training=False):
         images: Float tensor `(B, H, W, channels)` in 0..255.
         classes: Integer tensor `(B, P)`, or `None` for the predicted class, `P` 1.
         training: Whether the classifier runs in training mode.
+        make_maps: Function from activations `(B, h, w, K)` and class gradients, see
+            `class_gradients`, to maps `(B, P, h, w)`. Defaults to
+            `keras_xcons.layers.grad_cam_plus_plus`.
 
     Returns:
         `Explained(maps, logits, outputs)`: float32 maps `(B, P, h, w)` in 0..1 at
@@ -108,7 +113,7 @@ def explained_pass(view, images, classes=None, training=False):
     if classes is None:
         classes = tf.argmax(logits, axis=-1)[:, None]
     gradients = class_gradients(view, logits, activations, classes, tape)
-    return Explained(grad_cam_plus_plus(activations, gradients), logits, outputs)
+    return Explained(make_maps(activations, gradients), logits, outputs)
 
 
 class GradCAMPlusPlus:

@@ -59,7 +59,8 @@ class ClassifierView:
         model: The classifier as a `keras.Model`, untouched.
         flat: Functional model, images to `[activations, logits, outputs]`. It
             shares its layers, and so its weights, with `model`.
-        feature_layer: Name of the layer whose output the activations are.
+        feature_layer: Name of the layer whose output the activations are; `None` where
+            the model has none that is a map, and the view was made for logits alone.
         dense: The `keras.layers.Dense` of a head that is global average pooling
             and one `Dense`, for which heatmaps have a closed form; else `None`.
         activation: What the model makes of its logits: `"softmax"`, `"sigmoid"`, or
@@ -82,7 +83,7 @@ class ClassifierView:
 
     model: keras.Model
     flat: keras.Model
-    feature_layer: str
+    feature_layer: str | None
     dense: keras.layers.Dense | None
     activation: str | None = None
     asked: Asked = Asked()
@@ -183,6 +184,7 @@ def split(
     *,
     token_grid=None,
     align=True,
+    needs_features=True,
 ):
     """Splits a classifier into features, logits and outputs, sharing its weights.
 
@@ -230,6 +232,12 @@ def split(
     ('out_relu', True)
     >>> activations, logits, outputs = view(images)
     """
+    if not needs_features:
+        where = {"token_grid": token_grid, "align": align}
+        try:
+            return split(model, feature_layer, input_shape, **where)
+        except ValueError:
+            return _without_features(model, input_shape)
     if token_grid is not None:
         token_grid = checks.image_size(token_grid, "token_grid")
     asked = Asked(feature_layer, token_grid, checked_align(align))
@@ -265,6 +273,31 @@ def split(
                 memory.put(plain, view)
             view = _realigned(view, asked.align)
             memory.put(asked, view)
+    return view
+
+
+def _without_features(model, input_shape):
+    """The view of a classifier whose features are no map, for its logits alone."""
+    with lock:
+        if isinstance(model, TrainsClassifier):
+            model = model.classifier
+        if isinstance(model, tuple | list):
+            model = joined(model, input_shape)
+        check_model(model)
+        memory, key = memory_of(model), "without features"
+        view = memory.get(key)
+        if view is None or not view.current:
+            flat = flatten(model)
+            logits, _, _ = find_logits(flat.outputs[0])
+            view = ClassifierView(
+                model=model,
+                flat=_three_outputs(flat, logits, logits),
+                feature_layer=None,
+                dense=None,
+                activation=_checked_activation(flat.outputs[0]),
+                state=State(model),
+            )
+            memory.put(key, view)
     return view
 
 

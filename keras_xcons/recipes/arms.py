@@ -7,17 +7,12 @@ import tensorflow as tf
 
 from keras_xcons import data, models
 from keras_xcons.callbacks import EpochReweighting, PrototypeStages
+from keras_xcons.methods import PlainModel, XConsModel
 from keras_xcons.models.policy import dtype_policy
 from keras_xcons.recipes.data_check import check_data
 from keras_xcons.recipes.resuming import Forward
-from keras_xcons.training import (
-    ProtoPNetModel,
-    StageSchedule,
-    XConsModel,
-    XConsProtoPNetModel,
-    draw_prototypes,
-    push_prototypes,
-)
+from keras_xcons.training.prototype_push import draw_prototypes, push_prototypes
+from keras_xcons.training.prototype_stages import StageSchedule
 
 # The probe sees features of fixed size, so that its settings need no tuning.
 _PROBE_EPOCHS = 100
@@ -205,7 +200,7 @@ class Experiment:
             The classifier, and the history of the fit, a dict of lists.
         """
         if self.options.has_prototypes:
-            trainer = ProtoPNetModel(self.start())
+            trainer = PlainModel(self.start())
             history = self._fit(trainer, self.train_data(), callbacks)
             return trainer.classifier, history
         model, trained = self.start(), self.start()
@@ -226,9 +221,8 @@ class Experiment:
         """
         count = self.options.num_samples or self.info.splits["train"]
         arguments = self.options.method(count, self.info.multi_label)
-        make = XConsProtoPNetModel if self.options.has_prototypes else XConsModel
-        trainer = make(self.start(), **{**arguments, **overrides})
-        ids = trainer.options.uses_table
+        trainer = XConsModel(self.start(), **{**arguments, **overrides})
+        ids = trainer.options.needs_sample_ids
         if trainer.options.schedule == "epoch":
             # Data of its own: a sweep over the training set would draw its order
             # anew, and the runs would no longer see the same.

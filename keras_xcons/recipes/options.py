@@ -7,7 +7,7 @@ from keras_xcons import checks, data, models
 from keras_xcons.consistency import WEIGHT_SCALES
 from keras_xcons.data import arguments
 from keras_xcons.data.records import ON_BAD_RECORD, check_on_bad_record
-from keras_xcons.training.options import (
+from keras_xcons.methods.xcons.options import (
     ATTACKS,
     CONTROLS,
     SCHEDULES,

@@ -9,7 +9,7 @@ from keras_xcons.evaluation import catalog
 from keras_xcons.recipes.arms import check_splits
 from keras_xcons.recipes.options import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
-from keras_xcons.training import StageSchedule
+from keras_xcons.training.prototype_stages import StageSchedule
 from keras_xcons.zoo.plain import read_json
 
 FORMAT = 1

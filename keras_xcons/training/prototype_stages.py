@@ -173,7 +173,7 @@ class PrototypeStages(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         moment = self.schedule.at(epoch)
-        self.model.set_stage(moment.stage, moment.decay)
+        self.model.objective.set_stage(moment.stage, moment.decay)
 
     def on_epoch_end(self, epoch, logs=None):
         moment = self.schedule.at(epoch)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_xcons.callbacks import FigureLogger
-from keras_xcons.training import XConsModel
+from keras_xcons.methods import XConsModel
 
 
 def read(path):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_xcons import evaluation
 from keras_xcons.callbacks import ExplanationMonitor
 from keras_xcons.data import with_sample_ids
-from keras_xcons.training import XConsModel
+from keras_xcons.methods import XConsModel
 
 FIGURES = [
     *("explanation_consistency", "pointing_game", "energy_pointing_game", "flat"),

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons.data import with_sample_ids
-from keras_xcons.training import XConsModel
+from keras_xcons.methods import XConsModel
 from keras_xcons.training.sample_table import UNSEEN
 
 

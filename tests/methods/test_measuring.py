@@ -16,7 +16,7 @@ from keras_xcons.training.measuring import (
     random_states,
     still_pass,
 )
-from keras_xcons.training.options import XConsOptions
+from keras_xcons.methods.xcons.options import XConsOptions
 
 
 @pytest.mark.parametrize(

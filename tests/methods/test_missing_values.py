@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_xcons.data import with_sample_ids
-from keras_xcons.training import XConsModel
+from keras_xcons.methods import XConsModel
 from keras_xcons.training.sample_table import UNSEEN
 
 KINDS = ("no positive label", "empty map", "sample weight 0")

@@ -1,46 +1,30 @@
-"""What the training models of this package have in common."""
+"""A Keras model that stands for a classifier: what Keras calls of a training method."""
 
 import contextlib
-import threading
+import dataclasses
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from keras_xcons.data import split_sample_ids
+from keras_xcons.methods import saving
+from keras_xcons.methods.inputs import checked, plain_errors, warn_of_logits
+from keras_xcons.methods.passes import random_states
 from keras_xcons.models import TrainsClassifier
-from keras_xcons.training import saving
-from keras_xcons.training.inputs import checked, plain_errors, warn_of_logits
-from keras_xcons.training.measuring import random_states
-from keras_xcons.training.options import XConsOptions
 
 # Name of the states of random number generators in a file of weights.
 _RANDOM = "random_state_"
-# Of the step that a thread is in: `tf.distribute` runs each replica's in its own.
-_step = threading.local()
 
 
-class ClassifierTrainer(TrainsClassifier, keras.Model):
-    """A `keras.Model` that stands for a classifier while it trains it.
-
-    A method is a subclass with a `train_step`. Everything else is Keras': the
-    model's outputs, `evaluate` and `predict` are the classifier's.
+class ClassifierModel(TrainsClassifier, keras.Model):
+    """Stands for a classifier in all that Keras does but the training step.
 
     Args:
         view: `ClassifierView` of the classifier.
         **kwargs: `keras.Model` arguments.
-
-    Attributes:
-        training_view: What a training step calls. A subclass whose loss needs more
-            than the classifier's outputs puts another view here.
-        in_training_mode: Whether a training step runs the classifier in training
-            mode.
-        options: `XConsOptions`; they say which labels and ids the data must have.
     """
 
     _evaluating = False
-    in_training_mode = True
-    options = XConsOptions()
 
     def __init__(self, view, **kwargs):
         # Keras decides by the policy of the model that is compiled whether to scale
@@ -51,20 +35,22 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         super().__init__(**kwargs)
         self.classifier = view.model
         self.view = view
-        self.train_through(view)
-        self._trackers = []
         self.built = True
         # Built without `build`, which would not let subclasses add what they need.
         self._build_shapes_dict = {"input_shape": self.input_shape}
-
-    def train_through(self, view):
-        """Sets what a training step calls, see `training_view`."""
-        self.training_view = view
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         classifier = saving.from_config(config["classifier"], custom_objects)
         return cls(**{**config, "classifier": classifier})
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            **dataclasses.asdict(self.options),
+            "classifier": saving.to_config(self.classifier),
+            "objective": self.objective.get_config() or None,
+        }
 
     def call(self, inputs, training=None):
         images, _ = split_sample_ids(inputs)
@@ -102,12 +88,14 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
         """Configures the training; see `keras.Model.compile`."""
         warn_of_logits(self.view, loss)
+        optimizer = self.objective.optimizer(optimizer)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        self.objective.compiled(self)
 
     def compile_from_config(self, config):
         # Keras' own does nothing for a model with a `compile` method.
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:
+        if self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
 
     def fit(
@@ -126,9 +114,11 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         pipeline: a bad batch ends the run with a `ValueError` before it is learned
         from.
         """
-        x = checked(x, y, self.view, self.options)
+        x = checked(x, y, self)
         callbacks = list(keras.tree.flatten(callbacks)) if callbacks else []
         callbacks = self.fit_callbacks(callbacks, x, y, batch_size)
+        callbacks = self.objective.callbacks(callbacks)
+        self.objective.begins(callbacks)
         if isinstance(x, tf.data.Dataset):
             # Keras warns of its own default, since it cannot shuffle a dataset.
             kwargs.setdefault("shuffle", False)
@@ -151,6 +141,11 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         """
         return callbacks
 
+    def train_on_batch(self, *args, **kwargs):
+        """Trains the classifier on a batch; see `keras.Model.train_on_batch`."""
+        self.objective.begins()
+        return super().train_on_batch(*args, **kwargs)
+
     def evaluate(self, *args, **kwargs):
         """Evaluates the classifier; see `keras.Model.evaluate`."""
         with self._without_trackers():
@@ -167,13 +162,16 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         if not self._evaluating:
             return found
         # What an evaluation does not measure it does not report.
-        own = {id(tracker) for tracker in self._trackers}
+        own = {id(tracker) for tracker in self.trackers}
         return [metric for metric in found if id(metric) not in own]
 
-    @property
-    def learned_variables(self):
-        """The variables that a training step updates, a list."""
-        return list(self.trainable_variables)
+    @contextlib.contextmanager
+    def _without_trackers(self):
+        self._evaluating = True
+        try:
+            yield
+        finally:
+            self._evaluating = False
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
@@ -187,68 +185,3 @@ class ClassifierTrainer(TrainsClassifier, keras.Model):
         for number, (state, _) in enumerate(random_states(self.classifier)):
             if f"{_RANDOM}{number}" in store.keys():
                 state.assign(store[f"{_RANDOM}{number}"])
-
-    @contextlib.contextmanager
-    def _without_trackers(self):
-        self._evaluating = True
-        try:
-            yield
-        finally:
-            self._evaluating = False
-
-    @property
-    def losses(self):
-        # A second pass over the layers clears what they added in the first.
-        kept = getattr(_step, "losses", {})
-        return kept[id(self)] if id(self) in kept else super().losses
-
-    def keep_losses(self, keep=True):
-        """Keeps what layers added to the loss so far, through further passes."""
-        _step.losses = {id(self): super().losses} if keep else {}
-
-    def weighted_loss(self, labels, outputs, sample_weight, weights):
-        """The caller's loss under the caller's sample weights times the method's.
-
-        Args:
-            labels: Labels as the caller's loss takes them.
-            outputs: Outputs of the classifier.
-            sample_weight: The caller's weights `(B,)`, or `None`.
-            weights: The method's weights, float tensor `(B,)`.
-
-        Returns:
-            Scalar loss, regularisation included.
-        """
-        if sample_weight is not None:
-            sample_weight = ops.cast(sample_weight, "float32")
-            extra = len(sample_weight.shape) - 1
-            weights = ops.reshape(weights, (-1,) + (1,) * extra) * sample_weight
-        return self.compute_loss(
-            y=labels, y_pred=outputs, sample_weight=weights, training=True
-        )
-
-    def sample_losses(self, labels, outputs):
-        """The caller's loss of each sample, without any sample weights.
-
-        Args:
-            labels: Labels as the caller's loss takes them.
-            outputs: Outputs of the classifier.
-
-        Returns:
-            Float32 tensor `(B,)`, for a loss that averages over the batch; times B
-            for one that sums.
-        """
-        weights = ops.ones_like(outputs[:, 0], dtype="float32")
-        with tf.GradientTape() as tape:
-            tape.watch(weights)
-            loss = self.weighted_loss(labels, outputs, None, weights)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        size = ops.cast(ops.shape(outputs)[0] * replicas, "float32")
-        return tape.gradient(loss, weights) * size
-
-    def track_loss(self, loss, size):
-        """Adds a step's loss, of `size` samples, to the `loss` that `fit` reports."""
-        # Keras divides losses by the number of replicas.
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss * replicas, sample_weight=size)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_xcons.training import XConsModel
+from keras_xcons.methods import XConsModel
 
 SCHEDULES = ("batch", "memory", "epoch")
 

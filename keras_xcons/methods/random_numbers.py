@@ -4,10 +4,9 @@ Keras does not save the state of a `SeedGenerator`. What the optimizer has count
 saved, so seeds are made of that.
 """
 
-import tensorflow as tf
+import zlib
 
-# What a draw is for; each has draws of its own.
-PURPOSES = ("start", "shuffle", "sweep")
+import tensorflow as tf
 
 
 def seed_of(seed, optimizer, purpose):
@@ -18,7 +17,7 @@ def seed_of(seed, optimizer, purpose):
         optimizer: Built `keras.optimizers.Optimizer`; the steps that it has counted
             tell one step from another, those without an update under accumulation of
             gradients included.
-        purpose: One of `PURPOSES`.
+        purpose: What it is drawn for, a string; each has draws of its own.
 
     Returns:
         Int32 tensor `(2,)`, for TensorFlow's stateless random functions.
@@ -30,7 +29,7 @@ def seed_of(seed, optimizer, purpose):
     counting = getattr(optimizer, "inner_optimizer", optimizer)
     # `iterations` would stand still while gradients are accumulated.
     steps = tf.cast(tf.convert_to_tensor(counting._iterations), tf.int32)
-    made = tf.constant([seed, PURPOSES.index(purpose)], tf.int32)
+    made = tf.constant([seed, zlib.crc32(purpose.encode()) % 2**31], tf.int32)
     replica = tf.distribute.get_replica_context()
     number = 0 if replica is None else replica.replica_id_in_sync_group
     return fold(fold(made, steps), number)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_xcons.training import XConsModel
+from keras_xcons.methods import XConsModel
 
 SCHEDULES = ("batch", "memory", "epoch")
 

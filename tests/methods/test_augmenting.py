@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_xcons.callbacks import ExplanationMonitor
-from keras_xcons.training import XConsModel, xcons
+from keras_xcons.methods import XConsModel, xcons
 
 SIZE, CELL = 32, slice(4, 12)
 RANDOM = {

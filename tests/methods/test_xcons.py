@@ -9,7 +9,7 @@ from keras_xcons import attacks
 from keras_xcons.callbacks import EpochReweighting
 from keras_xcons.consistency import sample_weights
 from keras_xcons.explainers import explained_pass
-from keras_xcons.training import XConsModel
+from keras_xcons.methods import XConsModel
 from keras_xcons.training.draws import seed_of
 from keras_xcons.training.sample_table import UNSEEN
 

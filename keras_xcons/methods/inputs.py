@@ -19,15 +19,16 @@ _MARK = "keras_xcons refused a batch: "
 _REFUSED = re.compile(r"([^\]'\n]*)(?:\] \[(-?[\d.e+-]+)\])?")
 
 
-def checked(x, y, view, options):
+def checked(x, y, trainer):
     """Checks training data, at once or as it is read.
 
     Args:
         x: What `fit` got as `x`: a `tf.data.Dataset`, or an array of images, or a
-            dict of `image` and `sample_id`. Other kinds pass unchecked.
+            dict of `image`, `sample_id` and what else the method takes. Other kinds
+            pass unchecked.
         y: What `fit` got as `y`.
-        view: `ClassifierView` of the classifier.
-        options: `XConsOptions`.
+        trainer: The `keras_xcons.methods.TrainingMethod`, whose view, options and
+            class attributes say what is taken.
 
     Returns:
         `x`, with a check mapped over it if it is a dataset.
@@ -43,30 +44,51 @@ def checked(x, y, view, options):
                 "The training dataset must give (images, labels) or (images, labels, "
                 f"sample_weight). Received: elements of {spec}"
             )
+        _check_keys(spec[0], trainer)
         images, ids = split_sample_ids(spec[0])
-        _check_spec(images, spec[1], view, options)
-        _require_ids(ids, options)
+        _check_spec(images, spec[1], trainer)
+        _require_ids(ids, trainer)
         return x.map(
-            lambda *batch: _assert_batch(batch, view, options),
+            lambda *batch: _assert_batch(batch, trainer),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
     if isinstance(x, np.ndarray | tf.Tensor | dict):
+        _check_keys(x, trainer)
         images, ids = split_sample_ids(x)
-        checks.image_batch(images, view.input_shape)
-        _require_ids(ids, options)
+        checks.image_batch(images, trainer.view.input_shape)
+        _require_ids(ids, trainer)
         labels = np.asarray(y)
-        if ids is not None and options.uses_table:
-            checks.class_labels(ids, len(labels), options.num_samples, "sample_id")
-        _check_spec(images, labels, view, options)
-        if _are_indices(labels.shape, view, options):
+        if ids is not None and trainer.options.needs_sample_ids:
+            checks.class_labels(
+                ids, len(labels), trainer.options.num_samples, "sample_id"
+            )
+        _check_spec(images, labels, trainer)
+        if _are_indices(labels.shape, trainer):
             indices = labels.reshape(-1)
-            if view.binary:
+            if trainer.view.binary:
                 _check_soft(indices)
                 indices = np.round(indices)
             # Keras takes class indices as floats and booleans, too.
             indices = indices.astype("int64") if indices.dtype.kind in "fb" else indices
-            checks.class_labels(indices, len(images), view.num_classes)
+            if trainer.takes_unlabelled:
+                indices = np.where(indices == -1, 0, indices)
+            checks.class_labels(indices, len(images), trainer.view.num_classes)
     return x
+
+
+def _check_keys(x, trainer):
+    """Refuses a dict with a key that nothing would read."""
+    if not isinstance(x, dict):
+        return
+    accepted = ("image", *trainer.keys)
+    for name in x:
+        if name not in accepted:
+            raise ValueError(checks.unknown("key of a batch", name, accepted))
+    if "image" not in x:
+        raise ValueError(
+            "The dict of a batch must hold the images under 'image'. Received: keys "
+            f"{sorted(x)}"
+        )
 
 
 @contextlib.contextmanager
@@ -86,17 +108,18 @@ def plain_errors():
         raise ValueError(message.strip() + (value or "")) from None
 
 
-def _require_ids(ids, options):
-    if options.uses_table and ids is None:
+def _require_ids(ids, trainer):
+    if trainer.options.needs_sample_ids and ids is None:
         raise ValueError(
-            f"The {options.schedule!r} schedule needs sample ids. Wrap the dataset "
-            "with `keras_xcons.data.with_sample_ids` before shuffling and batching. "
+            f"{trainer.method.title} needs sample ids with these options. Wrap the "
+            "dataset with `keras_xcons.data.with_sample_ids` before shuffling and batching. "
             "Received: images without a 'sample_id'"
         )
 
 
-def _check_spec(images, labels, view, options):
+def _check_spec(images, labels, trainer):
     """Ranks and channels, which a dataset tells before it is read."""
+    view = trainer.view
     rank, channels = len(images.shape), view.input_shape[-1]
     if rank != 4 or images.shape[-1] not in (None, channels):
         raise ValueError(
@@ -105,7 +128,7 @@ def _check_spec(images, labels, view, options):
         )
     label_shape = tuple(labels.shape)
     accepted, wanted = [(), (1,), (None,)], "(batch,) integers"
-    if options.multi_label:
+    if trainer.options.multi_label:
         accepted = [(view.num_classes,)]
         wanted = f"(batch, {view.num_classes}) multi-hot"
     elif view.binary:
@@ -117,9 +140,10 @@ def _check_spec(images, labels, view, options):
         raise ValueError(f"Labels must be {wanted}. Received: shape {label_shape}")
 
 
-def _are_indices(shape, view, options):
+def _are_indices(shape, trainer):
     """Whether labels are class indices, and not one-hot or multi-hot."""
-    return not options.multi_label and tuple(shape[1:]) != (view.num_classes,)
+    several = trainer.options.multi_label
+    return not several and tuple(shape[1:]) != (trainer.view.num_classes,)
 
 
 def _check_soft(labels):
@@ -131,7 +155,8 @@ def _check_soft(labels):
         )
 
 
-def _assert_batch(batch, view, options):
+def _assert_batch(batch, trainer):
+    view, options = trainer.view, trainer.options
     images, ids = split_sample_ids(batch[0])
     labels = batch[1]
     values = tf.cast(images, tf.float32)
@@ -149,20 +174,23 @@ def _assert_batch(batch, view, options):
             "the model. Received: images with other values",
         )
     ]
-    if _are_indices(labels.shape, view, options):
+    if _are_indices(labels.shape, trainer):
         told = tf.cast(labels, tf.float32)
         # Labels of a model with one output may be soft, but not 1.5.
         below = told <= 1.0 if view.binary else told < view.num_classes
         known = (told >= 0.0) & below
+        also = ""
+        if trainer.takes_unlabelled:
+            known, also = known | (told == -1.0), " or -1 for none"
         asserts.append(
             _refuse(
                 tf.reduce_all(known),
                 f"labels must be within 0..{view.num_classes - 1}, the classes of the "
-                "model. Received: label=",
+                f"model{also}. Received: label=",
                 _first_outside(told, known),
             )
         )
-    if options.uses_table:
+    if options.needs_sample_ids:
         known = (ids >= 0) & (ids < options.num_samples)
         asserts.append(
             _refuse(

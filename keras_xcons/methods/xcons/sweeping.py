@@ -5,16 +5,11 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons.data import split_sample_ids
-from keras_xcons.explainers import explained_pass
-from keras_xcons.training.attacking import attack_loss
-from keras_xcons.training.draws import fold
-from keras_xcons.training.measuring import (
-    MeanOfKnown,
-    find_targets,
-    has_weight,
-    known,
-    random_states,
-)
+from keras_xcons.explainers import explained_pass, find_targets
+from keras_xcons.methods.batch import Batch
+from keras_xcons.methods.passes import MeanOfKnown, has_weight, known, random_states
+from keras_xcons.methods.random_numbers import fold
+from keras_xcons.methods.xcons.attacking import attack_loss
 
 
 class SweepsTable:
@@ -56,20 +51,21 @@ class SweepsTable:
         return float(mean.result())
 
     def _measure(self, images, ids, labels, sample_weight, place):
-        targets = find_targets(labels, self.view.num_classes, self.options.multi_label)
+        options = self.options
+        targets = find_targets(labels, self.view.num_classes, options.multi_label)
         states = random_states(self.classifier)
-        weights = ops.ones_like(images[:, 0, 0, 0])
-        images = self._augment(images, False)
+        images = self.augment(images, False)
+        batch = Batch(images, labels, sample_weight, ids, None, {}, states)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(images)
             clean = explained_pass(self.training_view, images, targets.classes)
-            loss = attack_loss(clean.logits, targets, self.options)
+            loss = attack_loss(clean.logits, targets, options)
             scaled = self.optimizer.scale_loss(loss)
         image_gradient = tape.gradient(scaled, images)
+        present = has_weight(sample_weight, ops.ones_like(images[:, 0, 0, 0]))
         # No step is counted between the batches of a sweep.
-        seed = fold(self._seed("sweep"), place)
-        present, how = has_weight(sample_weight, weights), (states, False)
-        attacked = self._attacked(images, targets, clean, image_gradient, *how, seed)
-        _, survival = self._judged(attacked, targets, clean, *how, present)
-        self.table.store(ids, self._values(survival, labels, clean, sample_weight))
+        seed = fold(self.seed("sweep"), place)
+        attacked = self._attacked(batch, targets, clean, image_gradient, seed, False)
+        _, survival = self._judged(batch, attacked, targets, clean, present, False)
+        self.table.store(ids, self._values(batch, survival, clean))
         return survival, known(attacked.zero, present)

@@ -6,8 +6,9 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons import attacks
+from keras_xcons.explainers import shown_maps
+from keras_xcons.methods.passes import without_nan
 from keras_xcons.models.frame import WHOLE
-from keras_xcons.training.measuring import shown_maps, still_pass
 
 
 def attack_loss(logits, targets, options):
@@ -26,32 +27,6 @@ def attack_loss(logits, targets, options):
     """
     labels = targets.valid if options.multi_label else targets.classes[:, 0]
     return ops.mean(attacks.margin_loss(logits, labels, options.multi_label))
-
-
-def attack_gradients(view, targets, states, training, options, optimizer):
-    """The function from attacked images to the gradient of `attack_loss`, for PGD.
-
-    Args:
-        view: `ClassifierView`.
-        targets: `Targets`.
-        states: What `random_states` returned.
-        training: Whether the classifier runs in training mode.
-        options: `XConsOptions`.
-        optimizer: Keras optimizer, which scales the loss if half precision needs it.
-
-    Returns:
-        Function of a float tensor `(B, H, W, channels)` to another.
-    """
-
-    def gradient_fn(attacked):
-        with tf.GradientTape() as tape:
-            tape.watch(attacked)
-            other = still_pass(view, attacked, targets.classes, training, states)
-            loss = attack_loss(other.logits, targets, options)
-            scaled = optimizer.scale_loss(loss)
-        return tape.gradient(scaled, attacked)
-
-    return gradient_fn
 
 
 class Attack(typing.NamedTuple):
@@ -93,7 +68,7 @@ def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=W
         # Under a loss scale that is still too large there is no attack to judge.
         for every, found in zip((finite, moving), attacks.moves(gradient), strict=True):
             every.append(found)
-        return _without_nan(gradient)
+        return without_nan(gradient)
 
     if options.attack == "fgsm":
         attacked = attacks.fgsm(images, usable(gradient), options.epsilon, mask)
@@ -112,7 +87,3 @@ def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=W
     zero = ops.logical_and(finite, ops.logical_not(moving))
     return Attack(attacked, ops.logical_and(finite, moving), zero)
 
-
-def _without_nan(gradient):
-    """Zero where a scaled loss overflowed: one NaN would spoil table and logs."""
-    return ops.where(ops.isnan(gradient), ops.zeros_like(gradient), gradient)

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_xcons.training import XConsModel
-from keras_xcons.training.options import XConsOptions
+from keras_xcons.methods import XConsModel
+from keras_xcons.methods.xcons.options import XConsOptions
 
 
 def trained(build, schedule="memory", jit=False, eager=True, **options):

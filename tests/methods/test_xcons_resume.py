@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from keras_xcons.callbacks import EpochReweighting
-from keras_xcons.training import XConsModel
+from keras_xcons.methods import XConsModel
 
 EPOCHS = 4
 

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_xcons.data import with_sample_ids
-from keras_xcons.training import XConsModel
+from keras_xcons.methods import XConsModel
 
 RUNS = {
     "uniform": {"schedule": "memory", "control": "uniform"},

@@ -1,0 +1,49 @@
+"""Training methods: models whose train_step is the method, one file each.
+
+A method is one file and one line here. The room itself can be called:
+`keras_xcons.methods()` gives the names of the methods.
+"""
+
+import sys
+import types
+
+from keras_xcons.methods.base import TrainingMethod
+from keras_xcons.methods.batch import Batch
+from keras_xcons.methods.common_options import MapOptions, MethodOptions
+from keras_xcons.methods.objective import Objective, register_objective
+from keras_xcons.methods.plain import PlainModel
+from keras_xcons.methods.registry import (
+    Method,
+    method_of,
+    methods,
+    trainer,
+    training_method,
+)
+from keras_xcons.methods.xcons import EpochReweighting, XConsModel
+
+__all__ = [
+    "Batch",
+    "EpochReweighting",
+    "MapOptions",
+    "Method",
+    "MethodOptions",
+    "Objective",
+    "PlainModel",
+    "TrainingMethod",
+    "XConsModel",
+    "method_of",
+    "methods",
+    "register_objective",
+    "trainer",
+    "training_method",
+]
+
+
+class _Room(types.ModuleType):
+    """A module that can be called for what lies in it."""
+
+    def __call__(self):
+        return methods()
+
+
+sys.modules[__name__].__class__ = _Room

@@ -1,0 +1,167 @@
+"""What a family of classifiers asks of whatever method trains it.
+
+A classifier that is trained by more than the caller's loss (extra outputs and losses,
+groups of variables, stages) has an objective. A method asks it for all of that and
+knows of no family.
+"""
+
+
+# Pairs of a function from a classifier to whether it is of a family, and the
+# `Objective` class of that family.
+_FAMILIES = []
+
+
+def register_objective(matches, objective):
+    """Makes a family of classifiers trainable by every method.
+
+    Args:
+        matches: Function from a `keras.Model` to whether it is of the family.
+        objective: Subclass of `Objective`.
+    """
+    _FAMILIES.append((matches, objective))
+
+
+def objective_of(view, options=None):
+    """The objective of a classifier.
+
+    Args:
+        view: `keras_xcons.models.ClassifierView` of it.
+        options: Dict of the objective's options, or `None` for their defaults.
+
+    Returns:
+        `Objective`.
+
+    Raises:
+        TypeError, ValueError: The classifier has no objective of its own and so no
+            options, or an option is unknown or not accepted.
+
+    Example:
+
+    >>> objective_of(keras_xcons.split(protopnet), {"cluster": 1.0})
+    """
+    if not isinstance(options, dict | None):
+        raise TypeError(
+            "`objective` must be a dict of options. Received: "
+            f"objective={options!r} (of type {type(options).__name__})"
+        )
+    for matches, objective in _FAMILIES:
+        if matches(view.model):
+            return objective(view, **(options or {}))
+    if options:
+        raise ValueError(
+            "`objective` holds options of a family with a loss of its own, such as a "
+            f"ProtoPNet; this classifier has none. Received: objective={options!r}"
+        )
+    return Objective(view)
+
+
+class Objective:
+    """The objective of any classifier: the caller's loss alone.
+
+    Args:
+        view: `keras_xcons.models.ClassifierView` of the classifier.
+
+    Attributes:
+        view: What a training step calls.
+        metrics: List of `keras.metrics.Metric` that a step updates.
+        takes_multi_label: Whether an image may be of several classes.
+    """
+
+    takes_multi_label = True
+
+    def __init__(self, view):
+        self.view = view
+        self.metrics = []
+
+    @property
+    def in_training_mode(self):
+        """Whether a step runs the classifier in training mode."""
+        return True
+
+    def learned(self, variables):
+        """Those of the classifier's trainable variables that a step updates.
+
+        Args:
+            variables: List of variables.
+
+        Returns:
+            List of variables.
+        """
+        return list(variables)
+
+    def scores(self, outputs):
+        """The classifier's own outputs, of what the view gives.
+
+        Args:
+            outputs: Third of what `view` returns.
+
+        Returns:
+            Tensor `(B, C)`.
+        """
+        return outputs
+
+    def loss(self, labels, outputs, weights):
+        """What is added to the caller's loss.
+
+        Args:
+            labels: Labels as the caller's loss takes them.
+            outputs: Third of what `view` returns.
+            weights: Weights of the samples `(B,)`, or `None`.
+
+        Returns:
+            Scalar, the mean over the batch; or `None` for nothing.
+        """
+        return None
+
+    def regularization(self):
+        """What is added to the loss of a step once, a scalar or `None` for nothing."""
+        return None
+
+    def update_metrics(self, labels, outputs, sample_weight):
+        """Updates `metrics` after a step.
+
+        Args:
+            labels: As for `loss`.
+            outputs: As for `loss`.
+            sample_weight: The caller's weights, or `None`.
+        """
+
+    def optimizer(self, optimizer):
+        """What takes the place of the caller's optimizer.
+
+        Args:
+            optimizer: `keras.optimizers.Optimizer`.
+
+        Returns:
+            A `keras.optimizers.Optimizer`.
+        """
+        return optimizer
+
+    def compiled(self, trainer):
+        """Is called after the trainer has been compiled.
+
+        Args:
+            trainer: The `keras_xcons.methods.TrainingMethod`.
+        """
+
+    def begins(self, callbacks=()):
+        """Is called before weights are learned.
+
+        Args:
+            callbacks: Those of the `fit`; none for a single batch.
+        """
+
+    def callbacks(self, callbacks):
+        """The callbacks of a `fit`, in the order in which they are to run.
+
+        Args:
+            callbacks: List of Keras callbacks.
+
+        Returns:
+            List.
+        """
+        return callbacks
+
+    def get_config(self):
+        """The options that the objective was made with, a dict of plain values."""
+        return {}

@@ -1,0 +1,136 @@
+"""The options of XCons."""
+
+from keras_xcons.consistency import AGREEMENTS, MAP_MEASURES, WEIGHT_SCALES
+from keras_xcons.methods.common_options import MapOptions
+from keras_xcons.options import option, table
+
+SCHEDULES = ("batch", "memory", "epoch")
+CONTROLS = (
+    None,
+    "uniform",
+    "shuffled",
+    "loss",
+    "adversarial",
+    "whole_image",
+)
+ATTACKS = ("fgsm", "pgd")
+
+
+@table
+class XConsOptions(MapOptions):
+    """The options of XCons.
+
+    Raises:
+        TypeError, ValueError: An option is not accepted.
+    """
+
+    schedule: str = option(
+        "batch",
+        "When a sample's weight is measured. batch: in this step, before its weight "
+        "update. memory: when the sample was last seen; cheaper, needs sample ids. "
+        "epoch: in a sweep over the training set every `sweep_every` epochs; steps "
+        "cost what plain steps cost, needs sample ids.",
+        choices=SCHEDULES,
+    )
+    num_samples: int | None = option(
+        None,
+        "Number of training samples, needed with sample ids.",
+        low=1,
+        told=False,
+    )
+    control: str | None = option(
+        None,
+        "Replaces the weighting, to see what it is worth. uniform: all weights 1. "
+        "shuffled: the weights, permuted within the batch. loss: weights from the "
+        "loss, hard samples count more. adversarial: weights 1, trained on the "
+        "attacked images. whole_image: the attack is not limited to the background.",
+        choices=CONTROLS,
+    )
+    threshold: float = option(
+        0.5,
+        "Background is where the heatmap is below this share of its maximum.",
+        low=0.0,
+        high=1.0,
+    )
+    attack: str = option(
+        "fgsm",
+        "Attack on the background; PGD has a random start.",
+        choices=ATTACKS,
+    )
+    epsilon: float = option(
+        4.0, "Strength of the attack, in 0..255.", low=0.0, high=255.0
+    )
+    step_size: float = option(1.0, "Step of PGD, in 0..255.", above=0.0, high=255.0)
+    attack_steps: int = option(5, "Steps of PGD.", low=1, high=10_000)
+    measure: str = option(
+        "cosine",
+        "How alike two maps are, see `keras_xcons.consistency`.",
+        choices=MAP_MEASURES,
+    )
+    agreement: str | None = option(
+        None,
+        "None for E from maps alone, or hard or soft to multiply it by how well the "
+        "prediction survives.",
+        choices=AGREEMENTS,
+    )
+    weight_scale: str = option(
+        "mean",
+        "What a sample weighs: v / mean(v), v, or 1 + v, the mild form for networks "
+        "whose explanations hardly move.",
+        choices=WEIGHT_SCALES,
+    )
+    weight_floor: float = option(
+        0.1,
+        "Smallest weight, after scaling. Under the memory schedule keep it above 0: a "
+        "sample of weight 0 has no gradient to be attacked with, and stays there.",
+        low=0.0,
+        high=1.0,
+    )
+    warmup_epochs: int = option(0, "Epochs with all weights 1.", low=0)
+    consistency_loss: float = option(
+        0.0,
+        "Factor λ of an explicit loss term, the mean of `λ · (1 - E)`, beside the "
+        "weights. Not the paper's.",
+        low=0.0,
+    )
+    sweep_every: int = option(
+        1, "Epochs between sweeps of the epoch schedule.", low=1
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.needs_sample_ids and self.num_samples is None:
+            raise ValueError(
+                f"The {self.schedule!r} schedule remembers one weight a sample. Pass "
+                "`num_samples`, the number of training samples. Received: "
+                "num_samples=None"
+            )
+
+    @property
+    def needs_sample_ids(self):
+        """Whether weights outlive a batch, so that samples must be told apart."""
+        return self.schedule in ("memory", "epoch")
+
+    @property
+    def region(self):
+        """The region that is attacked."""
+        return "whole_image" if self.control == "whole_image" else "background"
+
+    @property
+    def attacks_in_step(self):
+        """Whether a training step looks at attacked images at all."""
+        return self.schedule != "epoch" or self.learns_from_attack
+
+    @property
+    def attacks_first(self):
+        """Whether the loss of a step depends on that step's attacked images.
+
+        If not, FGSM takes its gradient from the backward pass that updates the
+        weights: an image's gradient has the same sign for every positive weight.
+        """
+        return self.schedule == "batch" or self.learns_from_attack
+
+    @property
+    def learns_from_attack(self):
+        """Whether gradients flow through the pass over attacked images."""
+        return self.consistency_loss > 0.0 or self.control == "adversarial"
