@@ -9,7 +9,7 @@ import types
 
 from keras_xcons.methods.base import TrainingMethod
 from keras_xcons.methods.batch import Batch
-from keras_xcons.methods.common_options import MapOptions, MethodOptions
+from keras_xcons.methods.common_options import MethodOptions
 from keras_xcons.methods.objective import Objective, register_objective
 from keras_xcons.methods.plain import PlainModel
 from keras_xcons.methods.registry import (
@@ -24,7 +24,6 @@ from keras_xcons.methods.xcons import EpochReweighting, XConsModel
 __all__ = [
     "Batch",
     "EpochReweighting",
-    "MapOptions",
     "Method",
     "MethodOptions",
     "Objective",

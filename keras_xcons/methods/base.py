@@ -56,12 +56,13 @@ class TrainingMethod(ClassifierModel):
 
     def __init__(self, classifier, objective=None, options=None, **kwargs):
         options = self.Options(**(options or {}))
-        where = {
-            name: getattr(options, name)
-            for name in ("feature_layer", "token_grid", "align")
-            if hasattr(options, name)
-        }
-        view = split(classifier, **where, needs_features=self.needs_maps)
+        view = split(
+            classifier,
+            options.feature_layer,
+            token_grid=options.token_grid,
+            align=options.align,
+            needs_features=self.needs_maps or options.feature_layer is not None,
+        )
         objective = objective_of(view, objective)
         if options.multi_label and not objective.takes_multi_label:
             raise ValueError(
@@ -72,8 +73,10 @@ class TrainingMethod(ClassifierModel):
         self.objective = objective
         self.options = dataclasses.replace(
             options,
+            feature_layer=view.feature_layer,
+            token_grid=view.asked.token_grid,
+            align=view.asked.align,
             multi_label=options.multi_label and not view.binary,
-            **({"feature_layer": view.feature_layer} if self.needs_maps else {}),
         )
         self.augment, self.training_view = split_augmentation(objective.view)
         if self.needs_maps:

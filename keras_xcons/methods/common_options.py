@@ -24,33 +24,10 @@ class MethodOptions(Options):
         "(0, z) and labels 0 and 1.",
         told=False,
     )
-    seed: int = option(
-        0,
-        "Seed of the method's own draws. Each step draws anew, by the steps that the "
-        "optimizer has counted, so that a run that is stopped and continued draws the "
-        "same.",
-        low=0,
-        high=2**31 - 1,
-    )
-
-    @property
-    def needs_sample_ids(self):
-        """Whether the data must come with sample ids."""
-        return False
-
-
-@table
-class MapOptions(MethodOptions):
-    """What a method takes that looks at heatmaps.
-
-    Raises:
-        TypeError, ValueError: An option is not accepted.
-    """
-
     feature_layer: str | None = option(
         None,
-        "Name of the layer to explain. Default: the last 4-D activation before "
-        "pooling.",
+        "Name of the layer to explain, with the method itself and with what looks at "
+        "its classifier. Default: the last 4-D activation before pooling.",
     )
     token_grid: tuple | None = option(
         None,
@@ -66,3 +43,16 @@ class MapOptions(MethodOptions):
         check=checked_align,
         parse=parsed_align,
     )
+    seed: int = option(
+        0,
+        "Seed of the method's own draws. Each step draws anew, by the steps that the "
+        "optimizer has counted, so that a run that is stopped and continued draws the "
+        "same.",
+        low=0,
+        high=2**31 - 1,
+    )
+
+    @property
+    def needs_sample_ids(self):
+        """Whether the data must come with sample ids."""
+        return False

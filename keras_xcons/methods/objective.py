@@ -55,6 +55,11 @@ def objective_of(view, options=None):
     return Objective(view)
 
 
+def objective_options():
+    """Names of the options that objectives take, a set."""
+    return {name for _, objective in _FAMILIES for name in objective.options_taken()}
+
+
 class Objective:
     """The objective of any classifier: the caller's loss alone.
 
@@ -68,6 +73,11 @@ class Objective:
     """
 
     takes_multi_label = True
+
+    @classmethod
+    def options_taken(cls):
+        """Names of the options that the objective takes, any iterable."""
+        return ()
 
     def __init__(self, view):
         self.view = view

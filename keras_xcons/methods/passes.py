@@ -84,7 +84,7 @@ def known(values, *conditions):
 
 def without_nan(gradient):
     """Zero where a scaled loss overflowed: one NaN would spoil all that follows."""
-    return ops.where(ops.isfinite(gradient), gradient, ops.zeros_like(gradient))
+    return ops.where(ops.isnan(gradient), ops.zeros_like(gradient), gradient)
 
 
 class MeanOfKnown(keras.metrics.Mean):

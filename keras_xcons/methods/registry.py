@@ -9,6 +9,7 @@ import keras
 
 from keras_xcons import checks
 from keras_xcons.methods.base import TrainingMethod
+from keras_xcons.methods.objective import objective_options
 from keras_xcons.options import documented, fields
 
 # What `keras.Model` takes beside the method's options.
@@ -168,6 +169,11 @@ def check_options(method, names):
                 f"`{name}` is an option of the method {whose}, not of "
                 f"{method.name!r}. Accepted: {', '.join(map(repr, sorted(accepted)))}. "
                 f"Received: option={name!r}"
+            )
+        elif name in objective_options():
+            message = (
+                f"`{name}` is an option of a classifier's objective. Pass "
+                f"objective={{{name!r}: ...}}. Received: option={name!r}"
             )
         raise TypeError(message)
 

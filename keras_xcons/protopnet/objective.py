@@ -112,6 +112,10 @@ class ProtoPNetObjective(Objective):
 
     takes_multi_label = False
 
+    @classmethod
+    def options_taken(cls):
+        return options.fields(ProtoPNetOptions)
+
     def __init__(self, view, **values):
         self.options = options.make(ProtoPNetOptions, values, "option of a ProtoPNet")
         self.parts = prototype_view(view.model)

@@ -5,7 +5,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_xcons.models import create
-from keras_xcons.training.protopnet import ProtoPNetModel
+from keras_xcons.options import fields
+from keras_xcons.protopnet.objective import ProtoPNetOptions
+from keras_xcons.methods import PlainModel
 
 CLASSES, COUNT, BATCH = 3, 18, 6
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -38,8 +40,10 @@ def dataset():
     return tf.data.Dataset.from_tensor_slices(arrays()).batch(BATCH)
 
 
-def trainer(model=None, optimizer=None, kind=ProtoPNetModel, eager=True, **options):
-    made = kind(classifier() if model is None else model, **options)
+def trainer(model=None, optimizer=None, kind=PlainModel, eager=True, **options):
+    of_family = {n: options.pop(n) for n in fields(ProtoPNetOptions) if n in options}
+    model = classifier() if model is None else model
+    made = kind(model, objective=of_family, **options)
     optimizer = keras.optimizers.Adam(3e-3) if optimizer is None else optimizer
     made.compile(optimizer, LOSS, metrics=["accuracy"], run_eagerly=eager)
     return made

@@ -12,9 +12,9 @@ import keras_xcons as kx
 from keras_xcons.data import with_sample_ids
 from keras_xcons.models.memory import memory_of
 from keras_xcons.models.offset import Offset, remember_offset
-from keras_xcons.training import ProtoPNetModel, XConsModel, XConsProtoPNetModel
-from tests.training.protopnets import LOSS
-from tests.training.protopnets import classifier as protopnet
+from keras_xcons.methods import PlainModel, XConsModel
+from tests.methods.protopnets import LOSS
+from tests.methods.protopnets import classifier as protopnet
 
 SIDE, CELL, COUNT = 32, 4, 8
 SHIFT = (8.0, -4.0)  # two cells down, one to the left
@@ -151,12 +151,12 @@ def test_a_measured_offset_is_followed(stepped, classifier, expected):
 
 
 def test_a_protopnet_is_attacked_where_its_trainer_says():
-    trainer = XConsProtoPNetModel(protopnet(), align=SHIFT)
+    trainer = XConsModel(protopnet(), align=SHIFT)
     for view in (trainer.view, trainer.training_view):
         assert view.frame.offset((SIDE, SIDE)) == SHIFT
 
 
-@pytest.mark.parametrize("kind", [XConsModel, XConsProtoPNetModel, ProtoPNetModel])
+@pytest.mark.parametrize("kind", [XConsModel, XConsModel, PlainModel])
 def test_a_saved_trainer_keeps_its_alignment(kind, tmp_path):
     model = protopnet()
     # Given, or that of the view which it is made of.

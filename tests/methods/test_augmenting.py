@@ -7,7 +7,8 @@ import tensorflow as tf
 from keras import layers
 
 from keras_xcons.callbacks import ExplanationMonitor
-from keras_xcons.methods import XConsModel, xcons
+from keras_xcons.methods import XConsModel
+from keras_xcons.methods.xcons import model as xcons
 
 SIZE, CELL = 32, slice(4, 12)
 RANDOM = {
@@ -186,7 +187,7 @@ def test_random_layers_behind_a_rescaling(attacked_shares):
 def test_other_schedules_and_sweeps(schedule):
     images, labels = squares()
     x = {"image": images, "sample_id": np.arange(4)}
-    trainer = XConsModel(classifier(augmentation("nested")), schedule, num_samples=4)
+    trainer = XConsModel(classifier(augmentation("nested")), schedule=schedule, num_samples=4)
     history = (
         compiled(trainer).fit(x, labels, batch_size=2, epochs=2, verbose=0).history
     )

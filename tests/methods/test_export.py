@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from keras_xcons.models import create
-from keras_xcons.training import ProtoPNetModel, XConsModel, XConsProtoPNetModel
+from keras_xcons.methods import PlainModel, XConsModel
 
 SERVE = """
 import pathlib, sys
@@ -73,8 +73,8 @@ def trainers(build, arrays, tmp_path_factory):
         "loaded": loaded(
             fitted(XConsModel(build()), arrays), tmp_path_factory.mktemp("saved")
         ),
-        "protopnet": fitted(ProtoPNetModel(protopnet()), arrays),
-        "xcons protopnet": fitted(XConsProtoPNetModel(protopnet()), arrays),
+        "protopnet": fitted(PlainModel(protopnet()), arrays),
+        "xcons protopnet": fitted(XConsModel(protopnet()), arrays),
     }
 
 

@@ -13,7 +13,7 @@ from keras_xcons.methods.xcons.options import XConsOptions
 def trained(build, schedule="memory", jit=False, eager=True, **options):
     loss = options.pop("loss", None)
     loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    trainer = XConsModel(build(), schedule, num_samples=36, **options)
+    trainer = XConsModel(build(), schedule=schedule, num_samples=36, **options)
     trainer.compile("sgd", loss, run_eagerly=eager and not jit, jit_compile=jit)
     return trainer
 
@@ -128,7 +128,7 @@ def test_other_errors_of_a_pipeline_stay_what_they_are(build, dataset):
 @pytest.mark.parametrize("schedule", ["memory", "epoch"])
 def test_missing_sample_ids(schedule, build, arrays, dataset):
     trainer = trained(build, schedule)
-    match = f"{schedule}' schedule needs sample ids.*with_sample_ids"
+    match = "XCons needs sample ids with these options.*with_sample_ids"
     assert_refused(trainer, match, dataset(ids=False))
     assert_refused(trainer, match, *arrays)
     assert_refused(trainer, match, {"image": arrays[0]}, arrays[1])
@@ -137,12 +137,12 @@ def test_missing_sample_ids(schedule, build, arrays, dataset):
 def test_missing_num_samples(build):
     for schedule in ("memory", "epoch"):
         with pytest.raises(ValueError, match=f"{schedule}' sche.*Pass `num_samples`"):
-            XConsModel(build(), schedule)
+            XConsModel(build(), schedule=schedule)
 
 
 def test_sample_ids_that_are_not_needed_are_ignored(build, arrays):
     images, labels, _ = spoiled(arrays, "")
-    trainer = XConsModel(build(), "batch")
+    trainer = XConsModel(build(), schedule="batch")
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     trainer.compile("sgd", loss, run_eagerly=True)
     trainer.fit(batches(images, labels, np.arange(36) + 900), verbose=0)
@@ -236,7 +236,7 @@ def test_options_of_the_wrong_kind(build):
             XConsOptions(**{name: 2.5})
     with pytest.raises(ValueError, match="`num_samples` must be within"):
         XConsOptions(schedule="memory", num_samples=0)
-    with pytest.raises(ValueError, match="Unrecognized.*epsilom"):
+    with pytest.raises(TypeError, match="Did you mean 'epsilon'.*option='epsilom'"):
         XConsModel(build(), epsilom=4)
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_xcons.data import with_sample_ids
 from keras_xcons.methods import XConsModel
-from keras_xcons.training.sample_table import UNSEEN
+from keras_xcons.methods.sample_table import UNSEEN
 
 
 def run(build, arrays, factor, head="closed", dtype="float32", **options):

@@ -4,18 +4,16 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_xcons.explainers import Explained, explained_pass
-from keras_xcons.models import split
-from keras_xcons.training.attacking import attack, attack_loss
-from keras_xcons.training.measuring import (
-    MeanOfKnown,
+from keras_xcons.explainers import (
+    Explained,
     Targets,
-    batch_weights,
-    consistency_of,
+    explained_pass,
     find_targets,
-    random_states,
-    still_pass,
 )
+from keras_xcons.methods.passes import MeanOfKnown, random_states
+from keras_xcons.models import split
+from keras_xcons.methods.xcons.attacking import attack, attack_loss
+from keras_xcons.methods.xcons.weighting import batch_weights, consistency_of
 from keras_xcons.methods.xcons.options import XConsOptions
 
 
@@ -74,7 +72,8 @@ def test_a_still_pass_repeats_the_pass_before_it():
     classes = np.zeros((5, 1), "int32")
     first = explained_pass(view, images, classes, training=True)
     after = [v.numpy() for v in model.variables]
-    second = still_pass(view, images, classes, True, states)
+    with keras.StatelessScope(state_mapping=states):
+        second = explained_pass(view, images, classes, training=True)
     for left, right in zip(first, second, strict=True):
         np.testing.assert_array_equal(left, right)
     for variable, value in zip(model.variables, after, strict=True):

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from keras_xcons.models import create, freeze_batch_norm
 from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.training.protopnet import ProtoPNetModel, XConsProtoPNetModel
-from tests.training.protopnets import (
+from keras_xcons.methods import PlainModel, XConsModel
+from tests.methods.protopnets import (
     BATCH,
     CLASSES,
     arrays,
@@ -52,7 +52,7 @@ def test_the_loss_is_the_sum_of_its_terms(stage, weighted):
     model = classifier([1, 2, 2])
     options = {"cluster": 0.5, "separation": 0.3, "sparsity": 0.01}
     training = trainer(model, keras.optimizers.SGD(0.0), **options)
-    training.set_stage(stage)
+    training.objective.set_stage(stage)
     images, labels = first_batch()
     logits, cluster, separation, wrong = hand_made(
         model, images, labels, stage == "joint"
@@ -74,10 +74,11 @@ def test_the_loss_is_the_sum_of_its_terms(stage, weighted):
         expected = values[weights > 0.0].mean()
         np.testing.assert_allclose(history[name], [expected], rtol=1e-4)
     # Without sample weights the defaults are the paper's.
-    assert trainer(model).prototype_options.__dict__ == {
+    assert trainer(model).objective.options.__dict__ == {
         "cluster": 0.8,
         "separation": 0.08,
         "sparsity": 1e-4,
+        "stage": "joint",
         "features_rate": 1 / 30,
         "last_layer_rate": 1 / 30,
     }
@@ -91,11 +92,11 @@ def test_the_loss_is_the_sum_of_its_terms(stage, weighted):
         ("last", {"logits"}),
     ],
 )
-@pytest.mark.parametrize("kind", [ProtoPNetModel, XConsProtoPNetModel])
+@pytest.mark.parametrize("kind", [PlainModel, XConsModel])
 def test_a_stage_changes_what_it_trains_and_nothing_else(stage, expected, kind):
     training = trainer(kind=kind, eager=False)
     before = weights_of(training.classifier)
-    training.set_stage(stage)
+    training.objective.set_stage(stage)
     training.fit(dataset(), verbose=0)
     assert changed(training.classifier, before) == expected
 
@@ -117,21 +118,23 @@ def test_adam_learns_each_group_at_its_own_rate(policy, jit_compile):
         model = classifier()
     finally:
         keras.config.set_dtype_policy(before)
-    training = ProtoPNetModel(model, features_rate=0.1, last_layer_rate=0.02)
+    training = PlainModel(
+        model, objective={"features_rate": 0.1, "last_layer_rate": 0.02}
+    )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     optimizer = keras.optimizers.Adam(1e-3)
     training.compile(optimizer, loss, jit_compile=jit_compile)
     scales = isinstance(training.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scales == (policy == "mixed_float16")
-    training.set_stage("warm")
+    training.objective.set_stage("warm")
     for _ in range(4):
         sizes = step_sizes(training)
     assert 1e-4 < sizes["prototypes"] < 2e-3
     # A first step of Adam moves every weight by the rate itself, however many steps
     # other groups have taken before.
-    training.set_stage("joint", decay=0.5)
+    training.objective.set_stage("joint", decay=0.5)
     assert step_sizes(training)["features"] == pytest.approx(0.5e-4, rel=0.02)
-    training.set_stage("last")
+    training.objective.set_stage("last")
     assert step_sizes(training)["logits"] == pytest.approx(2e-5, rel=0.02)
     training.optimizer.learning_rate = 1e-2
     assert 2e-5 < step_sizes(training)["logits"] < 4e-4
@@ -193,7 +196,7 @@ def test_saved_and_loaded_it_goes_on_as_before(tmp_path):
     one.fit(dataset(), verbose=0)
     one.save(tmp_path / "trainer.keras")
     other = keras.saving.load_model(tmp_path / "trainer.keras")
-    assert other.prototype_options == one.prototype_options
+    assert other.objective.options == one.objective.options
     for training in (one, other):
         training.fit(dataset(), shuffle=False, verbose=0)
     left = [*one.variables, *one.optimizer.variables]
@@ -215,7 +218,7 @@ def test_the_classifier_is_the_plain_model():
 @pytest.mark.parametrize("schedule", ["batch", "memory", "epoch"])
 def test_xcons_reweights_the_samples_of_a_protopnet(schedule):
     options = {"schedule": schedule, "num_samples": 18, "epsilon": 64.0}
-    training = trainer(kind=XConsProtoPNetModel, eager=False, **options)
+    training = trainer(kind=XConsModel, eager=False, **options)
     images, labels = arrays()
     x = {"image": images, "sample_id": np.arange(18)}
     x = images if schedule == "batch" else x
@@ -231,7 +234,7 @@ def test_xcons_weights_multiply_the_distances_too():
     model = classifier()
     images, labels = first_batch()
     logits, cluster, separation, wrong = hand_made(model, images, labels, True)
-    training = trainer(model, keras.optimizers.SGD(0.0), XConsProtoPNetModel, **options)
+    training = trainer(model, keras.optimizers.SGD(0.0), XConsModel, **options)
     recorded = []
     mean = training._mean_weight
     update = mean.update_state
@@ -251,19 +254,19 @@ def test_xcons_weights_multiply_the_distances_too():
 def test_xcons_with_uniform_weights_is_the_plain_training():
     plain = trainer()
     plain.fit(dataset(), epochs=2, shuffle=False, verbose=0)
-    uniform = trainer(kind=XConsProtoPNetModel, control="uniform")
+    uniform = trainer(kind=XConsModel, control="uniform")
     uniform.fit(dataset(), epochs=2, shuffle=False, verbose=0)
     for a, b in zip(plain.weights, uniform.classifier.weights, strict=False):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5, err_msg=a.path)
 
 
 def test_xcons_is_saved_with_its_options(tmp_path):
-    training = trainer(kind=XConsProtoPNetModel, epsilon=9.0, separation=0.2)
+    training = trainer(kind=XConsModel, epsilon=9.0, separation=0.2)
     training.fit(dataset(), verbose=0)
     training.save(tmp_path / "trainer.keras")
     loaded = keras.saving.load_model(tmp_path / "trainer.keras")
     assert loaded.options.epsilon == 9.0
-    assert loaded.prototype_options.separation == 0.2
+    assert loaded.objective.options.separation == 0.2
     loaded.fit(dataset(), verbose=0)
 
 
@@ -290,21 +293,26 @@ def test_it_learns_under_mixed_precision(policy):
 )
 def test_bad_options_are_refused(options, error, message):
     with pytest.raises(error, match=message):
-        ProtoPNetModel(classifier(), **options)
+        PlainModel(classifier(), objective=options)
 
 
 def test_other_bad_input_is_refused():
-    with pytest.raises(ValueError, match="no ProtoPNet"):
-        ProtoPNetModel(create("small_cnn", 3, 32, width=4))
-    with pytest.raises(ValueError, match="no ProtoPNet"):
-        XConsProtoPNetModel(create("small_cnn", 3, 32, width=4))
+    other = create("small_cnn", 3, 32, width=4)
+    with pytest.raises(ValueError, match="this classifier has none. Received: obj"):
+        PlainModel(other, objective={"cluster": 1.0})
+    with pytest.raises(TypeError, match="`objective` must be a dict of options"):
+        PlainModel(classifier(), objective="cluster")
+    with pytest.raises(TypeError, match="Did you mean 'cluster'.*option_of_a_ProtoPN"):
+        PlainModel(classifier(), objective={"clusters": 1.0})
+    with pytest.raises(TypeError, match=r"Pass objective=\{'cluster': ...\}. Received"):
+        PlainModel(classifier(), cluster=1.0)
     with pytest.raises(ValueError, match="Received: multi_label=True"):
-        XConsProtoPNetModel(classifier(), multi_label=True)
+        XConsModel(classifier(), multi_label=True)
     with pytest.raises(ValueError, match="compile the model first"):
-        ProtoPNetModel(classifier()).set_stage("warm")
+        PlainModel(classifier()).objective.set_stage("warm")
     training = trainer()
     with pytest.raises(ValueError, match="Unknown stage. Did you mean 'warm'"):
-        training.set_stage("warmup")
+        training.objective.set_stage("warmup")
     images, labels = arrays()
     with pytest.raises(ValueError, match="`images` must be finite"):
         training.fit(images * 2.0, labels, verbose=0)

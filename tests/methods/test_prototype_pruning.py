@@ -10,7 +10,7 @@ from keras_xcons.models.offset import Offset, known_offset, remember_offset
 from keras_xcons.models.prototypes import prototype_view
 from keras_xcons.training.prototype_pruning import prune_prototypes
 from keras_xcons.training.prototype_push import push_prototypes
-from tests.training.protopnets import arrays, classifier, dataset
+from tests.methods.protopnets import arrays, classifier, dataset
 
 
 def own_patches(model, nearest):

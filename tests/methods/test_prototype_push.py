@@ -13,10 +13,10 @@ from keras_xcons.explainers.prototypes import (
 from keras_xcons.models import create
 from keras_xcons.models.offset import Offset, remember_offset
 from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.training.protopnet import XConsProtoPNetModel
+from keras_xcons.methods import XConsModel
 from keras_xcons.training.prototype_push import draw_prototypes, push_prototypes
 from keras_xcons.training.prototype_stages import PrototypeStages, StageSchedule
-from tests.training.protopnets import COUNT, arrays, classifier, dataset, trainer
+from tests.methods.protopnets import COUNT, arrays, classifier, dataset, trainer
 
 
 def nearest_by_hand(model):
@@ -95,7 +95,7 @@ def test_the_box_lies_where_the_maps_of_the_trainer_lie():
         layer = model.get_layer("prototypes")
         before = layer.prototypes.numpy()
         made = trainer(
-            model, keras.optimizers.SGD(0.0), XConsProtoPNetModel, align=align
+            model, keras.optimizers.SGD(0.0), XConsModel, align=align
         )
         # An epoch of the warm stage, which leaves all as it is.
         schedule = StageSchedule(warm_epochs=1, push_start=1, last_epochs=0)

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_xcons.training.protopnet import ProtoPNetModel, XConsProtoPNetModel
+from keras_xcons.methods import PlainModel, XConsModel
 from keras_xcons.training.prototype_push import push_prototypes
 from keras_xcons.training.prototype_stages import PrototypeStages, StageSchedule
-from tests.training.protopnets import (
+from tests.methods.protopnets import (
     changed,
     classifier,
     dataset,
@@ -146,10 +146,10 @@ def unstopped():
 @pytest.mark.parametrize(
     "epoch, batch, kind",
     [
-        (0, 1, ProtoPNetModel),
-        (1, None, ProtoPNetModel),
-        (4, 1, ProtoPNetModel),
-        (2, None, XConsProtoPNetModel),
+        (0, 1, PlainModel),
+        (1, None, PlainModel),
+        (4, 1, PlainModel),
+        (2, None, XConsModel),
     ],
 )
 def test_stopped_and_continued_it_is_the_run_that_was_not(
@@ -189,7 +189,7 @@ def test_a_backup_holds_the_push_of_its_epoch(tmp_path):
     np.testing.assert_array_equal(layer.prototypes, pushed.prototypes)
 
 
-@pytest.mark.parametrize("kind", [ProtoPNetModel, XConsProtoPNetModel])
+@pytest.mark.parametrize("kind", [PlainModel, XConsModel])
 def test_prototypes_that_move_on_come_from_no_image(kind):
     training = trainer(kind=kind)
     layer = training.classifier.get_layer("prototypes")
@@ -203,19 +203,19 @@ def test_prototypes_that_move_on_come_from_no_image(kind):
     training.train_on_batch(*next(iter(dataset())))
     assert not layer.pushed
     push_prototypes(training, dataset())
-    training.set_stage("last")
+    training.objective.set_stage("last")
     training.fit(dataset(), verbose=0)
     assert layer.pushed
-    training.set_stage("warm")
+    training.objective.set_stage("warm")
     assert not layer.pushed
 
 
 def test_a_stage_is_saved(tmp_path):
     training = trainer()
-    training.set_stage("last")
+    training.objective.set_stage("last")
     training.save(tmp_path / "trainer.keras")
     loaded = keras.saving.load_model(tmp_path / "trainer.keras")
-    assert loaded.stage == "last"
+    assert loaded.objective.stage == "last"
     before = weights_of(loaded.classifier)
     loaded.fit(dataset(), verbose=0)
     assert changed(loaded.classifier, before) == {"logits"}
@@ -235,7 +235,7 @@ def test_steps_of_a_stage_are_traced_once():
     functions = {}
 
     def note(epoch, logs):
-        functions.setdefault(training.stage, set()).add(id(training.train_function))
+        functions.setdefault(training.objective.stage, set()).add(id(training.train_function))
 
     fit(training, keras.callbacks.LambdaCallback(on_epoch_end=note))
     assert [len(found) for found in functions.values()] == [1, 1, 1]

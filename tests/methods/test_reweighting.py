@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_xcons.training.reweighting import EpochCounter, EpochReweighting
+from keras_xcons.methods.xcons.callbacks import EpochCounter, EpochReweighting
 
 
 class Model(keras.Model):

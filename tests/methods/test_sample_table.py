@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_xcons.training.sample_table import (
+from keras_xcons.methods.sample_table import (
     UNSEEN,
     SampleTable,
     mean_over_replicas,

@@ -10,8 +10,8 @@ from keras_xcons.callbacks import EpochReweighting
 from keras_xcons.consistency import sample_weights
 from keras_xcons.explainers import explained_pass
 from keras_xcons.methods import XConsModel
-from keras_xcons.training.draws import seed_of
-from keras_xcons.training.sample_table import UNSEEN
+from keras_xcons.methods.random_numbers import seed_of
+from keras_xcons.methods.sample_table import UNSEEN
 
 EPSILON = 64.0
 
@@ -19,7 +19,7 @@ EPSILON = 64.0
 def xcons(classifier, schedule="batch", loss=None, rate=0.0, **options):
     """A compiled, eager trainer that by default learns nothing."""
     options = {"num_samples": 36, "epsilon": EPSILON, **options}
-    trainer = XConsModel(classifier, schedule, **options)
+    trainer = XConsModel(classifier, schedule=schedule, **options)
     loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     trainer.compile(
         keras.optimizers.SGD(rate), loss, metrics=["accuracy"], run_eagerly=True
@@ -547,7 +547,7 @@ def test_train_on_batch(build, arrays):
 def test_the_classifier_is_the_very_one_and_holds_all_that_is_trained(build):
     classifier = build(live=True)
     kind = type(classifier)
-    trainer = XConsModel(classifier, "memory", num_samples=36)
+    trainer = XConsModel(classifier, schedule="memory", num_samples=36)
     assert trainer.classifier is classifier
     assert type(classifier) is kind
     own = {id(v) for v in classifier.trainable_variables}

@@ -54,7 +54,7 @@ def check_runs(plain, trainer, plain_data, data, **fit):
 
 def uniform(classifier, schedule="memory", **options):
     return XConsModel(
-        classifier, schedule, num_samples=36, control="uniform", **options
+        classifier, schedule=schedule, num_samples=36, control="uniform", **options
     )
 
 

@@ -17,7 +17,7 @@ def logits_loss(kind="SparseCategorical"):
 def run(classifier, schedule, data, epochs=2, loss=None, options=None, **compile_):
     """Trains two epochs and returns the trainer and its history."""
     options = {"num_samples": 36, "epsilon": 64.0, **(options or {})}
-    trainer = XConsModel(classifier, schedule, **options)
+    trainer = XConsModel(classifier, schedule=schedule, **options)
     optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
     arguments = {"optimizer": optimizer, "jit_compile": False, **compile_}
     trainer.compile(loss=loss or logits_loss(), metrics=["accuracy"], **arguments)
@@ -120,10 +120,10 @@ def test_mixed_precision(dtype, schedule, build, dataset, arrays):
 
 def test_sweeps_scale_the_loss_in_float16(build, dataset):
     """Else the image gradients of a small loss vanish, and nothing is attacked."""
-    trainer = XConsModel(build(dtype="mixed_float16"), "epoch", 36, epsilon=64.0)
+    trainer = XConsModel(build(dtype="mixed_float16"), schedule="epoch", num_samples=36, epsilon=64.0)
     trainer.compile("sgd", logits_loss(), loss_weights=1e-6)
     trainer.refresh_table(dataset())
-    expected = XConsModel(build(), "epoch", 36, epsilon=64.0)
+    expected = XConsModel(build(), schedule="epoch", num_samples=36, epsilon=64.0)
     expected.compile("sgd", logits_loss())
     expected.refresh_table(dataset())
     # Single samples may differ where a gradient is next to nothing; without the
@@ -215,7 +215,7 @@ def test_gradient_accumulation(schedule, build, dataset):
             classifier.trainable_variables[0].numpy()
         )
     )
-    trainer = XConsModel(classifier, schedule, num_samples=36)
+    trainer = XConsModel(classifier, schedule=schedule, num_samples=36)
     trainer.compile(optimizer, logits_loss(), run_eagerly=True)
     trainer.fit(dataset(), callbacks=[record], verbose=0)
     np.testing.assert_array_equal(weights[0], weights[1])

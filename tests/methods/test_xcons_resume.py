@@ -37,7 +37,7 @@ class StopAfter(keras.callbacks.Callback):
 def xcons(classifier, schedule="memory", **options):
     """An eager trainer with an optimizer that has a state."""
     options = {"num_samples": 36, "epsilon": 64.0, **options}
-    trainer = XConsModel(classifier, schedule, **options)
+    trainer = XConsModel(classifier, schedule=schedule, **options)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     trainer.compile(
         keras.optimizers.SGD(0.05, momentum=0.9),
@@ -227,7 +227,7 @@ def test_saved_and_loaded_kinds(kind, build, dataset, arrays, tmp_path):
         activation="softmax" if kind == "softmax" else None,
         dtype="mixed_float16" if kind == "mixed_float16" else "float32",
     )
-    trainer = XConsModel(classifier, "batch", feature_layer="features", name="mine")
+    trainer = XConsModel(classifier, schedule="batch", feature_layer="features", name="mine")
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=kind != "softmax")
     trainer.compile("adam", loss, run_eagerly=True)
     fit(trainer, dataset(), epochs=1)
@@ -255,7 +255,7 @@ class Backbone(layers.Layer):
 
 def test_a_pair_of_parts_is_saved_as_the_joined_classifier(arrays, tmp_path):
     head = keras.Sequential([layers.GlobalAveragePooling2D(), layers.Dense(5)])
-    trainer = XConsModel((Backbone(), head), "memory", num_samples=36)
+    trainer = XConsModel((Backbone(), head), schedule="memory", num_samples=36)
     trainer.save(tmp_path / "trainer.keras")
     loaded = keras.saving.load_model(tmp_path / "trainer.keras")
     assert loaded.view.feature_layer == trainer.view.feature_layer

@@ -4,7 +4,7 @@ import pytest
 
 from keras_xcons.models import create, split
 from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.training.protopnet import ProtoPNetModel
+from keras_xcons.methods import PlainModel
 from keras_xcons.zoo.half import save_half
 
 
@@ -155,7 +155,7 @@ def test_other_bad_arguments_are_refused():
 
 def test_the_parts_of_a_protopnet_are_found_from_whatever_stands_for_it():
     model = tiny()
-    trainer = ProtoPNetModel(model)
+    trainer = PlainModel(model)
     for one in (model, trainer, split(model), prototype_view(model)):
         assert prototype_view(one).layer is model.get_layer("prototypes")
 

@@ -13,7 +13,7 @@ from keras_xcons.models.memory import memory_of
 from keras_xcons.models.offset import Offset, remember_offset
 from keras_xcons.models.prototypes import prototype_view
 from keras_xcons.training.prototype_push import push_prototypes
-from tests.training.protopnets import arrays, classifier, dataset
+from tests.methods.protopnets import arrays, classifier, dataset
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """The options of XCons."""
 
 from keras_xcons.consistency import AGREEMENTS, MAP_MEASURES, WEIGHT_SCALES
-from keras_xcons.methods.common_options import MapOptions
+from keras_xcons.methods.common_options import MethodOptions
 from keras_xcons.options import option, table
 
 SCHEDULES = ("batch", "memory", "epoch")
@@ -17,7 +17,7 @@ ATTACKS = ("fgsm", "pgd")
 
 
 @table
-class XConsOptions(MapOptions):
+class XConsOptions(MethodOptions):
     """The options of XCons.
 
     Raises:

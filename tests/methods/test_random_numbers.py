@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_xcons.training.draws import PURPOSES, fold, seed_of
+from keras_xcons.methods.random_numbers import fold, seed_of
+
+PURPOSES = ("start", "shuffle", "sweep")
 
 
 def counted(optimizer, steps):
