@@ -83,7 +83,7 @@ def training_step(name, schedule):
     plain, with_ids = batches()
     dataset = with_ids if schedule in ("memory", "epoch") else plain
     if schedule != "plain":
-        model = XConsModel(model, schedule=schedule=schedule, num_samples=FLAGS.batch_size)
+        model = XConsModel(model, schedule=schedule, num_samples=FLAGS.batch_size)
     model.compile(
         keras.optimizers.AdamW(1e-5),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),

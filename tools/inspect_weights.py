@@ -57,7 +57,7 @@ def sweep():
         labels.append(truth.numpy())
         right.append(logits.argmax(axis=-1) == truth.numpy())
     labels, right = np.concatenate(labels), np.concatenate(right)
-    trainer = XConsModel(model, schedule=schedule="epoch", num_samples=len(labels))
+    trainer = XConsModel(model, schedule="epoch", num_samples=len(labels))
     trainer.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     trainer.refresh_table(load(sample_ids=True))
     values = trainer.table.values.numpy()

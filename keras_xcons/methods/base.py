@@ -41,6 +41,8 @@ class TrainingMethod(ClassifierModel):
         needs_maps: Whether the method looks at heatmaps, so that a classifier without
             a feature map is refused.
         takes_unlabelled: Whether a label may be -1, for an image that has none.
+        fewest_images: Smallest size of a batch; the last one of an epoch may be
+            smaller.
         keys: What a batch's dict may hold beside `"image"`.
         classifier: The plain model, trained, which needs nothing of this package.
         options: The options, an `Options`.
@@ -52,6 +54,7 @@ class TrainingMethod(ClassifierModel):
     Options = MethodOptions
     needs_maps = False
     takes_unlabelled = False
+    fewest_images = 1
     keys = ("sample_id",)
 
     def __init__(self, classifier, objective=None, options=None, **kwargs):
@@ -86,6 +89,16 @@ class TrainingMethod(ClassifierModel):
 
     def setup(self):
         """Makes what a method keeps from step to step: variables, tables, trackers."""
+
+    def check_image_size(self, size):
+        """Refuses images that are too small for the method, before any work.
+
+        Args:
+            size: `(H, W)` in pixels, either `None` where it is not known.
+
+        Raises:
+            ValueError: They are.
+        """
 
     def batch_loss(self, batch):
         """The loss of a batch, which is recorded by a gradient tape.

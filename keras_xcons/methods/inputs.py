@@ -19,7 +19,7 @@ _MARK = "keras_xcons refused a batch: "
 _REFUSED = re.compile(r"([^\]'\n]*)(?:\] \[(-?[\d.e+-]+)\])?")
 
 
-def checked(x, y, trainer):
+def checked(x, y, trainer, batch_size=None):
     """Checks training data, at once or as it is read.
 
     Args:
@@ -29,6 +29,7 @@ def checked(x, y, trainer):
         y: What `fit` got as `y`.
         trainer: The `keras_xcons.methods.TrainingMethod`, whose view, options and
             class attributes say what is taken.
+        batch_size: What `fit` got as `batch_size`, for arrays.
 
     Returns:
         `x`, with a check mapped over it if it is a dataset.
@@ -47,15 +48,17 @@ def checked(x, y, trainer):
         _check_keys(spec[0], trainer)
         images, ids = split_sample_ids(spec[0])
         _check_spec(images, spec[1], trainer)
+        _check_size(images.shape[0], trainer)
         _require_ids(ids, trainer)
-        return x.map(
-            lambda *batch: _assert_batch(batch, trainer),
+        return x.enumerate().map(
+            lambda number, batch: _assert_batch(number, batch, trainer),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
     if isinstance(x, np.ndarray | tf.Tensor | dict):
         _check_keys(x, trainer)
         images, ids = split_sample_ids(x)
         checks.image_batch(images, trainer.view.input_shape)
+        _check_size(min(batch_size or 32, len(images)), trainer)
         _require_ids(ids, trainer)
         labels = np.asarray(y)
         if ids is not None and trainer.options.needs_sample_ids:
@@ -126,6 +129,7 @@ def _check_spec(images, labels, trainer):
             f"Images must be batches of (batch, height, width, {channels}). Received: "
             f"shape {tuple(images.shape)}; is the dataset batched?"
         )
+    trainer.check_image_size(tuple(images.shape[1:3]))
     label_shape = tuple(labels.shape)
     accepted, wanted = [(), (1,), (None,)], "(batch,) integers"
     if trainer.options.multi_label:
@@ -138,6 +142,19 @@ def _check_spec(images, labels, trainer):
         wanted += f" or (batch, {view.num_classes}) one-hot"
     if label_shape[1:] not in accepted:
         raise ValueError(f"Labels must be {wanted}. Received: shape {label_shape}")
+
+
+def _check_size(count, trainer):
+    """Refuses batches that are known to be too small."""
+    if count is not None and count < trainer.fewest_images:
+        raise ValueError(f"{_too_small(trainer)} Received: batches of {count}")
+
+
+def _too_small(trainer):
+    return (
+        f"{trainer.method.title} compares the images of a batch, which must be at "
+        f"least {trainer.fewest_images}."
+    )
 
 
 def _are_indices(shape, trainer):
@@ -155,7 +172,7 @@ def _check_soft(labels):
         )
 
 
-def _assert_batch(batch, trainer):
+def _assert_batch(number, batch, trainer):
     view, options = trainer.view, trainer.options
     images, ids = split_sample_ids(batch[0])
     labels = batch[1]
@@ -174,6 +191,12 @@ def _assert_batch(batch, trainer):
             "the model. Received: images with other values",
         )
     ]
+    if trainer.fewest_images > 1:
+        count = tf.shape(images)[0]
+        # The last one of an epoch may be smaller; the first tells the size.
+        enough = (number > 0) | (count >= trainer.fewest_images)
+        refusal = f"{_too_small(trainer)} Received: batches of "
+        asserts.append(_refuse(enough, refusal, tf.cast(count, tf.float32)))
     if _are_indices(labels.shape, trainer):
         told = tf.cast(labels, tf.float32)
         # Labels of a model with one output may be soft, but not 1.5.

@@ -114,7 +114,7 @@ class ClassifierModel(TrainsClassifier, keras.Model):
         pipeline: a bad batch ends the run with a `ValueError` before it is learned
         from.
         """
-        x = checked(x, y, self)
+        x = checked(x, y, self, batch_size)
         callbacks = list(keras.tree.flatten(callbacks)) if callbacks else []
         callbacks = self.fit_callbacks(callbacks, x, y, batch_size)
         callbacks = self.objective.callbacks(callbacks)

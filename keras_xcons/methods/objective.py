@@ -5,7 +5,6 @@ groups of variables, stages) has an objective. A method asks it for all of that 
 knows of no family.
 """
 
-
 # Pairs of a function from a classifier to whether it is of a family, and the
 # `Objective` class of that family.
 _FAMILIES = []

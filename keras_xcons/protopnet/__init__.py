@@ -1,7 +1,9 @@
 """ProtoPNet."""
+
 from keras_xcons.methods import register_objective
 from keras_xcons.models.prototypes import prototype_view
 from keras_xcons.protopnet.objective import ProtoPNetObjective
+
 
 def _matches(model):
     try:
@@ -9,5 +11,6 @@ def _matches(model):
     except (TypeError, ValueError):
         return False
     return True
+
 
 register_objective(_matches, ProtoPNetObjective)

@@ -187,7 +187,9 @@ def test_random_layers_behind_a_rescaling(attacked_shares):
 def test_other_schedules_and_sweeps(schedule):
     images, labels = squares()
     x = {"image": images, "sample_id": np.arange(4)}
-    trainer = XConsModel(classifier(augmentation("nested")), schedule=schedule, num_samples=4)
+    trainer = XConsModel(
+        classifier(augmentation("nested")), schedule=schedule, num_samples=4
+    )
     history = (
         compiled(trainer).fit(x, labels, batch_size=2, epochs=2, verbose=0).history
     )

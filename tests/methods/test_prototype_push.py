@@ -94,9 +94,7 @@ def test_the_box_lies_where_the_maps_of_the_trainer_lie():
             remember_offset(model, "features", offset)
         layer = model.get_layer("prototypes")
         before = layer.prototypes.numpy()
-        made = trainer(
-            model, keras.optimizers.SGD(0.0), XConsModel, align=align
-        )
+        made = trainer(model, keras.optimizers.SGD(0.0), XConsModel, align=align)
         # An epoch of the warm stage, which leaves all as it is.
         schedule = StageSchedule(warm_epochs=1, push_start=1, last_epochs=0)
         stages = PrototypeStages(dataset(), schedule)

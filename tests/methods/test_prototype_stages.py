@@ -235,7 +235,9 @@ def test_steps_of_a_stage_are_traced_once():
     functions = {}
 
     def note(epoch, logs):
-        functions.setdefault(training.objective.stage, set()).add(id(training.train_function))
+        functions.setdefault(training.objective.stage, set()).add(
+            id(training.train_function)
+        )
 
     fit(training, keras.callbacks.LambdaCallback(on_epoch_end=note))
     assert [len(found) for found in functions.values()] == [1, 1, 1]

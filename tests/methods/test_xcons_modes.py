@@ -120,7 +120,9 @@ def test_mixed_precision(dtype, schedule, build, dataset, arrays):
 
 def test_sweeps_scale_the_loss_in_float16(build, dataset):
     """Else the image gradients of a small loss vanish, and nothing is attacked."""
-    trainer = XConsModel(build(dtype="mixed_float16"), schedule="epoch", num_samples=36, epsilon=64.0)
+    trainer = XConsModel(
+        build(dtype="mixed_float16"), schedule="epoch", num_samples=36, epsilon=64.0
+    )
     trainer.compile("sgd", logits_loss(), loss_weights=1e-6)
     trainer.refresh_table(dataset())
     expected = XConsModel(build(), schedule="epoch", num_samples=36, epsilon=64.0)

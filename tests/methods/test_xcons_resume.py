@@ -227,7 +227,9 @@ def test_saved_and_loaded_kinds(kind, build, dataset, arrays, tmp_path):
         activation="softmax" if kind == "softmax" else None,
         dtype="mixed_float16" if kind == "mixed_float16" else "float32",
     )
-    trainer = XConsModel(classifier, schedule="batch", feature_layer="features", name="mine")
+    trainer = XConsModel(
+        classifier, schedule="batch", feature_layer="features", name="mine"
+    )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=kind != "softmax")
     trainer.compile("adam", loss, run_eagerly=True)
     fit(trainer, dataset(), epochs=1)

@@ -86,4 +86,3 @@ def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=W
     moving = ops.any(ops.stack(moving), axis=0)
     zero = ops.logical_and(finite, ops.logical_not(moving))
     return Attack(attacked, ops.logical_and(finite, moving), zero)
-

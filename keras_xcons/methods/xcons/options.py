@@ -93,9 +93,7 @@ class XConsOptions(MethodOptions):
         "weights. Not the paper's.",
         low=0.0,
     )
-    sweep_every: int = option(
-        1, "Epochs between sweeps of the epoch schedule.", low=1
-    )
+    sweep_every: int = option(1, "Epochs between sweeps of the epoch schedule.", low=1)
 
     def __post_init__(self):
         super().__post_init__()
