@@ -34,7 +34,11 @@ from keras_xcons import (
 )
 from keras_xcons.evaluation import evaluate
 from keras_xcons.explainers import calibrate, explain
-from keras_xcons.methods import PlainModel, XConsModel, trainer
+from keras_xcons.methods import (
+    PlainModel,
+    XConsModel,
+    trainer,
+)
 from keras_xcons.models import split
 from keras_xcons.plotting import plot
 from keras_xcons.report import Report

@@ -47,8 +47,8 @@ def sweep():
     import keras
     import numpy as np
 
-    from keras_xcons.models import split
     from keras_xcons.methods import XConsModel
+    from keras_xcons.models import split
 
     model, load = classifier()
     view, labels, right = split(model), [], []

@@ -11,8 +11,8 @@ from keras_xcons.evaluation.catalog import METRICS
 from keras_xcons.evaluation.options import EvaluationOptions
 from keras_xcons.evaluation.statistics import value_of
 from keras_xcons.evaluation.suite import Suite
-from keras_xcons.models import split
 from keras_xcons.methods import TrainingMethod
+from keras_xcons.models import split
 
 _CONSISTENCY = "explanation_consistency"
 _METRICS = (_CONSISTENCY, "pointing_game", "energy_pointing_game", "flat")

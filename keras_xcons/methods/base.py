@@ -1,20 +1,18 @@
 """The frame of a training method: all that is not the method's own."""
 
 import dataclasses
-import math
 import threading
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_xcons.data import split_sample_ids
 from keras_xcons.methods.augmenting import split_augmentation
-from keras_xcons.methods.batch import Batch
+from keras_xcons.methods.batch import batch_of, own_rows
 from keras_xcons.methods.common_options import MethodOptions
 from keras_xcons.methods.keras_model import ClassifierModel
 from keras_xcons.methods.objective import objective_of
-from keras_xcons.methods.passes import logits_pass, random_states, replicas
+from keras_xcons.methods.passes import logits_pass, replicas
 from keras_xcons.methods.random_numbers import seed_of
 from keras_xcons.models import split
 
@@ -100,11 +98,22 @@ class TrainingMethod(ClassifierModel):
             ValueError: They are.
         """
 
+    def prepare(self, batch):
+        """Makes of a batch what is needed for its loss, beyond the reach of its tape.
+
+        Args:
+            batch: `Batch`.
+
+        Returns:
+            The `Batch`, or another with more in its `extra`, see `Batch.having`.
+        """
+        return batch
+
     def batch_loss(self, batch):
         """The loss of a batch, which is recorded by a gradient tape.
 
         Args:
-            batch: `Batch`.
+            batch: What `prepare` returned.
 
         Returns:
             `(loss, outputs)`: a scalar, for which `weighted_loss` has the caller's
@@ -122,6 +131,7 @@ class TrainingMethod(ClassifierModel):
             What the view gives as outputs for the images.
         """
         variables = self.learned_variables
+        batch = self.prepare(batch)
         with tf.GradientTape() as tape:
             loss, outputs = self.batch_loss(batch)
             scaled = self.optimizer.scale_loss(loss)
@@ -131,27 +141,12 @@ class TrainingMethod(ClassifierModel):
 
     def train_step(self, data):
         x, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        images, ids = split_sample_ids(x)
-        images = self.augment(ops.cast(images, "float32"), self.in_training_mode)
-        labelled = None
-        if self.takes_unlabelled and math.prod(labels.shape[1:]) == 1:
-            labelled = ops.reshape(labels, (-1,)) >= 0
-            # Of no weight, and of a class that the caller's loss can look up.
-            sample_weight = _product(ops.cast(labelled, "float32"), sample_weight)
-            labels = ops.maximum(labels, 0)
-        batch = Batch(
-            images,
-            labels,
-            sample_weight,
-            ids,
-            labelled=labelled,
-            extra=x if isinstance(x, dict) else {},
-            states=random_states(self.classifier),
-        )
+        batch = batch_of(x, labels, sample_weight, self)
         try:
             outputs = self.learn(batch)
         finally:
             self.forget_losses()
+        outputs = own_rows(outputs, labels)
         self.objective.update_metrics(labels, outputs, sample_weight)
         scores = self.objective.scores(outputs)
         return self.compute_metrics(x, labels, scores, sample_weight=sample_weight)
@@ -195,24 +190,24 @@ class TrainingMethod(ClassifierModel):
         with keras.StatelessScope(state_mapping=batch.states):
             return run(self.training_view, images, training=training, **arguments)
 
-    def image_gradient(self, batch, images, loss, **arguments):
-        """The gradient of a loss of a still pass with respect to its images.
+    def image_gradients(self, batch, images, *losses, **arguments):
+        """Gradients of losses of one still pass with respect to its images.
 
         Args:
             batch: `Batch`.
             images: Float tensor `(B, H, W, channels)` in 0..255.
-            loss: Function from what the pass returns to a scalar.
+            *losses: Functions from what the pass returns to a scalar.
             **arguments: As for `still_pass`.
 
         Returns:
-            Tensor of the shape of `images`, times the loss scale that half precision
-            needs; not finite where it overflows.
+            List of tensors of the shape of `images`, one a loss, times the loss scale
+            that half precision needs; not finite where it overflows.
         """
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=len(losses) > 1) as tape:
             tape.watch(images)
             result = self.still_pass(batch, images, **arguments)
-            scaled = self.optimizer.scale_loss(loss(result))
-        return tape.gradient(scaled, images)
+            scaled = [self.optimizer.scale_loss(loss(result)) for loss in losses]
+        return [tape.gradient(each, images) for each in scaled]
 
     def seed(self, purpose):
         """The seed of a draw of this step, see `random_numbers.seed_of`."""

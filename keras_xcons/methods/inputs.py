@@ -48,6 +48,8 @@ def checked(x, y, trainer, batch_size=None):
         _check_keys(spec[0], trainer)
         images, ids = split_sample_ids(spec[0])
         _check_spec(images, spec[1], trainer)
+        if isinstance(spec[0], dict) and "unlabelled" in spec[0]:
+            _check_spec(spec[0]["unlabelled"], spec[1], trainer)
         _check_size(images.shape[0], trainer)
         _require_ids(ids, trainer)
         return x.enumerate().map(
@@ -115,7 +117,8 @@ def _require_ids(ids, trainer):
     if trainer.options.needs_sample_ids and ids is None:
         raise ValueError(
             f"{trainer.method.title} needs sample ids with these options. Wrap the "
-            "dataset with `keras_xcons.data.with_sample_ids` before shuffling and batching. "
+            "dataset with `keras_xcons.data.with_sample_ids` before shuffling and "
+            "batching. "
             "Received: images without a 'sample_id'"
         )
 
@@ -177,6 +180,9 @@ def _assert_batch(number, batch, trainer):
     images, ids = split_sample_ids(batch[0])
     labels = batch[1]
     values = tf.cast(images, tf.float32)
+    if isinstance(batch[0], dict) and "unlabelled" in batch[0]:
+        more = tf.cast(batch[0]["unlabelled"], tf.float32)
+        values = tf.concat([values, more], axis=0)
     if images.dtype.is_floating:
         # Python is asked only about batches that may well be in 0..1.
         low = tf.reduce_all((values >= 0.0) & (values <= 1.0))

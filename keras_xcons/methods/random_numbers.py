@@ -37,4 +37,5 @@ def seed_of(seed, optimizer, purpose):
 
 def fold(seed, number):
     """Another seed for each number, an int32 tensor `(2,)`."""
-    return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32))
+    number = tf.cast(number, tf.int32)
+    return tf.random.experimental.stateless_fold_in(seed, number)

@@ -213,6 +213,9 @@ def split(
             for symmetric kernels; training undoes a part. Or an offset
             `(rows, columns)` in pixels of the images, positive for down and to the
             right. Defaults to `True`.
+        needs_features: Whether a model without features that can be shown as a map
+            is refused. If not, the view of such a model has logits and outputs alone.
+            Defaults to `True`.
 
     Returns:
         A `ClassifierView`.

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_xcons.methods import PlainModel
 from keras_xcons.models import create
 from keras_xcons.options import fields
 from keras_xcons.protopnet.objective import ProtoPNetOptions
-from keras_xcons.methods import PlainModel
 
 CLASSES, COUNT, BATCH = 3, 18, 6
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -10,9 +10,9 @@ from keras import layers
 
 import keras_xcons as kx
 from keras_xcons.data import with_sample_ids
+from keras_xcons.methods import PlainModel, XConsModel
 from keras_xcons.models.memory import memory_of
 from keras_xcons.models.offset import Offset, remember_offset
-from keras_xcons.methods import PlainModel, XConsModel
 from tests.methods.protopnets import LOSS
 from tests.methods.protopnets import classifier as protopnet
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_xcons.models import create
 from keras_xcons.methods import PlainModel, XConsModel
+from keras_xcons.models import create
 
 SERVE = """
 import pathlib, sys

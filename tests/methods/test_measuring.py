@@ -11,10 +11,10 @@ from keras_xcons.explainers import (
     find_targets,
 )
 from keras_xcons.methods.passes import MeanOfKnown, random_states
-from keras_xcons.models import split
 from keras_xcons.methods.xcons.attacking import attack, attack_loss
-from keras_xcons.methods.xcons.weighting import batch_weights, consistency_of
 from keras_xcons.methods.xcons.options import XConsOptions
+from keras_xcons.methods.xcons.weighting import batch_weights, consistency_of
+from keras_xcons.models import split
 
 
 @pytest.mark.parametrize(

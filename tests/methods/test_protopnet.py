@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_xcons.methods import PlainModel, XConsModel
 from keras_xcons.models import create, freeze_batch_norm
 from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.methods import PlainModel, XConsModel
 from tests.methods.protopnets import (
     BATCH,
     CLASSES,

@@ -10,10 +10,10 @@ from keras_xcons.explainers.prototypes import (
     prototype_similarities,
     source_images,
 )
+from keras_xcons.methods import XConsModel
 from keras_xcons.models import create
 from keras_xcons.models.offset import Offset, remember_offset
 from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.methods import XConsModel
 from keras_xcons.training.prototype_push import draw_prototypes, push_prototypes
 from keras_xcons.training.prototype_stages import PrototypeStages, StageSchedule
 from tests.methods.protopnets import COUNT, arrays, classifier, dataset, trainer

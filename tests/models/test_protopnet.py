@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
+from keras_xcons.methods import PlainModel
 from keras_xcons.models import create, split
 from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.methods import PlainModel
 from keras_xcons.zoo.half import save_half
 
 

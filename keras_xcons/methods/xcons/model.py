@@ -176,7 +176,7 @@ class XConsModel(SweepsTable, TrainingMethod):
             def loss(other):
                 return attack_loss(other.logits, targets, options)
 
-            return self.image_gradient(batch, attacked, loss, training=training)
+            return self.image_gradients(batch, attacked, loss, training=training)[0]
 
         frame = self.training_view.frame
         how = gradient, gradient_fn, seed, options, frame
