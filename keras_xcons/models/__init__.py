@@ -1,6 +1,11 @@
 """The view of a classifier that all methods share, and the published architectures."""
 
-from keras_xcons.models.architectures import architectures, arguments_of, create
+from keras_xcons.models.architectures import (
+    architectures,
+    arguments_of,
+    create,
+    register_architecture,
+)
 from keras_xcons.models.architectures.torchvision import load_torchvision_weights
 from keras_xcons.models.batch_norm import freeze_batch_norm, zero_residual
 from keras_xcons.models.copying import copy_model
@@ -22,6 +27,7 @@ __all__ = [
     "freeze_batch_norm",
     "load_torchvision_weights",
     "prototype_view",
+    "register_architecture",
     "split",
     "zero_residual",
 ]

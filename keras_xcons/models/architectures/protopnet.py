@@ -6,12 +6,19 @@ import numpy as np
 from keras_xcons import checks
 from keras_xcons.data import arguments as data_arguments
 from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
+from keras_xcons.models.architectures.registry import (
+    architectures,
+    arguments_of,
+    create,
+    register_architecture,
+)
 
 # Weights of the last layer at first: a prototype speaks for its own class and
 # against every other (Chen et al. 2019, section 2.2).
 _OWN, _OTHER = 1.0, -0.5
 
 
+@register_architecture("protopnet")
 def protopnet(
     num_classes,
     input_size,
@@ -50,9 +57,6 @@ def protopnet(
         TypeError: An argument is of the wrong type.
         ValueError: An argument is out of range, or the backbone is unknown.
     """
-    # The registry holds this function too, so it cannot be imported before it.
-    from keras_xcons.models.architectures import architectures, arguments_of, create
-
     names = [name for name in architectures() if name != "protopnet"]
     if backbone not in names:
         raise ValueError(checks.unknown("backbone", backbone, names))
