@@ -33,7 +33,7 @@ FLOORS = [
     {"models"},
     {"layers"},
     {"data"},
-    {"locking", "writing"},
+    {"files"},
     {
         *("checks", "command_flags", "offline", "printable"),
         *("processes", "startup", "version"),

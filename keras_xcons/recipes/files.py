@@ -3,7 +3,7 @@
 import tempfile
 
 from keras_xcons import checks
-from keras_xcons.writing import whole_file
+from keras_xcons.files import whole_file
 
 
 def writable_folder(path):

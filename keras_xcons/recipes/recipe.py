@@ -6,11 +6,11 @@ import typing
 
 from keras_xcons import checks, data, explainers, models
 from keras_xcons.evaluation import catalog
+from keras_xcons.files import read_json
 from keras_xcons.recipes.arms import check_splits
 from keras_xcons.recipes.options import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
 from keras_xcons.training import StageSchedule
-from keras_xcons.zoo.plain import read_json
 
 FORMAT = 1
 # What reads the options of each method.

@@ -8,8 +8,7 @@ import shutil
 import keras
 import numpy as np
 
-from keras_xcons.writing import unfinished_folder
-from keras_xcons.zoo.fetch import sha256
+from keras_xcons.files import sha256_of_file, unfinished_folder
 
 # With TensorFlow, `fit` makes an iterator as an epoch begins and, unused, another one
 # as it ends; the others do not begin to read the second.
@@ -109,7 +108,7 @@ class Backup(keras.callbacks.Callback):
 
 
 def _digest(path):
-    return sha256(path)[:16]
+    return sha256_of_file(path)[:16]
 
 
 class Forward(keras.callbacks.Callback):

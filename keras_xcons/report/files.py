@@ -1,7 +1,7 @@
 """Files of a report: refused before any work, written whole or not at all."""
 
 from keras_xcons import checks
-from keras_xcons.writing import whole_file
+from keras_xcons.files import whole_file
 
 
 def checked(path, suffix):

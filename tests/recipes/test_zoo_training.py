@@ -15,6 +15,7 @@ import pytest
 
 from keras_xcons import data, models, zoo
 from keras_xcons.explainers import Calibration
+from keras_xcons.files import sha256_of_file
 from keras_xcons.models.offset import Offset, known_offset, remember_offset
 from keras_xcons.recipes import (
     measure_by,
@@ -23,7 +24,6 @@ from keras_xcons.recipes import (
     train_by,
     zoo_training,
 )
-from keras_xcons.zoo.fetch import sha256
 
 CHECKOUT = pathlib.Path(__file__).parents[2]
 CONTENT = {
@@ -146,7 +146,7 @@ def test_pretrained_weights_are_named_in_the_card(published, tmp_path, weights):
     metrics, run = published[2], tmp_path / "run"
     path = shutil.copy(weights, tmp_path / "start.weights.h5")
     trained = train_by(recipe, run, report=lambda line: None, pretrained=path)
-    digest = sha256(path)
+    digest = sha256_of_file(path)
     # What becomes of the file afterwards changes nothing of what was trained.
     pathlib.Path(path).write_bytes(b"another")
     arguments = (recipe, trained, "tiny", tmp_path / "other", metrics, run)
@@ -317,7 +317,7 @@ def test_the_same_recipe_on_another_data_set(tmp_path, pictures, weights):
     assert (card["dataset"], card["class_names"]) == (pictures.name, ["blue", "red"])
     assert card["pretraining"] == (
         f"a file of weights in the place of: {CONTENT['pretraining']} "
-        f"(small_cnn.weights.h5, sha256 {sha256(weights)[:12]}...)"
+        f"(small_cnn.weights.h5, sha256 {sha256_of_file(weights)[:12]}...)"
     )
     metrics = json.loads((folder / "metrics.json").read_text())
     assert (metrics["split"], metrics["figures"]["accuracy"]["n"]) == ("test", 6)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from keras_xcons import zoo
-from keras_xcons.locking import InUseError
+from keras_xcons.files import InUseError
 from keras_xcons.models.architectures import create
 from keras_xcons.zoo import checking, publishing
-from tests.test_locking import HOLD, start
-from tests.test_writing import WRITE, killed
+from tests.files.test_locking import HOLD, start
+from tests.files.test_writing import WRITE, killed
 from tests.zoo.published import ABOUT, CLASSES, IMAGES, NAME, card_of, publish, trained
 
 

@@ -4,7 +4,7 @@ import json
 import math
 import re
 
-from keras_xcons.writing import whole_file
+from keras_xcons.files.writing import whole_file
 
 LARGEST = 4 << 20  # bytes of a card, an index or metrics; weights are elsewhere
 # Our choice. What is read is written again, nested in other things and indented, by

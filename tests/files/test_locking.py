@@ -13,10 +13,10 @@ import time
 import filelock
 import pytest
 
-from keras_xcons import locking, processes
-from keras_xcons.locking import LOCK_FILE, InUseError, locked
+from keras_xcons import processes
+from keras_xcons.files import LOCK_FILE, InUseError, locked, locking
 
-PACKAGE = pathlib.Path(locking.__file__).parent
+PACKAGE = pathlib.Path(locking.__file__).parents[1]
 # The modules at the bottom of the house, without the package's own start: seconds of
 # TensorFlow, which a lock does not need.
 BARE = f"""
@@ -24,7 +24,7 @@ import os, signal, sys, time, types
 package = types.ModuleType("keras_xcons")
 package.__path__ = [{str(PACKAGE)!r}]
 sys.modules["keras_xcons"] = package
-from keras_xcons import locking
+from keras_xcons.files import locking
 """
 
 

@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from keras_xcons import processes, writing
-from keras_xcons.writing import (
-    csv_cell,
+from keras_xcons import processes
+from keras_xcons.files import (
     files_together,
     put_in_place,
     remove_leftovers,
     whole_file,
+    writing,
 )
-from tests.test_locking import BARE
+from tests.files.test_locking import BARE
 
 NAMES = ["report.csv", "report.html", "report.json"]
 
@@ -75,7 +75,7 @@ def test_what_is_unfinished_has_the_suffix_that_writers_go_by(suffix, tmp_path):
 
 def killed(folder, code):
     """Runs code in a process that kills itself; returns its process id."""
-    code = f"{BARE}\nimport pathlib\nfrom keras_xcons import writing\n{code}"
+    code = f"{BARE}\nimport pathlib\nfrom keras_xcons.files import writing\n{code}"
     done = subprocess.Popen([sys.executable, "-c", code, str(folder)])
     assert done.wait() == -signal.SIGKILL
     return done.pid
@@ -216,9 +216,9 @@ def test_a_link_is_not_followed(tmp_path):
     put_in_place(folder)
     assert (target / "mine").exists()
     with pytest.raises(OSError, match="A link is not followed"):
-        writing.remove(folder / ".keras_xcons-ready")
+        writing.remove_folder(folder / ".keras_xcons-ready")
     assert (target / "mine").exists()
-    writing.remove(target)
+    writing.remove_folder(target)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
@@ -229,17 +229,3 @@ def test_a_name_tells_the_machine(tmp_path, monkeypatch):
         assert unfinished.name.split("-")[2] == str(os.getpid())
         monkeypatch.undo()
         assert unfinished.name.split("-")[1] != writing._host()
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["=cmd|' /C calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1+1"],
-)
-def test_no_text_of_a_table_is_a_formula(text):
-    assert csv_cell(text) == f"'{text}"
-    assert csv_cell(csv_cell(text)) == csv_cell(text)
-
-
-@pytest.mark.parametrize("value", ["loss", "", "-0.5", "-inf", "+1e-3", -0.5, 3, None])
-def test_numbers_and_other_texts_stay_as_they_are(value):
-    assert csv_cell(value) is value

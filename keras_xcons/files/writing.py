@@ -1,7 +1,6 @@
 """Files that are written whole or not at all, one by one or together."""
 
 import contextlib
-import hashlib
 import os
 import pathlib
 import re
@@ -11,14 +10,13 @@ import stat
 import time
 
 from keras_xcons import processes
+from keras_xcons.files.sha256 import sha256_of_text
 
 _OURS = ".keras_xcons"
 # Which machine and process something unfinished is of, and when that one began.
 _UNFINISHED = re.compile(r"\.keras_xcons-([0-9a-f]{8})-(\d+)-(\d+)-[0-9a-f]{8}(\..*)?")
 # Files that are complete, and on the way to their places together.
 _READY = f"{_OURS}-ready"
-# As spreadsheets begin a formula, also in wide letters and behind white space.
-_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 # What another machine has not touched for so long it does not write any more.
 _ABANDONED = 24 * 3600.0
 
@@ -80,7 +78,7 @@ def files_together(folder, last=None):
     When the block ends, all of them take their places, those that they replace having
     gone before the first one comes; so there is never a new file beside an old one. A
     process that is killed before leaves the old ones as they are; for one that is
-    killed in between, `put_in_place` goes on. Under `keras_xcons.locking.locked`.
+    killed in between, `put_in_place` goes on. Under `keras_xcons.files.locked`.
 
     Args:
         folder: `pathlib.Path` of an existing folder.
@@ -140,7 +138,7 @@ def put_in_place(folder, last=None):
     ready.rmdir()
 
 
-def remove(folder):
+def remove_folder(folder):
     """Removes a folder with all that is in it, which a kill cannot leave half removed.
 
     Args:
@@ -177,34 +175,6 @@ def remove_leftovers(folder):
                 path.unlink()
 
 
-def csv_cell(value):
-    """What a CSV file holds of a value, so that no spreadsheet takes it for a formula.
-
-    Args:
-        value: A number, a string or any other value.
-
-    Returns:
-        The value; but of a string that is no number and begins like a formula one with
-        a quotation mark before it, which spreadsheets read as text.
-
-    Example:
-
-    >>> csv_cell("=1+1"), csv_cell(-0.5)
-    ("'=1+1", -0.5)
-    """
-    if isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value):
-        return f"'{value}"
-    return value
-
-
-def _is_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _unfinished(folder, suffixes=""):
     """A new name that tells whose it is, of a length that any name may have."""
     pid = os.getpid()
@@ -215,7 +185,7 @@ def _unfinished(folder, suffixes=""):
 
 
 def _host():
-    return hashlib.sha256(processes.host().encode()).hexdigest()[:8]
+    return sha256_of_text(processes.host())[:8]
 
 
 def _suffixes(path):
