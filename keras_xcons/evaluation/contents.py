@@ -97,7 +97,8 @@ def _model(view, laid):
 
 def _heatmaps(options):
     whose = {"label": "the label", "predicted": "the predicted class"}
-    name = "Grad-CAM++" if options.method == "gradcam++" else options.method
+    name = options.explainer
+    name = "Grad-CAM++" if name == "gradcam++" else name
     scaled = {
         "max": "divided by the maximum",
         "minmax": "minimum subtracted, then divided by the maximum",

@@ -7,7 +7,7 @@ import os
 
 import tensorflow as tf
 
-from keras_xcons import checks, data
+from keras_xcons import checks, data, explainers
 from keras_xcons.data.pipeline_errors import plain_errors
 from keras_xcons.data.records import check_on_bad_record
 from keras_xcons.evaluation import catalog, contents
@@ -20,6 +20,7 @@ _BATCH_SIZE = 16
 _IMAGE_SIZE = 224
 
 
+@explainers.refuses_method
 def evaluate(
     model,
     dataset,
@@ -80,7 +81,7 @@ def evaluate(
             given by name or folder that cannot be read: they are named and end the
             evaluation, or are left out, which the report says. Defaults to `"error"`.
         verbose: 0 for silence, 1 for progress bars. Defaults to 1.
-        **options: See `EvaluationOptions`: the explanation method, which class is
+        **options: See `EvaluationOptions`: the explainer, which class is
             explained, strengths, steps, the size of the gallery, the seed.
 
     Returns:

@@ -5,7 +5,6 @@ from keras_xcons.explainers.explaining import (
     explain,
     explainer_of,
     frame_of,
-    methods,
     moved_frame_of,
 )
 from keras_xcons.explainers.flips import FEWEST_CELLS
@@ -15,6 +14,7 @@ from keras_xcons.explainers.gradcam import (
     class_gradients,
     explained_pass,
 )
+from keras_xcons.explainers.old_keyword import no_method, refuses_method
 from keras_xcons.explainers.prototype_evidence import PrototypeEvidence
 from keras_xcons.explainers.prototypes import (
     activated_boxes,
@@ -22,6 +22,7 @@ from keras_xcons.explainers.prototypes import (
     prototype_similarities,
     source_images,
 )
+from keras_xcons.explainers.registry import check_name, names, register
 from keras_xcons.explainers.vis import (
     GradCAM,
     LayerCAM,
@@ -43,14 +44,18 @@ __all__ = [
     "SmoothGrad",
     "activated_boxes",
     "calibrate",
+    "check_name",
     "class_gradients",
     "explain",
     "explained_pass",
     "explainer_of",
     "frame_of",
-    "methods",
     "moved_frame_of",
+    "names",
+    "no_method",
     "prototype_maps",
     "prototype_similarities",
+    "refuses_method",
+    "register",
     "source_images",
 ]

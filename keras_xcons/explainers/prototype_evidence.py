@@ -3,11 +3,13 @@
 import tensorflow as tf
 from keras import ops
 
+from keras_xcons.explainers.registry import register
 from keras_xcons.layers import class_columns, scale_to_one
 from keras_xcons.models.compiling import CompiledMaps
 from keras_xcons.models.prototypes import prototype_view
 
 
+@register("prototypes")
 class PrototypeEvidence:
     """Heatmaps of a ProtoPNet from what it decides by, without any gradient.
 

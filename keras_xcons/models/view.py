@@ -67,7 +67,7 @@ class ClassifierView:
         asked: `Asked`, what `split` was asked for.
         state: What the model computed by when it was split, see
             `keras_xcons.models.memory.State`.
-        explainers: What `explain` has made of this view, by method, so that it is
+        explainers: What `explain` has made of this view, by explainer, so that it is
             compiled once.
 
     Call arguments:

@@ -41,8 +41,8 @@ class Recipe:
             StageSchedule`; `epochs` of the options must end its last stage.
         metrics: Metrics and groups of metrics that are measured, as
             `keras_xcons.evaluate` takes them.
-        heatmaps: Explanation method of the heatmaps that are measured, one of
-            `keras_xcons.explainers.methods()`.
+        heatmaps: Explainer of the heatmaps that are measured, one of
+            `keras_xcons.explainers.names()`.
 
     Raises:
         ValueError: A field is missing, unknown or not as described.
@@ -129,9 +129,9 @@ class Recipe:
             )
 
     def _check_heatmaps(self):
-        if self.heatmaps not in explainers.methods():
+        if self.heatmaps not in explainers.names():
             raise ValueError(
-                checks.unknown("heatmaps", self.heatmaps, explainers.methods())
+                checks.unknown("heatmaps", self.heatmaps, explainers.names())
             )
         if self.heatmaps == "prototypes" and self.options["model"] != "protopnet":
             raise ValueError(

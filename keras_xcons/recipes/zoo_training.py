@@ -118,7 +118,7 @@ def calibrate_by(recipe, model, dataset=None):
         _CALIBRATED,
         model.input_shape[1:3],
     )
-    found = explainers.calibrate(model, images, method=recipe.heatmaps)
+    found = explainers.calibrate(model, images, explainer=recipe.heatmaps)
     if found.doubts:
         # Nor is it measured with what its card has said until now.
         forget_offset(view.model, found.feature_layer)
@@ -145,7 +145,7 @@ def measure_by(recipe, model, dataset=None):
         dataset,
         list(recipe.metrics),
         split=data.info(dataset).test_split,
-        method=recipe.heatmaps,
+        explainer=recipe.heatmaps,
         gallery=0,
     ).to_dict()
     return {

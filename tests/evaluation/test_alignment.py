@@ -56,12 +56,15 @@ def check(report, model, align, **options):
     return np.stack([view.heatmap for view in views])
 
 
-@pytest.mark.parametrize("method", ["gradcam++", "gradcam"])
-def test_the_gallery_shows_moved_maps(method, model):
+@pytest.mark.parametrize("explainer", ["gradcam++", "gradcam"])
+def test_the_gallery_shows_moved_maps(explainer, model):
     moved = check(
-        report_of(model, align=SHIFT, method=method), model, SHIFT, method=method
+        report_of(model, align=SHIFT, explainer=explainer),
+        model,
+        SHIFT,
+        explainer=explainer,
     )
-    still = kx.explain(model, IMAGES, LABELS, method, align=False)
+    still = kx.explain(model, IMAGES, LABELS, explainer, align=False)
     rows = np.clip(np.arange(8) - 2, 0, 7)
     columns = np.clip(np.arange(8) + 2, 0, 7)
     np.testing.assert_allclose(moved, still[:, rows][:, :, columns], atol=1e-6)

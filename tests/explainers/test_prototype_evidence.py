@@ -47,14 +47,14 @@ def similarities(model, images):
 
 def test_map_is_the_similarity_to_the_prototypes_of_the_class(model, images):
     labels = [0, 1, 2, 1, 0]
-    found = explain(model, images, labels, method="prototypes", resize=False)
+    found = explain(model, images, labels, explainer="prototypes", resize=False)
     own = np.repeat(np.arange(3), COUNTS) == np.array(labels)[:, None]
     expected = (similarities(model, images) * own[:, None, None]).sum(-1)
     expected -= expected.min((1, 2), keepdims=True)
     expected /= expected.max((1, 2), keepdims=True)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=2e-3)
-    assert explain(model, images, labels, method="prototypes").shape == (5, 32, 32)
+    assert explain(model, images, labels, explainer="prototypes").shape == (5, 32, 32)
 
 
 def test_prototypes_count_by_what_they_weigh_for_the_class(images):
@@ -64,14 +64,14 @@ def test_prototypes_count_by_what_they_weigh_for_the_class(images):
     # Of class 2 for class 0, three times; the other speaks against it.
     weights[3, 0], weights[4, 0], weights[0, 0] = 3.0, -5.0, 1.0
     kernel.assign(weights)
-    found = explain(model, images, [0] * 5, method="prototypes", resize=False)
+    found = explain(model, images, [0] * 5, explainer="prototypes", resize=False)
     maps = similarities(model, images)
     expected = 3.0 * maps[..., 3] + maps[..., 0]
     expected -= expected.min((1, 2), keepdims=True)
     expected /= expected.max((1, 2), keepdims=True)
     np.testing.assert_allclose(found, expected, atol=2e-3)
     # Nothing speaks for class 1.
-    assert np.all(explain(model, images, [1] * 5, method="prototypes") == 0.0)
+    assert np.all(explain(model, images, [1] * 5, explainer="prototypes") == 0.0)
 
 
 def test_explains_the_predicted_class_and_follows_training(images):
@@ -81,8 +81,8 @@ def test_explains_the_predicted_class_and_follows_training(images):
     for label in (0, 2):
         kernel.assign(np.full((5, 3), 0.1) + np.eye(3)[label])
         assert set(np.argmax(model(images), -1)) == {label}
-        maps = explain(view, images, method="prototypes")
-        given = explain(view, images, [label] * 5, method="prototypes")
+        maps = explain(view, images, explainer="prototypes")
+        given = explain(view, images, [label] * 5, explainer="prototypes")
         np.testing.assert_array_equal(maps, given)
 
 
@@ -90,15 +90,15 @@ def test_low_precision_changes_little(images):
     model = build()
     low = build("mixed_bfloat16")
     low.set_weights(model.get_weights())
-    found = explain(low, images, [0] * 5, method="prototypes")
-    expected = explain(model, images, [0] * 5, method="prototypes")
+    found = explain(low, images, [0] * 5, explainer="prototypes")
+    expected = explain(model, images, [0] * 5, explainer="prototypes")
     np.testing.assert_allclose(found, expected, atol=0.15)
 
 
 def test_other_classifiers_are_refused_before_any_work(images):
     other = split(create("small_cnn", 3, 32, width=4))
     with pytest.raises(ValueError, match="is no ProtoPNet"):
-        explain(other, images, method="prototypes")
+        explain(other, images, explainer="prototypes")
 
     def untouched():
         raise AssertionError("the data were read")
@@ -106,7 +106,7 @@ def test_other_classifiers_are_refused_before_any_work(images):
 
     with pytest.raises(ValueError, match="is no ProtoPNet"):
         evaluation.evaluate(
-            {"one": build(), "two": other}, untouched(), method="prototypes"
+            {"one": build(), "two": other}, untouched(), explainer="prototypes"
         )
 
 

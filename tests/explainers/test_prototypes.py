@@ -68,12 +68,12 @@ def test_maps_lie_where_those_of_explain_lie(model, images):
     np.testing.assert_array_equal(prototype_maps(view, images, 1, align=False), still)
     parts = prototype_view(view)  # keeps it
     np.testing.assert_array_equal(prototype_maps(parts, images, 1), moved)
-    evidence = explain(view, images, method="prototypes")
+    evidence = explain(view, images, explainer="prototypes")
     # In shares of a cell of 8 px: a cell of the map, not one of all in a line.
     remember_offset(model, "features", Offset(1.0, -0.5))
     try:
         np.testing.assert_allclose(prototype_maps(model, images, 1), moved, atol=1e-6)
-        found = explain(model, images, method="prototypes")
+        found = explain(model, images, explainer="prototypes")
         np.testing.assert_allclose(found, evidence, atol=1e-6)
     finally:
         memory_of(model).offsets.clear()

@@ -71,12 +71,12 @@ def test_explaining_many_models_does_not_look_like_compiling_in_vain(caplog):
     assert "retracing" not in caplog.text
 
 
-@pytest.mark.parametrize("method", ["gradcam", "saliency"])
-def test_no_method_leaves_anything_behind(method):
+@pytest.mark.parametrize("explainer", ["gradcam", "saliency"])
+def test_no_explainer_leaves_anything_behind(explainer):
     model = classifier()
     before = connections(model)
     for _ in range(3):
-        explain(model, IMAGES, method=method)
+        explain(model, IMAGES, explainer=explainer)
     assert connections(model) == before
     assert len(split(model).explainers) == 1
 
@@ -107,7 +107,7 @@ def test_a_pair_is_joined_once():
 def test_a_model_and_its_views_are_freed_together():
     model = classifier()
     explain(model, IMAGES)
-    explain(model, IMAGES, method="gradcam", feature_layer="conv")
+    explain(model, IMAGES, explainer="gradcam", feature_layer="conv")
     alive = [weakref.ref(model), weakref.ref(split(model))]
     del model
     gc.collect()

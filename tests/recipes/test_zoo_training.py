@@ -223,7 +223,7 @@ def test_a_protopnet_is_published_with_its_prototypes(
     )
     folder = publish_by(recipe, model, "tiny", tmp_path / "zoo", metrics, run)
     page = (folder / "README.md").read_text()
-    assert 'kx.explain(model, images, method="prototypes")' in page
+    assert 'kx.explain(model, images, explainer="prototypes")' in page
     card = json.loads((folder / "card.json").read_text())
     assert card["architecture"] == "protopnet"
     assert card["arguments"]["prototypes"] == [2, 2]
