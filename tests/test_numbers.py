@@ -12,9 +12,9 @@ from keras_xcons import data, metrics, models
 from keras_xcons.callbacks import EpochReweighting
 from keras_xcons.evaluation import EvaluationOptions
 from keras_xcons.explainers import vis
+from keras_xcons.protopnet import StageSchedule
 from keras_xcons.recipes import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
-from keras_xcons.training import StageSchedule
 from keras_xcons.training.options import XConsOptions
 from keras_xcons.training.prototype_training import PrototypeOptions
 

@@ -51,8 +51,8 @@ def placed(batch, align="as loaded", normalize="max"):
     Returns:
         Float32 tensor `(B, H, W)` in 0..1.
     """
+    from keras_xcons.explainers import shown_maps
     from keras_xcons.layers import scale_to_one
-    from keras_xcons.training.measuring import shown_maps
 
     maps, frame = batch.computed.maps, batch.probe.frame
     if normalize != "max":

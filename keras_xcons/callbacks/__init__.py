@@ -2,7 +2,6 @@
 
 from keras_xcons.callbacks.csv_log import FigureLogger
 from keras_xcons.callbacks.monitor import ExplanationMonitor
-from keras_xcons.training.prototype_stages import PrototypeStages
 from keras_xcons.training.reweighting import EpochReweighting
 
-__all__ = ["EpochReweighting", "ExplanationMonitor", "FigureLogger", "PrototypeStages"]
+__all__ = ["EpochReweighting", "ExplanationMonitor", "FigureLogger"]

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from keras_xcons import attacks
 from keras_xcons.evaluation.reading import class_indices
+from keras_xcons.explainers import shown_maps
 from keras_xcons.metrics import binary_accuracy, flat, has_object, top_k
 from keras_xcons.models.frame import WHOLE
-from keras_xcons.training.measuring import shown_maps
 
 
 class Attacked(typing.NamedTuple):

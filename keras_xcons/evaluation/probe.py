@@ -6,10 +6,9 @@ from keras import ops
 
 from keras_xcons import attacks, consistency, explainers
 from keras_xcons.evaluation.frozen import frozen
-from keras_xcons.explainers import Explained, explained_pass
+from keras_xcons.explainers import Explained, explained_pass, find_targets, shown_maps
 from keras_xcons.layers import scale_to_one
 from keras_xcons.models.compiling import compiled
-from keras_xcons.training.measuring import find_targets, shown_maps
 
 # Of the attacks' loss, as training in half precision scales its own (our choice).
 _LOSS_SCALE, _LARGEST_SCALE = 2.0**10, 2.0**14

@@ -15,14 +15,8 @@ from keras_xcons.explainers.gradcam import (
     explained_pass,
 )
 from keras_xcons.explainers.old_keyword import no_method, refuses_method
-from keras_xcons.explainers.prototype_evidence import PrototypeEvidence
-from keras_xcons.explainers.prototypes import (
-    activated_boxes,
-    prototype_maps,
-    prototype_similarities,
-    source_images,
-)
 from keras_xcons.explainers.registry import check_name, names, register
+from keras_xcons.explainers.targets import Targets, find_targets, shown_maps
 from keras_xcons.explainers.vis import (
     GradCAM,
     LayerCAM,
@@ -38,24 +32,22 @@ __all__ = [
     "GradCAM",
     "GradCAMPlusPlus",
     "LayerCAM",
-    "PrototypeEvidence",
     "Saliency",
     "ScoreCAM",
     "SmoothGrad",
-    "activated_boxes",
+    "Targets",
     "calibrate",
     "check_name",
     "class_gradients",
     "explain",
     "explained_pass",
     "explainer_of",
+    "find_targets",
     "frame_of",
     "moved_frame_of",
     "names",
     "no_method",
-    "prototype_maps",
-    "prototype_similarities",
     "refuses_method",
     "register",
-    "source_images",
+    "shown_maps",
 ]

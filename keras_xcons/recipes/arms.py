@@ -6,17 +6,20 @@ import keras
 import tensorflow as tf
 
 from keras_xcons import data, models
-from keras_xcons.callbacks import EpochReweighting, PrototypeStages
+from keras_xcons.callbacks import EpochReweighting
 from keras_xcons.models.policy import dtype_policy
+from keras_xcons.protopnet import (
+    PrototypeStages,
+    StageSchedule,
+    draw_prototypes,
+    push_prototypes,
+)
 from keras_xcons.recipes.data_check import check_data
 from keras_xcons.recipes.resuming import Forward
 from keras_xcons.training import (
     ProtoPNetModel,
-    StageSchedule,
     XConsModel,
     XConsProtoPNetModel,
-    draw_prototypes,
-    push_prototypes,
 )
 
 # The probe sees features of fixed size, so that its settings need no tuning.
@@ -54,7 +57,7 @@ class Experiment:
         architecture: Dict of arguments of the architecture, see
             `keras_xcons.models.create`. Defaults to none.
         stages: Of a ProtoPNet: dict of arguments of
-            `keras_xcons.training.StageSchedule`.
+            `keras_xcons.protopnet.StageSchedule`.
 
     Attributes:
         options: The `TrainOptions`.

@@ -7,10 +7,10 @@ import typing
 from keras_xcons import checks, data, explainers, models
 from keras_xcons.evaluation import catalog
 from keras_xcons.files import read_json
+from keras_xcons.protopnet import StageSchedule
 from keras_xcons.recipes.arms import check_splits
 from keras_xcons.recipes.options import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
-from keras_xcons.training import StageSchedule
 
 FORMAT = 1
 # What reads the options of each method.
@@ -37,7 +37,7 @@ class Recipe:
         data_license: Licence of the training data.
         weights_license: Licence of the weights.
         architecture: Dict of arguments of the architecture beside its name.
-        stages: Of a ProtoPNet: dict of arguments of `keras_xcons.training.
+        stages: Of a ProtoPNet: dict of arguments of `keras_xcons.protopnet.
             StageSchedule`; `epochs` of the options must end its last stage.
         metrics: Metrics and groups of metrics that are measured, as
             `keras_xcons.evaluate` takes them.

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from keras_xcons import data, evaluation, explainers, models, zoo
+from keras_xcons import data, evaluation, explainers, models, protopnet, zoo
 from keras_xcons.models.offset import forget_offset
 from keras_xcons.recipes import ownership
 from keras_xcons.recipes.arms import Experiment
@@ -216,7 +216,7 @@ def _arguments(recipe, model):
     if recipe.options["model"] != "protopnet":
         return recipe.architecture
     # Whoever prunes the model before publishing it leaves classes with fewer.
-    counts = models.prototype_view(model).layer.prototypes_per_class
+    counts = protopnet.prototype_view(model).layer.prototypes_per_class
     return {**recipe.architecture, "prototypes": list(counts)}
 
 

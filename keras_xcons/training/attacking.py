@@ -6,8 +6,9 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons import attacks
+from keras_xcons.explainers import shown_maps
 from keras_xcons.models.frame import WHOLE
-from keras_xcons.training.measuring import shown_maps, still_pass
+from keras_xcons.training.measuring import still_pass
 
 
 def attack_loss(logits, targets, options):

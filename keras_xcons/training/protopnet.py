@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_xcons.data import split_sample_ids
 from keras_xcons.models import split
-from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.protopnet.view import prototype_view
 from keras_xcons.training import saving
 from keras_xcons.training.prototype_training import PrototypeTraining
 from keras_xcons.training.xcons import XConsModel

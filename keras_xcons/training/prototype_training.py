@@ -8,11 +8,12 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons import checks
+from keras_xcons.explainers import find_targets
 from keras_xcons.models import ClassifierView
-from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.protopnet.stages import STAGES, PrototypeStages
+from keras_xcons.protopnet.view import prototype_view
 from keras_xcons.training.group_optimizer import GroupOptimizer
-from keras_xcons.training.measuring import find_targets, has_weight
-from keras_xcons.training.prototype_stages import STAGES, PrototypeStages
+from keras_xcons.training.measuring import has_weight
 from keras_xcons.training.trainer import ClassifierTrainer
 
 

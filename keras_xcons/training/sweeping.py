@@ -5,12 +5,11 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons.data import split_sample_ids
-from keras_xcons.explainers import explained_pass
+from keras_xcons.explainers import explained_pass, find_targets
 from keras_xcons.training.attacking import attack_loss
 from keras_xcons.training.draws import fold
 from keras_xcons.training.measuring import (
     MeanOfKnown,
-    find_targets,
     has_weight,
     known,
     random_states,

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons.data import split_sample_ids
-from keras_xcons.explainers import explained_pass
+from keras_xcons.explainers import explained_pass, find_targets
 from keras_xcons.models import split
 from keras_xcons.training import saving
 from keras_xcons.training.attacking import attack, attack_gradients, attack_loss
@@ -18,7 +18,6 @@ from keras_xcons.training.measuring import (
     MeanOfKnown,
     batch_weights,
     consistency_of,
-    find_targets,
     has_weight,
     known,
     lost_consistency,

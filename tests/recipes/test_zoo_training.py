@@ -227,7 +227,7 @@ def test_a_protopnet_is_published_with_its_prototypes(
     card = json.loads((folder / "card.json").read_text())
     assert card["architecture"] == "protopnet"
     assert card["arguments"]["prototypes"] == [2, 2]
-    view = models.prototype_view(zoo.load(folder))
+    view = protopnet.prototype_view(zoo.load(folder))
     layer = view.layer
     # Each knows the training image that it was taken from, of its own class.
     assert layer.pushed
@@ -236,12 +236,12 @@ def test_a_protopnet_is_published_with_its_prototypes(
     labels = [int(label) for label in labels]
     assert [labels[source] for source in sources] == [0, 0, 1, 1]
     # And it is a patch of that image, exactly, and as far as float16 tells.
-    own = models.prototype_view(model)
+    own = protopnet.prototype_view(model)
     distances = own.layer(own.space(np.stack(images)[sources]))
     assert np.diag(distances).max() < 1e-6
     nearest = layer(view.space(np.stack(images)[sources]))
     assert np.diag(view.similarity(nearest)).min() > 9
-    trained = models.prototype_view(model).layer
+    trained = protopnet.prototype_view(model).layer
     np.testing.assert_array_equal(sources, trained.source_image.numpy())
 
 

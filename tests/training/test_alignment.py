@@ -13,8 +13,8 @@ from keras_xcons.data import with_sample_ids
 from keras_xcons.models.memory import memory_of
 from keras_xcons.models.offset import Offset, remember_offset
 from keras_xcons.training import ProtoPNetModel, XConsModel, XConsProtoPNetModel
-from tests.training.protopnets import LOSS
-from tests.training.protopnets import classifier as protopnet
+from tests.protopnet.protopnets import LOSS
+from tests.protopnet.protopnets import classifier as protopnet
 
 SIDE, CELL, COUNT = 32, 4, 8
 SHIFT = (8.0, -4.0)  # two cells down, one to the left

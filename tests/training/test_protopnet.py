@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons.models import create, freeze_batch_norm
-from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.protopnet.view import prototype_view
 from keras_xcons.training.protopnet import ProtoPNetModel, XConsProtoPNetModel
-from tests.training.protopnets import (
+from tests.protopnet.protopnets import (
     BATCH,
     CLASSES,
     arrays,

@@ -7,7 +7,6 @@ function in a file of this folder, and that file's name in the import below.
 # Imported for what they register.
 from keras_xcons.models.architectures import (
     applications,  # noqa: F401
-    protopnet,  # noqa: F401
     resnet,  # noqa: F401
     small_cnn,  # noqa: F401
     vgg,  # noqa: F401

@@ -84,8 +84,8 @@ def create(architecture, num_classes, input_size, pretrained=None, **arguments):
     Every architecture is one flat model. Its last feature map is the output of the
     layer `"features"`; global average pooling and one `Dense` layer, `"logits"`,
     follow, so its Grad-CAM++ maps have a closed form. The logits are float32 under
-    every dtype policy. `"protopnet"` is built on any of the others: it compares the
-    features with prototypes instead of pooling them.
+    every dtype policy. A family that decides otherwise than by pooling, such as that of
+    `keras_xcons.protopnet`, registers an architecture with a head of its own.
 
     Args:
         architecture: A name of `architectures()`.
@@ -97,15 +97,13 @@ def create(architecture, num_classes, input_size, pretrained=None, **arguments):
             files of `keras.applications`). A `.weights.h5` file of the whole
             classifier, of any number of classes, will do too. Defaults to `None`.
         **arguments: What the architecture takes beyond that: `dropout` (rate
-            before the logits, in [0, 1), defaults to 0) for all but `protopnet`;
+            before the logits, in [0, 1), defaults to 0) for all that pool;
             `alpha` (width multiplier, defaults to 1.0) for the MobileNets;
             `variant` (`"torchvision"` or `"keras"`, defaults to `"torchvision"`) for
             `resnet18` and `resnet34`;
             `batch_norm` (defaults to `True`) for `vgg16`; `width` (channels of the
-            first block, defaults to 16) for `small_cnn`; `backbone` (defaults to
-            `"resnet18"`), `prototypes` (a class, or a list of one number a class,
-            defaults to 10), `channels` (of a prototype, defaults to 128) and
-            `backbone_arguments` for `protopnet`.
+            first block, defaults to 16) for `small_cnn`; and what
+            `arguments_of(architecture)` names of any other.
 
     Returns:
         A functional `keras.Model` that takes images `(B, height, width, 3)` in

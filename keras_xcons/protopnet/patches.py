@@ -7,7 +7,7 @@ from keras import ops
 from keras_xcons import checks
 from keras_xcons.data import split_sample_ids
 from keras_xcons.models.compiling import CompiledMaps
-from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.protopnet.view import prototype_view
 
 
 def prototype_maps(model, images, prototypes, batch_size=32, resize=True, align=True):

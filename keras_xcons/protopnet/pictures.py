@@ -3,13 +3,13 @@
 import numpy as np
 
 from keras_xcons import checks
-from keras_xcons.explainers.prototypes import (
+from keras_xcons.plotting.heatmaps import overlay
+from keras_xcons.protopnet.patches import (
     activated_boxes,
     prototype_maps,
     prototype_similarities,
 )
-from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.plotting.heatmaps import overlay
+from keras_xcons.protopnet.view import prototype_view
 
 _CELL = 2.1  # inches of an image's longer side
 _TEXT = 1.7  # inches of the column of numbers
@@ -34,7 +34,7 @@ def this_looks_like_that(
         model: A ProtoPNet after a push, or its training model or `ClassifierView`.
         image: Array `(H, W, 3)`, uint8 or float in 0..255, as the model takes it.
         sources: The training images by `source_image`: a dict, as
-            `keras_xcons.explainers.prototypes.source_images` makes it, or an array;
+            `keras_xcons.protopnet.patches.source_images` makes it, or an array;
             each as the model takes it.
         label: Int, the class to explain. Defaults to the predicted one.
         class_names: Sequence of the names of all classes, or `None` for numbers.

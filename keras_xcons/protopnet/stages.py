@@ -6,8 +6,8 @@ import typing
 import keras
 
 from keras_xcons import checks
-from keras_xcons.training.prototype_data import check_dataset
-from keras_xcons.training.prototype_push import push_prototypes
+from keras_xcons.protopnet.data import check_dataset
+from keras_xcons.protopnet.push import push_prototypes
 
 # What each stage trains, and whether it decays its rates.
 STAGES = {

@@ -7,9 +7,9 @@ from keras import ops
 
 from keras_xcons import checks
 from keras_xcons.data import arguments
-from keras_xcons.explainers.prototypes import activated_boxes
-from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.training.prototype_data import checked_batches
+from keras_xcons.protopnet.data import checked_batches
+from keras_xcons.protopnet.patches import activated_boxes
+from keras_xcons.protopnet.view import prototype_view
 
 
 def push_prototypes(classifier, dataset):

@@ -2,18 +2,19 @@ import numpy as np
 import pytest
 
 from keras_xcons import plotting
-from keras_xcons.explainers.prototypes import (
+from keras_xcons.models import split
+from keras_xcons.models.memory import memory_of
+from keras_xcons.models.offset import Offset, remember_offset
+from keras_xcons.protopnet.patches import (
     activated_boxes,
     prototype_maps,
     prototype_similarities,
     source_images,
 )
-from keras_xcons.models import split
-from keras_xcons.models.memory import memory_of
-from keras_xcons.models.offset import Offset, remember_offset
-from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.training.prototype_push import push_prototypes
-from tests.training.protopnets import arrays, classifier, dataset
+from keras_xcons.protopnet.pictures import this_looks_like_that
+from keras_xcons.protopnet.push import push_prototypes
+from keras_xcons.protopnet.view import prototype_view
+from tests.protopnet.protopnets import arrays, classifier, dataset
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def drawn_box(axis):
 
 def test_the_prototypes_that_contribute_most_are_drawn(model, sources):
     image = arrays()[0][4]
-    figure = plotting.this_looks_like_that(
+    figure = this_looks_like_that(
         model, image, sources, label=1, class_names=["wren", "crow", "gull"], top=2
     )
     view = prototype_view(model)
@@ -69,14 +70,14 @@ def test_the_prototypes_that_contribute_most_are_drawn(model, sources):
 
 def test_the_predicted_class_is_the_default_and_all_may_be_drawn(model, sources):
     image = arrays()[0][0]
-    figure = plotting.this_looks_like_that(model, image, sources, top=9)
+    figure = this_looks_like_that(model, image, sources, top=9)
     assert len(figure.axes) == 4 * 4
     predicted = int(np.argmax(model(image[None])))
     assert figure.get_suptitle().startswith(f"class {predicted} (predicted)")
 
 
 def test_a_training_set_may_be_one_array(model, tmp_path):
-    figure = plotting.this_looks_like_that(model, arrays()[0][0], arrays()[0])
+    figure = this_looks_like_that(model, arrays()[0][0], arrays()[0])
     plotting.save(figure, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 10_000
 
@@ -87,7 +88,7 @@ def test_boxes_lie_where_the_maps_of_the_model_lie(model, sources):
     image, kept = sources[number], model.get_layer("prototypes").source_box.numpy()
 
     def drawn(model):
-        figure = plotting.this_looks_like_that(model, image, sources, label=0, top=4)
+        figure = this_looks_like_that(model, image, sources, label=0, top=4)
         rows = np.reshape(figure.axes, (4, 4))
         same = [f"image {number}\n" in row[3].texts[0].get_text() for row in rows]
         boxes = [[drawn_box(axis) for axis in row[:3]] for row in rows[same]]
@@ -113,7 +114,7 @@ def test_boxes_lie_where_the_maps_of_the_model_lie(model, sources):
 
 def test_bad_input_is_refused(model, sources):
     image = arrays()[0][0]
-    draw = plotting.this_looks_like_that
+    draw = this_looks_like_that
     with pytest.raises(ValueError, match="only after a push"):
         draw(classifier(), image, sources)
     with pytest.raises(KeyError, match="without the image"):

@@ -5,12 +5,12 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons import checks
-from keras_xcons.layers.prototypes import Prototypes
 from keras_xcons.models import copy_model
-from keras_xcons.models.architectures.protopnet import last_layer
 from keras_xcons.models.offset import offsets_of, remember_offsets
-from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.training.prototype_data import checked_batches
+from keras_xcons.protopnet.data import checked_batches
+from keras_xcons.protopnet.layers import Prototypes
+from keras_xcons.protopnet.network import last_layer
+from keras_xcons.protopnet.view import prototype_view
 
 
 def prune_prototypes(classifier, dataset, nearest=6, minimum=3):

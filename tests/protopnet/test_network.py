@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_xcons.models import create, split
-from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.protopnet.view import prototype_view
 from keras_xcons.training.protopnet import ProtoPNetModel
 from keras_xcons.zoo.half import save_half
 

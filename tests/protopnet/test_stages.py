@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_xcons.protopnet.push import push_prototypes
+from keras_xcons.protopnet.stages import PrototypeStages, StageSchedule
 from keras_xcons.training.protopnet import ProtoPNetModel, XConsProtoPNetModel
-from keras_xcons.training.prototype_push import push_prototypes
-from keras_xcons.training.prototype_stages import PrototypeStages, StageSchedule
-from tests.training.protopnets import (
+from tests.protopnet.protopnets import (
     changed,
     classifier,
     dataset,

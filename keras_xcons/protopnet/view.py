@@ -6,12 +6,12 @@ import functools
 import keras
 import numpy as np
 
-from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
 from keras_xcons.models.frame import Frame
 from keras_xcons.models.kinds import exactly
 from keras_xcons.models.memory import State, lock, memory_of
 from keras_xcons.models.offset import alignment_of, check_pixels, checked_align
 from keras_xcons.models.view import ClassifierView, TrainsClassifier
+from keras_xcons.protopnet.layers import Prototypes, PrototypeSimilarity
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,8 +23,8 @@ class PrototypeView:
         space: Functional model, images to the features that are compared with
             prototypes, `(B, locations, D)`.
         grid: `(h, w)`, the rows and columns that the locations form.
-        layer: The `keras_xcons.layers.prototypes.Prototypes` of the classifier.
-        similarity: Its `keras_xcons.layers.prototypes.PrototypeSimilarity`.
+        layer: The `keras_xcons.protopnet.layers.Prototypes` of the classifier.
+        similarity: Its `keras_xcons.protopnet.layers.PrototypeSimilarity`.
         dense: Its last layer, which weighs the prototypes.
         state: What the model computed by when its parts were found.
         compiled: What has been compiled of it, by name.

@@ -3,15 +3,15 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons.explainers import explain
-from keras_xcons.explainers.prototypes import (
+from keras_xcons.models import create, split
+from keras_xcons.models.memory import memory_of
+from keras_xcons.models.offset import Offset, remember_offset
+from keras_xcons.protopnet.patches import (
     activated_boxes,
     prototype_maps,
     prototype_similarities,
 )
-from keras_xcons.models import create, split
-from keras_xcons.models.memory import memory_of
-from keras_xcons.models.offset import Offset, remember_offset
-from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.protopnet.view import prototype_view
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_xcons import checks
 from keras_xcons.data import split_sample_ids
-from keras_xcons.training.measuring import find_targets
+from keras_xcons.explainers import find_targets
 
 
 def check_dataset(dataset):

@@ -5,13 +5,13 @@ import numpy as np
 
 from keras_xcons import checks
 from keras_xcons.data import arguments as data_arguments
-from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
-from keras_xcons.models.architectures.registry import (
+from keras_xcons.models import (
     architectures,
     arguments_of,
     create,
     register_architecture,
 )
+from keras_xcons.protopnet.layers import Prototypes, PrototypeSimilarity
 
 # Weights of the last layer at first: a prototype speaks for its own class and
 # against every other (Chen et al. 2019, section 2.2).
@@ -33,7 +33,7 @@ def protopnet(
 
     The architecture up to its layer `"features"`, a 1x1 convolution with ReLU, a 1x1
     convolution with sigmoid, the layer `"prototypes"` with the smallest distances
-    (`keras_xcons.layers.prototypes.Prototypes`), their similarities, and a `Dense`
+    (`keras_xcons.protopnet.layers.Prototypes`), their similarities, and a `Dense`
     layer `"logits"` without bias that starts with 1 between a prototype and its own
     class and -0.5 to the others.
     `keras_xcons.training.protopnet.ProtoPNetModel` trains it.

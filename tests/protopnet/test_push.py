@@ -4,19 +4,19 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons.data import with_sample_ids
-from keras_xcons.explainers.prototypes import (
+from keras_xcons.models import create
+from keras_xcons.models.offset import Offset, remember_offset
+from keras_xcons.protopnet.patches import (
     activated_boxes,
     prototype_maps,
     prototype_similarities,
     source_images,
 )
-from keras_xcons.models import create
-from keras_xcons.models.offset import Offset, remember_offset
-from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.protopnet.push import draw_prototypes, push_prototypes
+from keras_xcons.protopnet.stages import PrototypeStages, StageSchedule
+from keras_xcons.protopnet.view import prototype_view
 from keras_xcons.training.protopnet import XConsProtoPNetModel
-from keras_xcons.training.prototype_push import draw_prototypes, push_prototypes
-from keras_xcons.training.prototype_stages import PrototypeStages, StageSchedule
-from tests.training.protopnets import COUNT, arrays, classifier, dataset, trainer
+from tests.protopnet.protopnets import COUNT, arrays, classifier, dataset, trainer
 
 
 def nearest_by_hand(model):

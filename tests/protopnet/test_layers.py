@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
+from keras_xcons.protopnet.layers import Prototypes, PrototypeSimilarity
 
 
 @pytest.fixture

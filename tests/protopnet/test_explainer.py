@@ -5,7 +5,7 @@ import pytest
 from keras_xcons import evaluation
 from keras_xcons.explainers import PrototypeEvidence, explain, explainer_of
 from keras_xcons.models import create, split
-from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.protopnet.view import prototype_view
 
 COUNTS = [2, 1, 2]
 

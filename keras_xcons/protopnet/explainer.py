@@ -6,7 +6,7 @@ from keras import ops
 from keras_xcons.explainers.registry import register
 from keras_xcons.layers import class_columns, scale_to_one
 from keras_xcons.models.compiling import CompiledMaps
-from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.protopnet.view import prototype_view
 
 
 @register("prototypes")

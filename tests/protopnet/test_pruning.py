@@ -4,13 +4,13 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons import zoo
-from keras_xcons.explainers.prototypes import prototype_similarities
 from keras_xcons.models import create
 from keras_xcons.models.offset import Offset, known_offset, remember_offset
-from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.training.prototype_pruning import prune_prototypes
-from keras_xcons.training.prototype_push import push_prototypes
-from tests.training.protopnets import arrays, classifier, dataset
+from keras_xcons.protopnet.patches import prototype_similarities
+from keras_xcons.protopnet.pruning import prune_prototypes
+from keras_xcons.protopnet.push import push_prototypes
+from keras_xcons.protopnet.view import prototype_view
+from tests.protopnet.protopnets import arrays, classifier, dataset
 
 
 def own_patches(model, nearest):

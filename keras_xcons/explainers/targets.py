@@ -1,0 +1,52 @@
+"""The classes that an image is explained for, told from its label."""
+
+import typing
+
+import tensorflow as tf
+from keras import ops
+
+
+class Targets(typing.NamedTuple):
+    """The classes to explain in each image, `(B, P)`, and which of them count."""
+
+    classes: tf.Tensor
+    valid: tf.Tensor
+
+
+def find_targets(labels, num_classes, multi_label=False):
+    """The classes whose maps are looked at, told from the labels.
+
+    Args:
+        labels: Integers `(B,)` or `(B, 1)`, one-hot `(B, C)`, or, if `multi_label`,
+            multi-hot `(B, C)`. Of a model with one output also soft labels in 0..1,
+            which stand for the nearer class.
+        num_classes: Number of classes C.
+        multi_label: Whether labels are multi-hot.
+
+    Returns:
+        `Targets(classes, valid)`, int32 and float32 `(B, P)`: `P` is 1, or C if
+        `multi_label`.
+    """
+    if multi_label:
+        classes = ops.broadcast_to(ops.arange(num_classes), ops.shape(labels))
+        return Targets(classes, ops.cast(labels > 0, "float32"))
+    if len(labels.shape) == 2 and labels.shape[-1] == num_classes:
+        labels = ops.argmax(labels, axis=-1)
+    labels = ops.reshape(labels, (-1, 1))
+    if labels.dtype.is_floating:
+        labels = ops.round(labels)
+    classes = ops.cast(labels, "int32")
+    return Targets(classes, ops.ones_like(classes, dtype="float32"))
+
+
+def shown_maps(maps, targets):
+    """One map an image: the largest value that any explained class has at a place.
+
+    Args:
+        maps: Float tensor `(B, P, h, w)`.
+        targets: `Targets`.
+
+    Returns:
+        Float32 tensor `(B, h, w)`.
+    """
+    return ops.max(maps * targets.valid[:, :, None, None], axis=1)
