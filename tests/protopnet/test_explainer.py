@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from keras_xcons import evaluation
-from keras_xcons.explainers import PrototypeEvidence, explain, explainer_of
+from keras_xcons.explainers import explain, explainer_of
 from keras_xcons.models import create, split
+from keras_xcons.protopnet.explainer import PrototypeEvidence
 from keras_xcons.protopnet.view import prototype_view
 
 COUNTS = [2, 1, 2]

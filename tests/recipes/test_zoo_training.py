@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 
-from keras_xcons import data, models, zoo
+from keras_xcons import data, models, protopnet, zoo
 from keras_xcons.explainers import Calibration
 from keras_xcons.files import sha256_of_file
 from keras_xcons.models.offset import Offset, known_offset, remember_offset
