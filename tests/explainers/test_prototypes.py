@@ -9,9 +9,9 @@ from keras_xcons.explainers.prototypes import (
     prototype_similarities,
 )
 from keras_xcons.models import create, split
-from keras_xcons.models.memory import memory_of
 from keras_xcons.models.offset import Offset, remember_offset
 from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.models.view_cache import cache_of
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_maps_lie_where_those_of_explain_lie(model, images):
         found = explain(model, images, method="prototypes")
         np.testing.assert_allclose(found, evidence, atol=1e-6)
     finally:
-        memory_of(model).offsets.clear()
+        cache_of(model).offsets.clear()
 
 
 def test_one_prototype_for_all_images(model, images):

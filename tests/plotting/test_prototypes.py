@@ -9,9 +9,9 @@ from keras_xcons.explainers.prototypes import (
     source_images,
 )
 from keras_xcons.models import split
-from keras_xcons.models.memory import memory_of
 from keras_xcons.models.offset import Offset, remember_offset
 from keras_xcons.models.prototypes import prototype_view
+from keras_xcons.models.view_cache import cache_of
 from keras_xcons.training.prototype_push import push_prototypes
 from tests.training.protopnets import arrays, classifier, dataset
 
@@ -106,7 +106,7 @@ def test_boxes_lie_where_the_maps_of_the_model_lie(model, sources):
         np.testing.assert_array_equal(drawn(model), asked)
         np.testing.assert_array_equal(drawn(split(model, align=False)), still)
     finally:
-        memory_of(model).offsets.clear()
+        cache_of(model).offsets.clear()
     # What the push has found stays as it was.
     np.testing.assert_array_equal(model.get_layer("prototypes").source_box, kept)
 

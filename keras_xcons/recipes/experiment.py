@@ -9,7 +9,7 @@ from keras_xcons import data, models
 from keras_xcons.callbacks import EpochReweighting, PrototypeStages
 from keras_xcons.models.policy import dtype_policy
 from keras_xcons.recipes.data_check import check_data
-from keras_xcons.recipes.resuming import Forward
+from keras_xcons.recipes.resuming import SkipSeenEpochs
 from keras_xcons.training import (
     ProtoPNetModel,
     StageSchedule,
@@ -254,7 +254,7 @@ class Experiment:
         fit = model.fit(
             dataset,
             epochs=self.options.epochs,
-            callbacks=[*callbacks, Forward(dataset)],
+            callbacks=[*callbacks, SkipSeenEpochs(dataset)],
             shuffle=False,
         )
         return fit.history
