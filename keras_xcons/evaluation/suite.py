@@ -10,7 +10,7 @@ from keras_xcons import explainers
 from keras_xcons.evaluation import catalog, flags, groups
 from keras_xcons.evaluation.background_bank import TooFewBackgrounds
 from keras_xcons.evaluation.batch import Batch
-from keras_xcons.evaluation.challenge import Backgrounds
+from keras_xcons.evaluation.challenge_backgrounds import ChallengeBackgrounds
 from keras_xcons.evaluation.gallery import Gallery
 from keras_xcons.evaluation.options import EvaluationOptions
 from keras_xcons.evaluation.probe import Probe
@@ -196,7 +196,7 @@ class Suite:
     def _collect(self, photographs, optional):
         """Gathers backgrounds, or leaves the metrics out that need them."""
         try:
-            self._backgrounds = Backgrounds(
+            self._backgrounds = ChallengeBackgrounds(
                 self._dataset, self.facts, photographs, self.options
             )
         except TooFewBackgrounds as error:

@@ -17,7 +17,7 @@ STAGES = {
 }
 
 
-class Moment(typing.NamedTuple):
+class EpochPlan(typing.NamedTuple):
     """What an epoch is: its stage, its rates' decay, and whether a push ends it."""
 
     stage: str
@@ -92,7 +92,7 @@ class StageSchedule:
             epoch: int, counted from 0 as `fit` counts.
 
         Returns:
-            `Moment(stage, decay, push)`.
+            `EpochPlan(stage, decay, push)`.
         """
         # Epochs of warm and joint training before this one, or up to it.
         trained, last = epoch, 0
@@ -106,7 +106,7 @@ class StageSchedule:
         elif epoch >= self.push_start:
             trained, last = self.push_start, True
         if last:
-            return Moment("last", 1.0, False)
+            return EpochPlan("last", 1.0, False)
         if trained < self.warm_epochs:
             stage, decay = "warm", 1.0
         else:
@@ -114,7 +114,7 @@ class StageSchedule:
             stage, decay = "joint", self.decay**steps
         beyond = trained + 1 - self.push_start
         push = beyond >= 0 and beyond % self.push_every == 0
-        return Moment(stage, decay, push)
+        return EpochPlan(stage, decay, push)
 
     def epochs(self, pushes):
         """The `epochs` of a `fit` that ends with the last layer of the last push.

@@ -8,9 +8,9 @@ import numpy as np
 
 from keras_xcons.models.frame import Frame
 from keras_xcons.models.kinds import exactly
-from keras_xcons.models.memory import State, lock, memory_of
 from keras_xcons.models.offset import alignment_of, check_pixels, checked_align
 from keras_xcons.models.view import ClassifierView, TrainsClassifier
+from keras_xcons.models.view_cache import State, cache_of, lock
 from keras_xcons.protopnet.layers import Prototypes, PrototypeSimilarity
 
 
@@ -112,11 +112,11 @@ def prototype_view(model):
             f"{type(model).__name__}"
         )
     with lock:
-        memory = memory_of(model)
-        view = memory.get("prototypes")
+        cache = cache_of(model)
+        view = cache.get("prototypes")
         if view is None or not view.state.current:
             view = _found_parts(model)
-            memory.put("prototypes", view)
+            cache.put("prototypes", view)
     return view if align is True else dataclasses.replace(view, align=align)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from keras_xcons import evaluation, explainers, plotting
 from keras_xcons.files import files_together, write_json
 from keras_xcons.recipes import ownership
-from keras_xcons.recipes.arms import Experiment
+from keras_xcons.recipes.experiment import Experiment
 from keras_xcons.recipes.progress import Progress
 from keras_xcons.recipes.settings import identity
 

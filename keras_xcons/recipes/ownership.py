@@ -15,7 +15,7 @@ from keras_xcons.files import (
     unfinished_folder,
     whole_file,
 )
-from keras_xcons.recipes import files
+from keras_xcons.recipes import run_files
 
 _FOLDER, MARKER = "unfinished", "keras_xcons.txt"
 _TEXT = (
@@ -50,7 +50,7 @@ def job_folder(output, results, is_result=None):
     >>> with job_folder("xcons_run", ["metrics.json"], lambda found: True) as folder:
     ...     pass
     """
-    folder = files.writable_folder(output)
+    folder = run_files.writable_folder(output)
     with locked(folder):
         remove_leftovers(folder)
         put_in_place(folder)

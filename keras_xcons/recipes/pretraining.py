@@ -13,9 +13,9 @@ from keras_xcons import data, models
 from keras_xcons.files import files_together, sha256_of_file, whole_file, write_json
 from keras_xcons.models.policy import dtype_policy
 from keras_xcons.recipes import ownership
-from keras_xcons.recipes.arms import check_splits
 from keras_xcons.recipes.data_check import check_data
-from keras_xcons.recipes.resuming import Backup, Forward
+from keras_xcons.recipes.experiment import check_splits
+from keras_xcons.recipes.resuming import Backup, SkipSeenEpochs
 from keras_xcons.recipes.settings import begin_or_continue, identity
 
 _MOMENTUM = 0.9
@@ -224,7 +224,7 @@ class _Phase:
             callbacks=[
                 self._log,
                 Backup(self._folder / "backup", self._report),
-                Forward(train),
+                SkipSeenEpochs(train),
             ],
             shuffle=False,
             verbose=2,

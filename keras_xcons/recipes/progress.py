@@ -5,7 +5,7 @@ import os
 import keras
 
 from keras_xcons.files import remove_folder, sha256_of_file, write_json
-from keras_xcons.recipes import files, ownership
+from keras_xcons.recipes import ownership, run_files
 from keras_xcons.recipes.resuming import Backup
 from keras_xcons.recipes.settings import begin_or_continue
 
@@ -61,7 +61,7 @@ class Progress:
         if path in self._damaged:
             # It may be the user's by now.
             os.replace(path, path.with_name(f"{path.name}.damaged"))
-        files.save_model(model, path)
+        run_files.save_model(model, path)
         write_json(self._finished(run), {"sha256": sha256_of_file(path)})
         return model
 

@@ -8,7 +8,7 @@ from keras_xcons import checks, data, explainers, models
 from keras_xcons.evaluation import catalog
 from keras_xcons.files import read_json
 from keras_xcons.protopnet import StageSchedule
-from keras_xcons.recipes.arms import check_splits
+from keras_xcons.recipes.experiment import check_splits
 from keras_xcons.recipes.options import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
 

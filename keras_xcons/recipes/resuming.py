@@ -111,7 +111,7 @@ def _digest(path):
     return sha256_of_file(path)[:16]
 
 
-class Forward(keras.callbacks.Callback):
+class SkipSeenEpochs(keras.callbacks.Callback):
     """Moves the data of a continued run on to the epoch that it goes on with.
 
     Each iterator over a shuffled data set draws another order, and augmentation; a
@@ -122,7 +122,8 @@ class Forward(keras.callbacks.Callback):
 
     Example:
 
-    >>> model.fit(dataset, epochs=3, callbacks=[Backup("backup"), Forward(dataset)])
+    >>> callbacks = [Backup("backup"), SkipSeenEpochs(dataset)]
+    >>> model.fit(dataset, epochs=3, callbacks=callbacks)
     """
 
     def __init__(self, dataset):

@@ -5,8 +5,8 @@ import pathlib
 from keras_xcons import data, evaluation, explainers, models, protopnet, zoo
 from keras_xcons.models.offset import forget_offset
 from keras_xcons.recipes import ownership
-from keras_xcons.recipes.arms import Experiment
 from keras_xcons.recipes.calibrate import images_of
+from keras_xcons.recipes.experiment import Experiment
 from keras_xcons.recipes.pretraining import pretrain
 from keras_xcons.recipes.progress import Progress
 from keras_xcons.recipes.settings import identity, settings_of

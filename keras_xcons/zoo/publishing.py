@@ -26,7 +26,7 @@ from keras_xcons.zoo import card as cards
 from keras_xcons.zoo import store
 from keras_xcons.zoo.building import build
 from keras_xcons.zoo.checking import check_image, check_logits, difference
-from keras_xcons.zoo.half import save_half
+from keras_xcons.zoo.float16 import save_float16
 from keras_xcons.zoo.offsets import check_offset
 from keras_xcons.zoo.places import INDEX_FILE, Folder
 from keras_xcons.zoo.readme import readme
@@ -250,7 +250,7 @@ def _card(model, **described):
 def _write_weights(work, model, twin, card):
     """Writes the weights, compares what was written, completes the card."""
     path = work / card["weights"]
-    save_half(model, path)
+    save_float16(model, path)
     card.update(sha256=sha256_of_file(path), bytes=path.stat().st_size)
     _compare(path, model, twin)
     card.update(logits_check={"logits": check_logits(card, path)})

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import keras_xcons as kx
-from keras_xcons.models.memory import memory_of
 from keras_xcons.models.offset import Offset, remember_offset
+from keras_xcons.models.view_cache import cache_of
 from keras_xcons.report.pictures import data_uri
 from tests.evaluation.colors import IMAGES, LABELS, batches, boxes, color_classifier
 
@@ -21,7 +21,7 @@ def model():
 def measured(model):
     remember_offset(model, "features", Offset(1.0, -1.0))  # of a cell
     yield
-    memory_of(model).offsets.clear()
+    cache_of(model).offsets.clear()
 
 
 def report_of(model, **options):

@@ -5,7 +5,7 @@ import pytest
 from keras_xcons.models import create, split
 from keras_xcons.protopnet.view import prototype_view
 from keras_xcons.training.protopnet import ProtoPNetModel
-from keras_xcons.zoo.half import save_half
+from keras_xcons.zoo.float16 import save_float16
 
 
 def tiny(prototypes=2, num_classes=3, **arguments):
@@ -83,11 +83,11 @@ def test_saving_keeps_prototypes_and_sources(tmp_path):
     layer.source_box.assign(np.linspace(0, 1, 24, dtype="float32").reshape(6, 4))
     model.save(tmp_path / "model.keras")
     model.save_weights(tmp_path / "model.weights.h5")
-    save_half(model, tmp_path / "half.weights.h5")
+    save_float16(model, tmp_path / "float16.weights.h5")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     from_weights, from_half = tiny([2, 1, 3]), tiny([2, 1, 3])
     from_weights.load_weights(tmp_path / "model.weights.h5")
-    from_half.load_weights(tmp_path / "half.weights.h5")
+    from_half.load_weights(tmp_path / "float16.weights.h5")
     for other in (loaded, from_weights):
         np.testing.assert_array_equal(other(images()), model(images()))
         for one, two in zip(model.weights, other.weights, strict=True):

@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from keras_xcons.explainers import explain
 from keras_xcons.models import create, split
-from keras_xcons.models.memory import memory_of
 from keras_xcons.models.offset import Offset, remember_offset
+from keras_xcons.models.view_cache import cache_of
 from keras_xcons.protopnet.patches import (
     activated_boxes,
     prototype_maps,
@@ -76,7 +76,7 @@ def test_maps_lie_where_those_of_explain_lie(model, images):
         found = explain(model, images, explainer="prototypes")
         np.testing.assert_allclose(found, evidence, atol=1e-6)
     finally:
-        memory_of(model).offsets.clear()
+        cache_of(model).offsets.clear()
 
 
 def test_one_prototype_for_all_images(model, images):

@@ -3,8 +3,8 @@ import pytest
 
 from keras_xcons import plotting
 from keras_xcons.models import split
-from keras_xcons.models.memory import memory_of
 from keras_xcons.models.offset import Offset, remember_offset
+from keras_xcons.models.view_cache import cache_of
 from keras_xcons.protopnet.patches import (
     activated_boxes,
     prototype_maps,
@@ -107,7 +107,7 @@ def test_boxes_lie_where_the_maps_of_the_model_lie(model, sources):
         np.testing.assert_array_equal(drawn(model), asked)
         np.testing.assert_array_equal(drawn(split(model, align=False)), still)
     finally:
-        memory_of(model).offsets.clear()
+        cache_of(model).offsets.clear()
     # What the push has found stays as it was.
     np.testing.assert_array_equal(model.get_layer("prototypes").source_box, kept)
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons.files import sha256_of_file
-from keras_xcons.recipes.resuming import Backup, Forward
+from keras_xcons.recipes.resuming import Backup, SkipSeenEpochs
 
 IMAGES = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
 
@@ -194,7 +194,7 @@ def test_data_are_moved_on_to_the_epoch():
             on_epoch_begin=lambda epoch, logs: setattr(model, "epoch", epoch)
         )
         model.compile(run_eagerly=True)
-        callbacks = [Forward(data), note]
+        callbacks = [SkipSeenEpochs(data), note]
         model.fit(
             data,
             epochs=4,

@@ -10,8 +10,8 @@ from keras import layers
 
 import keras_xcons as kx
 from keras_xcons.data import with_sample_ids
-from keras_xcons.models.memory import memory_of
 from keras_xcons.models.offset import Offset, remember_offset
+from keras_xcons.models.view_cache import cache_of
 from keras_xcons.training import ProtoPNetModel, XConsModel, XConsProtoPNetModel
 from tests.protopnet.protopnets import LOSS
 from tests.protopnet.protopnets import classifier as protopnet
@@ -96,7 +96,7 @@ def stepped(classifier, images):
         return Step(change.max(-1) > 0.0, logs["consistency"][0], weights)
 
     yield measure
-    memory_of(classifier).offsets.clear()
+    cache_of(classifier).offsets.clear()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras_xcons import checks
 
 
-class Board:
+class TensorBoardWriter:
     """Event files of a folder, written epoch by epoch.
 
     Args:

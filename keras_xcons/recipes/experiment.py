@@ -15,7 +15,7 @@ from keras_xcons.protopnet import (
     push_prototypes,
 )
 from keras_xcons.recipes.data_check import check_data
-from keras_xcons.recipes.resuming import Forward
+from keras_xcons.recipes.resuming import SkipSeenEpochs
 from keras_xcons.training import (
     ProtoPNetModel,
     XConsModel,
@@ -257,7 +257,7 @@ class Experiment:
         fit = model.fit(
             dataset,
             epochs=self.options.epochs,
-            callbacks=[*callbacks, Forward(dataset)],
+            callbacks=[*callbacks, SkipSeenEpochs(dataset)],
             shuffle=False,
         )
         return fit.history

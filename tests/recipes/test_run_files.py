@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_xcons.recipes import files, writable_folder
+from keras_xcons.recipes import run_files, writable_folder
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_folder_that_takes_no_file_is_refused(tmp_path, monkeypatch):
 
 def test_model_is_saved_whole_or_not_at_all(model, tmp_path, monkeypatch):
     path = tmp_path / "model.keras"
-    files.save_model(model, path)
+    run_files.save_model(model, path)
     assert [one.name for one in tmp_path.iterdir()] == ["model.keras"]
     before = path.read_bytes()
 
@@ -42,7 +42,7 @@ def test_model_is_saved_whole_or_not_at_all(model, tmp_path, monkeypatch):
 
     monkeypatch.setattr(keras.Model, "save", break_off)
     with pytest.raises(KeyboardInterrupt):
-        files.save_model(model, path)
+        run_files.save_model(model, path)
     assert [one.name for one in tmp_path.iterdir()] == ["model.keras"]
     assert path.read_bytes() == before
     loaded = keras.saving.load_model(path)

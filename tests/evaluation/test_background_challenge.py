@@ -4,8 +4,11 @@ import tensorflow as tf
 
 from keras_xcons import data
 from keras_xcons.evaluation.background_bank import TooFewBackgrounds
-from keras_xcons.evaluation.backgrounds import BackgroundBank, BackgroundChallenge
-from keras_xcons.evaluation.draws import random_numbers
+from keras_xcons.evaluation.background_challenge import (
+    BackgroundBank,
+    BackgroundChallenge,
+)
+from keras_xcons.evaluation.random_numbers import random_numbers
 
 CLASSES, SIZE = 4, 8
 FIGURES = {

@@ -16,7 +16,7 @@ _TORCHRAY = "; protocol: TorchRay's, a hit is below the tolerance."
 _FEW = 30
 
 
-def contents(suite, views, measured, dataset, split, notes=()):
+def report_data(suite, views, measured, dataset, split, notes=()):
     """The data of a report.
 
     Args:

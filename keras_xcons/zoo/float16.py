@@ -1,9 +1,9 @@
-"""Float16 weights files."""
+"""Weights files of float16."""
 
 import numpy as np
 
 
-def save_half(model, path):
+def save_float16(model, path):
     """Saves the weights of a model as float16.
 
     `keras.Model.save_weights` writes the dtype of the variables; this rewrites its

@@ -12,8 +12,8 @@ from keras import layers
 from keras_xcons import evaluate
 from keras_xcons.explainers import explain
 from keras_xcons.models import split
-from keras_xcons.models.memory import memory_of
-from keras_xcons.models.view import Asked
+from keras_xcons.models.view import SplitOptions
+from keras_xcons.models.view_cache import cache_of
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype("uint8")
 
@@ -117,13 +117,13 @@ def test_a_model_and_its_views_are_freed_together():
 def test_remembers_each_feature_layer_and_forgets_the_oldest():
     model = classifier()
     latest = split(model)
-    memory = memory_of(model)
-    assert memory.get(Asked()) is latest
+    cache = cache_of(model)
+    assert cache.get(SplitOptions()) is latest
     assert split(model, "conv") is split(model, "conv") is not latest
     for number in range(20):
-        memory.put(number, "another")
-    assert memory.get(Asked()) is None
-    assert memory.get(19) == "another"
+        cache.put(number, "another")
+    assert cache.get(SplitOptions()) is None
+    assert cache.get(19) == "another"
     assert split(model) is not latest
     assert split(latest) is latest
 

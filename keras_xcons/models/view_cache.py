@@ -33,7 +33,7 @@ _PASSING = {
 _LARGEST = 8
 
 
-class Memory:
+class ViewCache:
     """The latest things made of a model.
 
     It is an attribute of the model, which nothing else holds: a table of all models,
@@ -66,17 +66,17 @@ class Memory:
             del self._entries[next(iter(self._entries))]
 
     def belongs_to(self, owner):
-        """Whether this is not the memory of a model that `owner` is a copy of."""
+        """Whether this is not the cache of a model that `owner` is a copy of."""
         return self._owner is owner
 
 
-def memory_of(owner):
-    """The `Memory` of a model or layer, made where there is none."""
-    memory = vars(owner).get(_ATTRIBUTE)
-    if memory is None or not memory.belongs_to(owner):
+def cache_of(owner):
+    """The `ViewCache` of a model or layer, made where there is none."""
+    cache = vars(owner).get(_ATTRIBUTE)
+    if cache is None or not cache.belongs_to(owner):
         # Past Keras' own `__setattr__`, which would track it as a part to be saved.
-        memory = vars(owner)[_ATTRIBUTE] = Memory(owner)
-    return memory
+        cache = vars(owner)[_ATTRIBUTE] = ViewCache(owner)
+    return cache
 
 
 class State:
@@ -96,7 +96,7 @@ class State:
         self._model = model
         self._found = _found(model)
         # Shared by all that is remembered of the model.
-        self._passing = memory_of(model).passing
+        self._passing = cache_of(model).passing
 
     @property
     def current(self):

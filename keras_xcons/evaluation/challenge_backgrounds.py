@@ -1,11 +1,11 @@
 """The background challenge as a suite runs it: its backgrounds, and what to know."""
 
 from keras_xcons.evaluation.background_bank import BackgroundBank
-from keras_xcons.evaluation.backgrounds import BackgroundChallenge
+from keras_xcons.evaluation.background_challenge import BackgroundChallenge
 from keras_xcons.evaluation.reading import batches, class_indices
 
 
-class Backgrounds:
+class ChallengeBackgrounds:
     """Backgrounds gathered for a data set with masks.
 
     Args:

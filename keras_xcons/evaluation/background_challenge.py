@@ -5,7 +5,7 @@ import numpy as np
 from keras_xcons import checks, data
 from keras_xcons.data import arguments
 from keras_xcons.evaluation.background_bank import BackgroundBank
-from keras_xcons.evaluation.draws import random_numbers
+from keras_xcons.evaluation.random_numbers import random_numbers
 
 __all__ = ["BackgroundBank", "BackgroundChallenge"]
 
