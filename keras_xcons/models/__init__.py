@@ -1,4 +1,4 @@
-"""The view of a classifier that all methods share, and the published architectures."""
+"""The view of a classifier that all share, and the published architectures."""
 
 from keras_xcons.models.architectures import (
     architectures,

@@ -1,6 +1,6 @@
-"""The one view of a classifier that every method shares.
+"""The one view of a classifier that all share.
 
-Every explanation and every training method needs three things of a classifier:
+Every explainer and every training method needs three things of a classifier:
 its feature activations, its logits, and the gradient of a logit with respect to
 the activations. `split` finds the first two; whether the third needs a gradient
 tape at all is known from the head.
