@@ -63,7 +63,8 @@ def main(arguments):
     try:
         positional = values([name, *rest])[1:]
     except flags.Error as error:
-        return _fail(name, f"{error} (see keras-xcons {name} --help)", 2)
+        line = _no_method(error, rest, values) or error
+        return _fail(name, f"{line} (see keras-xcons {name} --help)", 2)
     if values.help:
         print(f"{function.__doc__.rstrip()}\n\nFlags:")
         print(command_flags.described(values))
@@ -79,6 +80,17 @@ def main(arguments):
             raise
         line = _first_line(error) or type(error).__name__
         return _fail(name, command_flags.in_flags(line, values), 1)
+
+
+def _no_method(error, words, values):
+    """What to tell who types --method where an explainer is meant, or `None`."""
+    unknown = error.__cause__
+    if getattr(unknown, "flagname", None) != "method" or "explainer" not in values:
+        return None
+    word = unknown.flagvalue  # All of it, as it was typed.
+    _, joined, value = word.partition("=")
+    following = words[words.index(word) + 1 :]
+    return explainers.no_method(value if joined or not following else following[0])
 
 
 class _UsageError(Exception):
@@ -133,7 +145,7 @@ def _list(values, positional):
         print(f"  {name:30} {size}  {dataset:16} {method}")
     if not positional and set(filters.values()) == {None}:
         print("Architectures:\n  " + ", ".join(models.architectures()))
-        print("Explanation methods:\n  " + ", ".join(explainers.methods()))
+        print("Explainers:\n  " + ", ".join(explainers.names()))
     return 0
 
 
@@ -259,7 +271,7 @@ def _evaluate(values, positional):
 
 # explain
 
-_OF_EXPLAIN = ("method", "align", "normalize")
+_OF_EXPLAIN = ("explainer", "align", "normalize")
 
 
 def _explain_flags(values):
@@ -285,7 +297,7 @@ def _explain(values, positional):
     chosen = command_flags.fields(EvaluationOptions, values, _OF_EXPLAIN)
     folder = recipes.writable_folder(values.output)
     failed = recipes.explain_files(
-        *(values.model, positional, folder, chosen.pop("method")),
+        *(values.model, positional, folder, chosen.pop("explainer")),
         label=values.label,
         **chosen,
     )
@@ -296,7 +308,7 @@ def _explain(values, positional):
 
 # calibrate
 
-_OF_CALIBRATE = ("method", "feature_layer")
+_OF_CALIBRATE = ("explainer", "feature_layer")
 
 
 def _calibrate_flags(values):

@@ -52,14 +52,16 @@ def define_fields(options, values, names=None):
     """Defines a flag for each field of a table of options.
 
     Args:
-        options: A dataclass whose fields have the metadata `help` and `choices`, and
-            may have `parse`, a function that makes the value of a text.
+        options: A dataclass whose fields have the metadata `help` and `choices`, a
+            sequence or a function that returns it once all rooms are loaded, and may
+            have `parse`, a function that makes the value of a text.
         values: `CommandFlags`.
         names: Names of the fields to take, or `None` for all.
     """
     kinds = typing.get_type_hints(options)
     for field in _chosen(options, names):
         text, choices = field.metadata["help"], field.metadata["choices"]
+        choices = choices() if callable(choices) else choices
         members = typing.get_args(kinds[field.name]) or (kinds[field.name],)
         if field.metadata.get("parse"):
             default = str(field.default).lower()

@@ -13,10 +13,10 @@ from keras_xcons.callbacks import EpochReweighting
 from keras_xcons.evaluation import EvaluationOptions
 from keras_xcons.explainers import vis
 from keras_xcons.methods.xcons.options import XConsOptions
+from keras_xcons.protopnet import StageSchedule
 from keras_xcons.protopnet.objective import ProtoPNetOptions
 from keras_xcons.recipes import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
-from keras_xcons.training.prototype_stages import StageSchedule
 
 BAD = [float("inf"), float("-inf"), float("nan"), 10**23, -(10**23), 10**5000]
 TABLES = {

@@ -74,24 +74,24 @@ def test_the_view_has_the_logits_of_two_classes(ending):
 
 
 @pytest.mark.parametrize("head", ["closed", "tape"])
-@pytest.mark.parametrize("method", sorted(set(explainers.methods()) - {"prototypes"}))
-def test_maps_of_either_class(method, head):
+@pytest.mark.parametrize("explainer", sorted(set(explainers.names()) - {"prototypes"}))
+def test_maps_of_either_class(explainer, head):
     """z speaks for class 1 and -z for class 0."""
     one, images = classifier(head=head, activation="sigmoid"), IMAGES[:4]
     both = classifier(2, head=head, pair=[-1.0, 1.0], activation="softmax")
     usual = classifier(2, head=head, pair=[0.0, 1.0], activation="softmax")
-    found = [kx.explain(one, images, [label] * 4, method) for label in (0, 1)]
+    found = [kx.explain(one, images, [label] * 4, explainer) for label in (0, 1)]
     assert found[0].max() > 0.9 and found[1].max() > 0.9
     # Score-CAM weighs by probabilities, those of softmax([0, z]).
-    other = usual if method == "scorecam" else both
+    other = usual if explainer == "scorecam" else both
     for label in (0, 1):
-        expected = kx.explain(other, images, [label] * 4, method)
+        expected = kx.explain(other, images, [label] * 4, explainer)
         np.testing.assert_allclose(found[label], expected, atol=2e-5)
-    expected = kx.explain(usual, images, [1] * 4, method)
+    expected = kx.explain(usual, images, [1] * 4, explainer)
     np.testing.assert_allclose(found[1], expected, atol=2e-5)
     chosen = (np.array(one(images))[:, 0] > 0.5).astype(int)
-    predicted = kx.explain(one, images, method=method)
-    expected = kx.explain(one, images, chosen, method)
+    predicted = kx.explain(one, images, explainer=explainer)
+    expected = kx.explain(one, images, chosen, explainer)
     np.testing.assert_array_equal(predicted, expected)
 
 

@@ -273,7 +273,7 @@ def main(argv):
     print("\n".join(markdown(rows)))
     print(f"{platform.machine()}, {os.cpu_count()} cores, {versions()}")
     if FLAGS.output:
-        from keras_xcons.writing import whole_file
+        from keras_xcons.files import whole_file
 
         with (
             whole_file(FLAGS.output) as unfinished,

@@ -204,7 +204,7 @@ def main(argv):
     if wrong:
         sys.exit(f"These differ by more than {TOLERANCE:g}: {', '.join(wrong)}")
     if FLAGS.record:
-        from keras_xcons.writing import whole_file
+        from keras_xcons.files import whole_file
 
         text = json.dumps({**found, "weights": weights})
         with whole_file(FLAGS.record) as unfinished:

@@ -283,7 +283,7 @@ def main(argv):
     )
     print("the value in points. Bold: outside of 93 to 97 %.")
     if _OUTPUT.value:
-        from keras_xcons.writing import whole_file
+        from keras_xcons.files import whole_file
 
         with whole_file(_OUTPUT.value) as unfinished:
             with open(unfinished, "w", newline="", encoding="utf-8") as file:

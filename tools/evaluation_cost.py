@@ -65,7 +65,7 @@ def main(argv):
         rows.append(dict(zip(COLUMNS, (*row, round(peak / first, 3)), strict=True)))
         print(rows[-1], flush=True)
     if FLAGS.output:
-        from keras_xcons.writing import whole_file
+        from keras_xcons.files import whole_file
 
         with (
             whole_file(FLAGS.output) as unfinished,

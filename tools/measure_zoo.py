@@ -57,10 +57,8 @@ def measure(folder, data_dir):
         Lines, one for each figure that moved by more than an interval.
     """
     from keras_xcons import recipes, zoo
-    from keras_xcons.locking import locked
-    from keras_xcons.writing import files_together
+    from keras_xcons.files import files_together, locked, write_json
     from keras_xcons.zoo import card as cards
-    from keras_xcons.zoo.plain import write_json
 
     recipe = recipes.read_recipe(folder / "recipe.json")
     dataset = recipes.find_dataset(recipe.options["dataset"], data_dir)

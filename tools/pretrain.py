@@ -53,7 +53,7 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
     phases = tuple(_phase(text) for text in _PHASES.value)
-    from keras_xcons.locking import InUseError
+    from keras_xcons.files import InUseError
     from keras_xcons.recipes.pretrain_options import PretrainOptions
     from keras_xcons.recipes.pretraining import pretrain
 

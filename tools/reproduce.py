@@ -86,7 +86,7 @@ def markdown(lines):
 def main(argv):
     """Trains what is missing and prints the table."""
     del argv
-    from keras_xcons.writing import whole_file
+    from keras_xcons.files import whole_file
 
     path = pathlib.Path(FLAGS.output)
     columns = ["run", "seed", *FIGURES]

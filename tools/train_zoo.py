@@ -72,7 +72,8 @@ def main(argv):
     if len(argv) != 2:
         raise app.UsageError(f"Give the name of one model. Received: {argv[1:]}")
     name = argv[1]
-    from keras_xcons import locking, recipes
+    from keras_xcons import recipes
+    from keras_xcons.files import InUseError, locked
     from keras_xcons.zoo import card as cards
     from keras_xcons.zoo.publishing import check_place
 
@@ -111,7 +112,7 @@ def main(argv):
     try:
         check_place(zoo_folder, name, overwrite=True)
         # Or another process could train anew what this one is measuring.
-        with locking.locked(run):
+        with locked(run):
             model = recipes.train_by(recipe, run, **replaced)
             offset = recipes.calibrate_by(recipe, model, dataset)
             metrics = recipes.measure_by(recipe, model, dataset)
@@ -121,7 +122,7 @@ def main(argv):
                 offset=offset,
                 **replaced,
             )
-    except (locking.InUseError, FileExistsError) as error:
+    except (InUseError, FileExistsError) as error:
         sys.exit(f"train_zoo: error: {error}")
     print(final)
 

@@ -176,7 +176,7 @@ def model_page(folder):
 
 
 def _write(path, text):
-    from keras_xcons.writing import whole_file
+    from keras_xcons.files import whole_file
 
     with whole_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
@@ -187,7 +187,7 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
     zoo, readme = pathlib.Path(_ZOO.value), pathlib.Path(_README.value)
-    from keras_xcons.writing import csv_cell
+    from keras_xcons.files import csv_cell
 
     found = rows(zoo)
     page = replaced(readme.read_text(encoding="utf-8"), table(found))

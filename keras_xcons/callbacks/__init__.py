@@ -3,6 +3,5 @@
 from keras_xcons.callbacks.csv_log import FigureLogger
 from keras_xcons.callbacks.monitor import ExplanationMonitor
 from keras_xcons.methods import EpochReweighting
-from keras_xcons.training.prototype_stages import PrototypeStages
 
-__all__ = ["EpochReweighting", "ExplanationMonitor", "FigureLogger", "PrototypeStages"]
+__all__ = ["EpochReweighting", "ExplanationMonitor", "FigureLogger"]

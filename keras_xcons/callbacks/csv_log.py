@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_xcons import checks
-from keras_xcons.writing import csv_cell, whole_file
+from keras_xcons.files import csv_cell, whole_file
 
 _EPOCH = "epoch"
 

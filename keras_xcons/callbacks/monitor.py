@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_xcons import plotting
-from keras_xcons.callbacks.board import Board, drawn
+from keras_xcons.callbacks.tensorboard_writer import TensorBoardWriter, drawn
 from keras_xcons.data import arguments
 from keras_xcons.evaluation.catalog import METRICS
 from keras_xcons.evaluation.options import EvaluationOptions
@@ -101,7 +101,7 @@ class ExplanationMonitor(keras.callbacks.Callback):
         self._metrics = metrics
         self._multi_label = multi_label
         self._class_names = class_names
-        self._board = None if log_dir is None else Board(log_dir)
+        self._tensorboard = None if log_dir is None else TensorBoardWriter(log_dir)
         self._measured_model = self._alignment = None
 
     def on_train_begin(self, logs=None):
@@ -141,12 +141,12 @@ class ExplanationMonitor(keras.callbacks.Callback):
                     f"{', '.join(twice)} in the logs"
                 )
             logs.update(figures)
-        if self._board:
+        if self._tensorboard:
             self._write(epoch, figures, measured)
 
     def on_train_end(self, logs=None):
-        if self._board:
-            self._board.close()
+        if self._tensorboard:
+            self._tensorboard.close()
 
     def _refuse_left_out(self):
         """Refuses what was asked for by name and cannot be measured.
@@ -183,7 +183,7 @@ class ExplanationMonitor(keras.callbacks.Callback):
             histograms[f"{self._prefix}{_CONSISTENCY}_histogram"] = consistency
         if measured.views:
             pictures[f"{self._prefix}heatmaps"] = self._picture(measured.views)
-        self._board.write(epoch, figures, histograms, pictures)
+        self._tensorboard.write(epoch, figures, histograms, pictures)
 
     def _picture(self, views):
         """The heatmaps of the fixed images on them, with the truth outlined."""

@@ -39,7 +39,7 @@ def alignment(name, view, options, facts):
     Returns:
         An `Alignment`.
     """
-    frame = explainers.moved_frame_of(view, options.method, facts.multi_label)
+    frame = explainers.moved_frame_of(view, options.explainer, facts.multi_label)
     of_pixels = frame is WHOLE
     moved = view.alignment is not None
     return Alignment(

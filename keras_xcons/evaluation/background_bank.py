@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras_xcons import checks, data
 from keras_xcons.data import arguments
 from keras_xcons.evaluation import reading
-from keras_xcons.evaluation.draws import random_numbers
+from keras_xcons.evaluation.random_numbers import random_numbers
 
 __all__ = ["BackgroundBank", "TooFewBackgrounds"]
 

@@ -7,10 +7,10 @@ import os
 
 import tensorflow as tf
 
-from keras_xcons import checks, data
+from keras_xcons import checks, data, explainers
 from keras_xcons.data.pipeline_errors import plain_errors
 from keras_xcons.data.records import check_on_bad_record
-from keras_xcons.evaluation import catalog, contents
+from keras_xcons.evaluation import catalog, report_data
 from keras_xcons.evaluation.options import EvaluationOptions
 from keras_xcons.evaluation.suite import Suite
 from keras_xcons.models import split as split_model
@@ -20,6 +20,7 @@ _BATCH_SIZE = 16
 _IMAGE_SIZE = 224
 
 
+@explainers.refuses_method
 def evaluate(
     model,
     dataset,
@@ -80,7 +81,7 @@ def evaluate(
             given by name or folder that cannot be read: they are named and end the
             evaluation, or are left out, which the report says. Defaults to `"error"`.
         verbose: 0 for silence, 1 for progress bars. Defaults to 1.
-        **options: See `EvaluationOptions`: the explanation method, which class is
+        **options: See `EvaluationOptions`: the explainer, which class is
             explained, strengths, steps, the size of the gallery, the seed.
 
     Returns:
@@ -144,7 +145,9 @@ def evaluate(
         gc.collect()
     samples = suite.samples({name: found.views for name, found in measured.items()})
     notes = (*notes, *source.notes)
-    found = contents.contents(suite, views, measured, source.name, source.split, notes)
+    found = report_data.report_data(
+        suite, views, measured, source.name, source.split, notes
+    )
     return Report(found, samples)
 
 
@@ -163,7 +166,7 @@ def _views(model, options):
                 raise type(error)(f"{hint} {error}") from error
             raise
         name = str(view.model.name if name is None else name)
-        if name in views or name == contents.CENTRE:
+        if name in views or name == report_data.CENTRE:
             raise ValueError(
                 "Every model needs a name of its own. Received: the name "
                 f"{name!r} {'twice' if name in views else 'of the baseline'}"

@@ -31,7 +31,11 @@ def _documented(options):
     for field in dataclasses.fields(options):
         choices = field.metadata["choices"]
         told = f"{field.name}: {field.metadata['help']}"
-        if choices:
+        if callable(choices):
+            # As its room exports it.
+            room = choices.__module__.rpartition(".")[0]
+            told += f" One of `{room}.{choices.__name__}()`."
+        elif choices:
             told += f" One of {', '.join(map(repr, choices))}."
         if field.default is not None:
             told += f" Defaults to {field.default!r}."
@@ -44,6 +48,7 @@ def _documented(options):
     return options
 
 
+@explainers.refuses_method
 @_documented
 @dataclasses.dataclass(frozen=True)
 class EvaluationOptions:
@@ -53,11 +58,11 @@ class EvaluationOptions:
     leaves open (steps, strengths, thresholds) has a default of our choice.
 
     Raises:
-        TypeError: A number is no number.
+        TypeError: A number is no number, or `method` is passed.
         ValueError: A name is unknown or a number is out of range.
     """
 
-    method: str = _option("gradcam++", "Explanation method.", explainers.methods())
+    explainer: str = _option("gradcam++", "What makes the heatmaps.", explainers.names)
     feature_layer: str | None = _option(
         None, "Layer to explain. Default: the last 4-D activation before pooling."
     )
@@ -123,10 +128,7 @@ class EvaluationOptions:
             value = getattr(self, field.name)
             if isinstance(value, np.generic):  # A report holds plain values alone.
                 object.__setattr__(self, field.name, value.item())
-        if self.method not in explainers.methods():
-            raise ValueError(
-                checks.unknown("method", self.method, explainers.methods())
-            )
+        explainers.check_name(self.explainer)
         if self.explained not in EXPLAINED:
             raise ValueError(checks.unknown("explained", self.explained, EXPLAINED))
         for name, known in (

@@ -32,7 +32,7 @@ class Probe:
         self.view = view
         self._options = options
         self._multi_label = multi_label
-        self.frame = explainers.frame_of(view, options.method, multi_label)
+        self.frame = explainers.frame_of(view, options.explainer, multi_label)
         images = tf.TensorSpec((None, *view.input_shape), tf.float32)
         labels = tf.TensorSpec((None,), tf.int32)
         classes = tf.TensorSpec((None, 1), tf.int32)
@@ -102,9 +102,9 @@ class Probe:
 
         Returns:
             `Explained(maps, logits, outputs)`: maps `(B, P, h, w)` at the resolution
-            at which the method computes.
+            at which the explainer computes.
         """
-        if self._options.method == "gradcam++":
+        if self._options.explainer == "gradcam++":
             return self._pass(images, targets.classes)
         logits = self.logits(images)
         return Explained(self._other_maps(images, targets), logits, logits)
@@ -150,7 +150,7 @@ class Probe:
         )
 
     def _other_maps(self, images, targets):
-        """Maps `(B, P, h, w)` of another method, of the classes that count."""
+        """Maps `(B, P, h, w)` of another explainer, of the classes that count."""
         valid = np.asarray(targets.valid) > 0
         if not valid.any():
             valid[0, 0] = True  # for the size of a map; nobody looks at it
@@ -159,7 +159,7 @@ class Probe:
             self.view,
             tf.gather(images, rows),
             np.asarray(targets.classes)[rows, columns],
-            self._options.method,
+            self._options.explainer,
             batch_size=len(images),
             resize=False,
             multi_label=self._multi_label,

@@ -10,7 +10,7 @@ from keras_xcons import explainers
 from keras_xcons.evaluation import catalog, flags, groups
 from keras_xcons.evaluation.background_bank import TooFewBackgrounds
 from keras_xcons.evaluation.batch import Batch
-from keras_xcons.evaluation.challenge import Backgrounds
+from keras_xcons.evaluation.challenge_backgrounds import ChallengeBackgrounds
 from keras_xcons.evaluation.gallery import Gallery
 from keras_xcons.evaluation.options import EvaluationOptions
 from keras_xcons.evaluation.probe import Probe
@@ -92,8 +92,8 @@ class Suite:
         self._verbose = verbose
         chosen = catalog.select(metrics)
         for view in views:
-            # Refused now, where a method is not for such a classifier.
-            explainers.explainer_of(view, self.options.method)
+            # Refused now, where an explainer is not for such a classifier.
+            explainers.explainer_of(view, self.options.explainer)
         self.class_names = _class_names(class_names, views[0])
         self.facts = inspect(dataset, views, multi_label, verbose)
         _check_options(self.options, self.facts)
@@ -159,7 +159,7 @@ class Suite:
                 hidden = flags.hidden_probabilities(batch.logits.numpy())
                 if hidden:
                     warnings.warn(
-                        flags.on_probabilities(probe.view.model.name), stacklevel=3
+                        flags.on_probabilities(probe.view.model.name), stacklevel=4
                     )
             rows = {}
             for group in running:
@@ -196,7 +196,7 @@ class Suite:
     def _collect(self, photographs, optional):
         """Gathers backgrounds, or leaves the metrics out that need them."""
         try:
-            self._backgrounds = Backgrounds(
+            self._backgrounds = ChallengeBackgrounds(
                 self._dataset, self.facts, photographs, self.options
             )
         except TooFewBackgrounds as error:

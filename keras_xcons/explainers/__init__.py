@@ -5,7 +5,6 @@ from keras_xcons.explainers.explaining import (
     explain,
     explainer_of,
     frame_of,
-    methods,
     moved_frame_of,
 )
 from keras_xcons.explainers.flips import FEWEST_CELLS
@@ -15,13 +14,8 @@ from keras_xcons.explainers.gradcam import (
     class_gradients,
     explained_pass,
 )
-from keras_xcons.explainers.prototype_evidence import PrototypeEvidence
-from keras_xcons.explainers.prototypes import (
-    activated_boxes,
-    prototype_maps,
-    prototype_similarities,
-    source_images,
-)
+from keras_xcons.explainers.old_keyword import no_method, refuses_method
+from keras_xcons.explainers.registry import check_name, names, register
 from keras_xcons.explainers.targets import Targets, find_targets, shown_maps
 from keras_xcons.explainers.vis import (
     GradCAM,
@@ -38,23 +32,22 @@ __all__ = [
     "GradCAM",
     "GradCAMPlusPlus",
     "LayerCAM",
-    "PrototypeEvidence",
     "Saliency",
     "ScoreCAM",
     "SmoothGrad",
     "Targets",
-    "activated_boxes",
     "calibrate",
+    "check_name",
     "class_gradients",
     "explain",
     "explained_pass",
     "explainer_of",
     "find_targets",
     "frame_of",
-    "methods",
     "moved_frame_of",
-    "prototype_maps",
-    "prototype_similarities",
+    "names",
+    "no_method",
+    "refuses_method",
+    "register",
     "shown_maps",
-    "source_images",
 ]

@@ -10,6 +10,7 @@ from keras_xcons import checks
 from keras_xcons.data import arguments
 from keras_xcons.explainers.explaining import explain, frame_of
 from keras_xcons.explainers.flips import Axis, unturned
+from keras_xcons.explainers.old_keyword import refuses_method
 from keras_xcons.models import split
 from keras_xcons.models.compiling import CompiledMaps
 from keras_xcons.models.frame import WHOLE
@@ -56,13 +57,14 @@ class Calibration(typing.NamedTuple):
         }
 
 
+@refuses_method
 def calibrate(
     model,
     images,
     labels=None,
     *,
     feature_layer=None,
-    method="gradcam++",
+    explainer="gradcam++",
     batch_size=32,
     token_grid=None,
     seed=0,
@@ -96,7 +98,7 @@ def calibrate(
             Defaults to the class predicted for the image as it is.
         feature_layer: Name of the layer whose maps are measured. Defaults to the last
             4-D activation before pooling.
-        method: One of `keras_xcons.explainers.methods()` whose maps lie on features.
+        explainer: One of `keras_xcons.explainers.names()` whose maps lie on features.
             Defaults to `"gradcam++"`.
         batch_size: Number of images of an array computed at a time. Defaults to 32.
         token_grid: As for `keras_xcons.models.split`.
@@ -120,10 +122,10 @@ def calibrate(
     >>> heatmaps = keras_xcons.explain(model, images)
     """
     view = split(model, feature_layer, token_grid=token_grid, align=False)
-    if frame_of(view, method) is WHOLE:
+    if frame_of(view, explainer) is WHOLE:
         raise ValueError(
             "Maps of pixels lie where they are; calibrate maps of features. Received: "
-            f"method={method!r}"
+            f"explainer={explainer!r}"
         )
     checks.positive_int("batch_size", batch_size)
     arguments.check_seed(seed)
@@ -132,7 +134,7 @@ def calibrate(
             "`remember` must be True or False. Received: "
             f"remember={checks.shown(remember)}"
         )
-    size, axes, costs = _flipped(view, images, labels, batch_size, method)
+    size, axes, costs = _flipped(view, images, labels, batch_size, explainer)
     shifts, gains = _shifts(axes, costs, seed)
     doubts = tuple(
         doubt
@@ -145,7 +147,7 @@ def calibrate(
             "of images and of their mirror images may show different things. Look at "
             "both, or take more, larger or other images, the class in `labels`, or "
             "another `feature_layer`.",
-            stacklevel=2,
+            stacklevel=3,  # `refuses_method` is between
         )
     offset, *ends = (Offset(*each) for each in zip(*shifts, strict=True))
     if remember and not doubts:
@@ -164,7 +166,7 @@ def calibrate(
     )
 
 
-def _flipped(view, images, labels, batch_size, method):
+def _flipped(view, images, labels, batch_size, explainer):
     """What maps of images and of their mirror images say, image by image.
 
     Returns:
@@ -182,12 +184,12 @@ def _flipped(view, images, labels, batch_size, method):
             )
         if classes is None:
             classes = np.argmax(logits(batch), axis=-1)
-        maps = _maps(view, batch, classes, method)
+        maps = _maps(view, batch, classes, explainer)
         if size is None:
             size = batch.shape[1:3]
             axes = _axes(view, size, maps.shape[1:])
         for along, (axis, found) in enumerate(zip(axes, costs, strict=True), 1):
-            turned = _maps(view, np.flip(batch, along), classes, method)
+            turned = _maps(view, np.flip(batch, along), classes, explainer)
             pair = [np.moveaxis(each, along, 1) for each in (maps, turned)]
             kept = unturned(*pair)[:, None]
             found.append(np.concatenate([axis.differences(*pair), kept], axis=1))
@@ -245,9 +247,11 @@ def _too_few(count):
     )
 
 
-def _maps(view, images, classes, method):
-    """Maps `(B, h, w)` as the method computes them, float64."""
-    found = explain(view, images, classes, method, batch_size=len(images), resize=False)
+def _maps(view, images, classes, explainer):
+    """Maps `(B, h, w)` as the explainer computes them, float64."""
+    found = explain(
+        view, images, classes, explainer, batch_size=len(images), resize=False
+    )
     return found.astype("float64")
 
 

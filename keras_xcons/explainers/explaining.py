@@ -1,48 +1,23 @@
-"""One function for all methods: images in, heatmaps laid on them out."""
+"""One function for all explainers: images in, heatmaps laid on them out."""
 
 import numpy as np
 import tensorflow as tf
 
 from keras_xcons import checks
-from keras_xcons.explainers.gradcam import GradCAMPlusPlus
-from keras_xcons.explainers.prototype_evidence import PrototypeEvidence
-from keras_xcons.explainers.vis import (
-    GradCAM,
-    LayerCAM,
-    Saliency,
-    ScoreCAM,
-    SmoothGrad,
-)
+from keras_xcons.explainers.old_keyword import refuses_method
+from keras_xcons.explainers.registry import entry_of
 from keras_xcons.layers import check_normalize, scale_to_one
 from keras_xcons.models import split
 from keras_xcons.models.frame import WHOLE
 from keras_xcons.models.offset import check_pixels
 
-# Methods that weigh by probabilities of images masked by features.
-_BY_PROBABILITY = ("scorecam",)
-# One line a method: its name, and what makes an explainer of a view.
-_METHODS = {
-    "gradcam": GradCAM,
-    "gradcam++": GradCAMPlusPlus,
-    "layercam": LayerCAM,
-    "prototypes": PrototypeEvidence,
-    "saliency": Saliency,
-    "scorecam": ScoreCAM,
-    "smoothgrad": SmoothGrad,
-}
 
-
-def methods():
-    """Returns the names of the explanation methods, a sorted tuple of strings."""
-    return tuple(sorted(_METHODS))
-
-
-def explainer_of(view, method="gradcam++", multi_label=None):
-    """What computes the heatmaps of a classifier by a method, made once for a view.
+def explainer_of(view, explainer="gradcam++", multi_label=None):
+    """What computes the heatmaps of a classifier, made once for a view.
 
     Args:
         view: `ClassifierView`.
-        method: One of `keras_xcons.explainers.methods()`. Defaults to
+        explainer: One of `keras_xcons.explainers.names()`. Defaults to
             `"gradcam++"`.
         multi_label: As for `explain`.
 
@@ -53,31 +28,30 @@ def explainer_of(view, method="gradcam++", multi_label=None):
         placement; `frame_of` has the aligned one.
 
     Raises:
-        ValueError: The method does not exist, or is not for such a classifier.
+        ValueError: The explainer does not exist, or is not for such a classifier.
 
     Example:
 
     >>> explainer_of(keras_xcons.split(model), "gradcam")(images).shape
     TensorShape([16, 7, 7])
     """
-    if method not in _METHODS:
-        raise ValueError(checks.unknown("method", method, _METHODS))
-    multi_label = view.multi_label if multi_label is None else multi_label
-    arguments = {"multi_label": multi_label} if method in _BY_PROBABILITY else {}
-    key = method, *arguments.values()
-    if method in _BY_PROBABILITY:
-        key = *key, view.alignment  # Of which its masks are made.
+    entry = entry_of(explainer)
+    key, arguments = (explainer,), {}
+    if entry.by_probability:
+        multi_label = view.multi_label if multi_label is None else multi_label
+        arguments["multi_label"] = multi_label
+        key = *key, multi_label, view.alignment  # Of which its masks are made.
     if key not in view.explainers:
-        view.explainers[key] = _METHODS[method](view, **arguments)
+        view.explainers[key] = entry.make(view, **arguments)
     return view.explainers[key]
 
 
-def frame_of(view, method="gradcam++", multi_label=None):
-    """Where the heatmaps of a method lie in the images, as the view aligns them.
+def frame_of(view, explainer="gradcam++", multi_label=None):
+    """Where the heatmaps of an explainer lie in the images, as the view aligns them.
 
     Args:
         view: `ClassifierView`.
-        method: As for `explainer_of`.
+        explainer: As for `explainer_of`.
         multi_label: As for `explain`.
 
     Returns:
@@ -91,22 +65,22 @@ def frame_of(view, method="gradcam++", multi_label=None):
     >>> frame_of(keras_xcons.split(model)).place(maps, (224, 224)).shape
     TensorShape([16, 224, 224])
     """
-    frame = explainer_of(view, method, multi_label).frame
+    frame = explainer_of(view, explainer, multi_label).frame
     # Maps of pixels lie where they are.
     return frame if frame is WHOLE else frame.aligned(view.alignment)
 
 
-def moved_frame_of(view, method="gradcam++", multi_label=None):
-    """Where what a method lays on the images lies, as the view aligns it.
+def moved_frame_of(view, explainer="gradcam++", multi_label=None):
+    """Where what an explainer lays on the images lies, as the view aligns it.
 
     Args:
         view: `ClassifierView`.
-        method: As for `explainer_of`.
+        explainer: As for `explainer_of`.
         multi_label: As for `explain`.
 
     Returns:
-        A `keras_xcons.models.Frame`: that of the maps, or of `"scorecam"`, whose maps
-        are of pixels, that of the features that it masks images with.
+        A `keras_xcons.models.Frame`: that of the maps, or of an explainer that masks
+        images with features, as `"scorecam"` does, that of the features.
 
     Raises:
         ValueError: As `explainer_of`.
@@ -116,15 +90,16 @@ def moved_frame_of(view, method="gradcam++", multi_label=None):
     >>> moved_frame_of(keras_xcons.split(model, align=(8, 8))).offset((224, 224))
     (8.0, 8.0)
     """
-    frame = frame_of(view, method, multi_label)
-    return view.frame if method in _BY_PROBABILITY else frame
+    frame = frame_of(view, explainer, multi_label)
+    return view.frame if entry_of(explainer).by_probability else frame
 
 
+@refuses_method
 def explain(
     model,
     images,
     labels=None,
-    method="gradcam++",
+    explainer="gradcam++",
     feature_layer=None,
     batch_size=32,
     resize=True,
@@ -143,14 +118,15 @@ def explain(
         labels: Integers `(B,)`, the class to explain in each image, or `None` for
             the predicted one. A model with one output z, a sigmoid or its logit, has
             two classes: 1 is explained by z, 0 by -z.
-        method: One of `keras_xcons.explainers.methods()`; `"prototypes"` is for a
-            ProtoPNet alone. Defaults to `"gradcam++"`.
+        explainer: One of `keras_xcons.explainers.names()`; some are for models of one
+            family alone. Defaults to `"gradcam++"`.
         feature_layer: Name of the layer to explain, a 4-D activation or tokens.
             Defaults to the last 4-D activation before pooling.
         batch_size: Number of images computed at a time. Defaults to 32.
         resize: Whether maps are resized (bilinearly) to the image, zero where the
-            model crops it; else they have the resolution at which the method computes,
-            and the frame of what the model makes of the image. Defaults to `True`.
+            model crops it; else they have the resolution at which the explainer
+            computes, and the frame of what the model makes of the image. Defaults to
+            `True`.
         multi_label: Whether an image can be of several classes, which `"scorecam"`
             has to know. Defaults to what the model's final activation tells: yes
             for a sigmoid of several outputs.
@@ -164,17 +140,17 @@ def explain(
         normalize: `"max"`, a map divided by its maximum, or `"minmax"`, its minimum
             subtracted first, as wsolevaluation and pytorch-grad-cam do: maps of two
             choices are not comparable. Of the map as computed, before it is resized.
-            `"prototypes"` subtracts the minimum in any case. Defaults to `"max"`.
+            An explainer may subtract the minimum in any case. Defaults to `"max"`.
 
     Returns:
         Float32 NumPy array `(B, H, W)` in 0..1. A map without any positive evidence
         is all zeros, and so is one that is the same everywhere with `"minmax"`.
 
     Raises:
-        TypeError: `model` is no model, or `images` are no numbers.
-        ValueError: The model cannot be split, the feature layer or method does not
-            exist or is not for this model, `normalize` is unknown, or images or labels
-            are not as described.
+        TypeError: `model` is no model, `images` are no numbers, or `method` is passed.
+        ValueError: The model cannot be split, the feature layer or explainer does
+            not exist or is not for this model, `normalize` is unknown, or images or
+            labels are not as described.
 
     Example:
 
@@ -185,8 +161,8 @@ def explain(
     checks.positive_int("batch_size", batch_size)
     check_normalize(normalize)
     view = split(model, feature_layer, token_grid=token_grid, align=align)
-    explainer = explainer_of(view, method, multi_label)
-    frame = frame_of(view, method, multi_label)
+    compute = explainer_of(view, explainer, multi_label)
+    frame = frame_of(view, explainer, multi_label)
     images = checks.image_batch(images, view.input_shape)
     check_pixels(view.alignment, images.shape[1:3])
     if labels is not None:
@@ -197,7 +173,7 @@ def explain(
             part = slice(start, start + batch_size)
             batch = tf.constant(images[part])
             classes = None if labels is None else tf.constant(labels[part])
-            heat = explainer(batch, classes)
+            heat = compute(batch, classes)
             if normalize != "max":
                 heat = scale_to_one(heat, normalize)
             if resize:

@@ -5,6 +5,7 @@ import typing
 import tensorflow as tf
 from keras import ops
 
+from keras_xcons.explainers.registry import register
 from keras_xcons.layers import class_columns, class_scores, grad_cam_plus_plus
 from keras_xcons.models.compiling import CompiledMaps
 
@@ -116,6 +117,7 @@ def explained_pass(
     return Explained(make_maps(activations, gradients), logits, outputs)
 
 
+@register("gradcam++")
 class GradCAMPlusPlus:
     """Grad-CAM++ heatmaps of batches of images.
 

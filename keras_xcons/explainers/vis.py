@@ -18,6 +18,7 @@ import tensorflow as tf
 from keras_xcons import checks
 from keras_xcons.explainers.float32_copy import float32_copy
 from keras_xcons.explainers.placed import Placed
+from keras_xcons.explainers.registry import register
 from keras_xcons.layers import class_scores, scale_to_one
 from keras_xcons.models.flatten import flat_model
 from keras_xcons.models.frame import WHOLE
@@ -90,8 +91,9 @@ class _VisExplainer:
         ):
             raise ValueError(
                 "Layers that compute in float8 have gradients only in compiled code, "
-                "and this method is none. Use the method 'gradcam++' or 'scorecam', or "
-                f"the model before `quantize`. Received: model={view.model.name!r}"
+                "and this explainer has none. Use the explainer 'gradcam++' or "
+                "'scorecam', or the model before `quantize`. Received: "
+                f"model={view.model.name!r}"
             )
         if any(layer.compute_dtype != "float32" for layer in layers):
             graph = float32_copy(graph, self._copies)
@@ -125,8 +127,8 @@ class _VisExplainer:
         return self._feature_maps(images, labels)
 
     def _feature_maps(self, images, labels, **arguments):
-        """Maps of the methods that combine the channels of the features."""
-        return self._method()(
+        """Maps of the explainers that combine the channels of the features."""
+        return self._visualizer()(
             self._class_score(labels),
             images,
             penultimate_layer=self._features,
@@ -142,7 +144,7 @@ class _VisExplainer:
             outputs, tf.reshape(labels, (-1, 1)), self._view.binary
         )[:, 0]
 
-    def _method(self):
+    def _visualizer(self):
         """The object of tf-keras-vis that computes the maps."""
         module, name = self._path
         with warnings.catch_warnings():
@@ -152,6 +154,7 @@ class _VisExplainer:
         return getattr(module, name)(self._network, clone=False)
 
 
+@register("gradcam")
 class GradCAM(_VisExplainer):
     """Grad-CAM, by tf-keras-vis: channels weighted by their mean gradient.
 
@@ -165,6 +168,7 @@ class GradCAM(_VisExplainer):
     _path = ("gradcam", "Gradcam")
 
 
+@register("layercam")
 class LayerCAM(_VisExplainer):
     """Layer-CAM, by tf-keras-vis: features times their positive gradients.
 
@@ -178,16 +182,17 @@ class LayerCAM(_VisExplainer):
     _path = ("layercam", "Layercam")
 
 
+@register("scorecam", by_probability=True)
 class ScoreCAM(_VisExplainer):
     """Score-CAM, by tf-keras-vis: channels weighted by the scores that they leave.
 
     Each channel of the features masks the image once, and the probability of the
     class is its weight: a softmax, or a sigmoid where an image can be of several
     classes, so that evidence against a class weighs less than evidence for it. The
-    maps depend on a factor of the logits, as probabilities do and no other method here:
-    confident models weigh nearly all channels alike or not at all. One
-    image costs as many forward passes as there are channels, and memory for as many
-    images, which is why images are explained one at a time.
+    maps depend on a factor of the logits, as probabilities do and no other explainer
+    here: confident models weigh nearly all channels alike or not at all. One image
+    costs as many forward passes as there are channels, and memory for as many images,
+    which is why images are explained one at a time.
 
     Args:
         view: `ClassifierView`.
@@ -239,6 +244,7 @@ class ScoreCAM(_VisExplainer):
         return lambda outputs: outputs[:, chosen]
 
 
+@register("saliency")
 class Saliency(_VisExplainer):
     """Saliency, by tf-keras-vis: the largest absolute gradient of a pixel's channels.
 
@@ -257,9 +263,10 @@ class Saliency(_VisExplainer):
 
     def _maps(self, images, labels):
         score = self._class_score(labels)
-        return self._method()(score, images, normalize_map=False)
+        return self._visualizer()(score, images, normalize_map=False)
 
 
+@register("smoothgrad")
 class SmoothGrad(Saliency):
     """SmoothGrad: the mean of the saliency of noisy copies of an image.
 

@@ -1,4 +1,4 @@
-"""Keras layers: Grad-CAM++ heatmaps, the reading of logits, and prototypes."""
+"""Keras layers: Grad-CAM++ heatmaps and the reading of logits."""
 
 from keras_xcons.layers.gradcam import (
     NORMALIZATIONS,
@@ -13,15 +13,12 @@ from keras_xcons.layers.logits import (
     class_columns,
     class_scores,
 )
-from keras_xcons.layers.prototypes import Prototypes, PrototypeSimilarity
 
 __all__ = [
     "NORMALIZATIONS",
     "BinaryLogits",
     "GradCAMPlusPlus",
     "Logits",
-    "PrototypeSimilarity",
-    "Prototypes",
     "check_normalize",
     "class_columns",
     "class_scores",

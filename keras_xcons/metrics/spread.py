@@ -19,7 +19,7 @@ def flat(heatmaps):
     Lower is better. The range is 0..1, the mean over a data set the share of flat maps.
 
     Args:
-        heatmaps: Array `(B, h, w)`, non-negative, as the method computes them: before
+        heatmaps: Array `(B, h, w)`, non-negative, as they are computed: before
             any minimum is subtracted, and before they are laid on an image of which
             the model may not see all.
 

@@ -1,18 +1,21 @@
-"""The view of a classifier that all methods share, and the published architectures."""
+"""The view of a classifier that all share, and the published architectures."""
 
-from keras_xcons.models.architectures import architectures, arguments_of, create
+from keras_xcons.models.architectures import (
+    architectures,
+    arguments_of,
+    create,
+    register_architecture,
+)
 from keras_xcons.models.architectures.torchvision import load_torchvision_weights
 from keras_xcons.models.batch_norm import freeze_batch_norm, zero_residual
 from keras_xcons.models.copying import copy_model
 from keras_xcons.models.flatten import flatten
 from keras_xcons.models.frame import Frame
-from keras_xcons.models.prototypes import PrototypeView, prototype_view
 from keras_xcons.models.view import ClassifierView, TrainsClassifier, split
 
 __all__ = [
     "ClassifierView",
     "Frame",
-    "PrototypeView",
     "TrainsClassifier",
     "architectures",
     "arguments_of",
@@ -21,7 +24,7 @@ __all__ = [
     "flatten",
     "freeze_batch_norm",
     "load_torchvision_weights",
-    "prototype_view",
+    "register_architecture",
     "split",
     "zero_residual",
 ]

@@ -3,8 +3,8 @@
 import keras
 
 from keras_xcons.models.flatten import is_graph
-from keras_xcons.models.memory import State, memory_of
 from keras_xcons.models.offset import offsets_of, remember_offsets
+from keras_xcons.models.view_cache import State, cache_of
 
 PAIR_FEATURES = "features"
 
@@ -30,8 +30,8 @@ def joined(pair, input_shape):
             f"Received: model={pair}"
         )
     backbone, head = pair
-    memory, key = memory_of(backbone), (id(head), tuple(input_shape))
-    model, state = memory.get(key) or (None, None)
+    cache, key = cache_of(backbone), (id(head), tuple(input_shape))
+    model, state = cache.get(key) or (None, None)
     if model is not None and state.current:
         return model
     if is_graph(backbone) and backbone.built:
@@ -51,7 +51,7 @@ def joined(pair, input_shape):
     known = {} if model is None else offsets_of(model)
     model = keras.Model(images, outputs, name=f"{backbone.name}_classifier")
     remember_offsets(model, known)
-    memory.put(key, (model, State(model)))
+    cache.put(key, (model, State(model)))
     return model
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_xcons import checks
-from keras_xcons.models.memory import memory_of
+from keras_xcons.models.view_cache import cache_of
 
 ACCEPTED = (
     'True, False, "geometric" or (rows, columns) in pixels, which of a Calibration are '
@@ -41,7 +41,7 @@ def known_offset(model, feature_layer):
     Returns:
         The `Offset` last remembered, or `None`.
     """
-    return memory_of(model).offsets.get(feature_layer)
+    return cache_of(model).offsets.get(feature_layer)
 
 
 def remember_offset(model, feature_layer, offset):
@@ -55,9 +55,9 @@ def remember_offset(model, feature_layer, offset):
         feature_layer: Name of the layer that they are made of.
         offset: `Offset`.
     """
-    memory = memory_of(model)
-    memory.offsets[feature_layer] = offset
-    memory.fingerprints[feature_layer] = _fingerprint(model)
+    cache = cache_of(model)
+    cache.offsets[feature_layer] = offset
+    cache.fingerprints[feature_layer] = _fingerprint(model)
 
 
 def forget_offset(model, feature_layer):
@@ -67,9 +67,9 @@ def forget_offset(model, feature_layer):
         model: `keras.Model`.
         feature_layer: Name of the layer that they are made of.
     """
-    memory = memory_of(model)
-    memory.offsets.pop(feature_layer, None)
-    memory.fingerprints.pop(feature_layer, None)
+    cache = cache_of(model)
+    cache.offsets.pop(feature_layer, None)
+    cache.fingerprints.pop(feature_layer, None)
 
 
 def is_outdated(model, feature_layer):
@@ -82,7 +82,7 @@ def is_outdated(model, feature_layer):
     Returns:
         bool; `False` where that is not known, as of a copy.
     """
-    before = memory_of(model).fingerprints.get(feature_layer)
+    before = cache_of(model).fingerprints.get(feature_layer)
     return before is not None and before != _fingerprint(model)
 
 
@@ -103,7 +103,7 @@ def offsets_of(model):
     Returns:
         Dict from the name of a layer to an `Offset`, a copy.
     """
-    return dict(memory_of(model).offsets)
+    return dict(cache_of(model).offsets)
 
 
 def remember_offsets(model, offsets):
@@ -113,7 +113,7 @@ def remember_offsets(model, offsets):
         model: `keras.Model`.
         offsets: As `offsets_of` returns it.
     """
-    memory_of(model).offsets.update(offsets)
+    cache_of(model).offsets.update(offsets)
 
 
 def alignment_of(model, feature_layer, align):

@@ -1,6 +1,6 @@
-"""The one view of a classifier that every method shares.
+"""The one view of a classifier that all share.
 
-Every explanation and every training method needs three things of a classifier:
+Every explainer and every training method needs three things of a classifier:
 its feature activations, its logits, and the gradient of a logit with respect to
 the activations. `split` finds the first two; whether the third needs a gradient
 tape at all is known from the head.
@@ -16,22 +16,22 @@ from keras import ops
 from keras_xcons import checks
 from keras_xcons.layers import BinaryLogits
 from keras_xcons.models.accepting import PAIR_FEATURES, check_model, joined
-from keras_xcons.models.anatomy import (
+from keras_xcons.models.flatten import flat_model, flatten, with_detour
+from keras_xcons.models.frame import Frame
+from keras_xcons.models.graph_parts import (
     final_activation,
     find_features,
     find_logits,
     is_pooling,
     named_features,
 )
-from keras_xcons.models.flatten import flat_model, flatten, with_detour
-from keras_xcons.models.frame import Frame
 from keras_xcons.models.grids import FromMap, to_map
 from keras_xcons.models.layouts import layouts
-from keras_xcons.models.memory import State, lock, memory_of
 from keras_xcons.models.offset import alignment_of, check_pixels, checked_align
+from keras_xcons.models.view_cache import State, cache_of, lock
 
 
-class Asked(typing.NamedTuple):
+class SplitOptions(typing.NamedTuple):
     """What `split` was asked for: a layer, the grid of its tokens, the alignment."""
 
     feature_layer: str | None = None
@@ -65,10 +65,10 @@ class ClassifierView:
             and one `Dense`, for which heatmaps have a closed form; else `None`.
         activation: What the model makes of its logits: `"softmax"`, `"sigmoid"`, or
             `None` where it returns them.
-        asked: `Asked`, what `split` was asked for.
+        asked: `SplitOptions`, what `split` was asked for.
         state: What the model computed by when it was split, see
-            `keras_xcons.models.memory.State`.
-        explainers: What `explain` has made of this view, by method, so that it is
+            `keras_xcons.models.view_cache.State`.
+        explainers: What `explain` has made of this view, by explainer, so that it is
             compiled once.
 
     Call arguments:
@@ -86,7 +86,7 @@ class ClassifierView:
     feature_layer: str | None
     dense: keras.layers.Dense | None
     activation: str | None = None
-    asked: Asked = Asked()
+    asked: SplitOptions = SplitOptions()
     state: State | None = dataclasses.field(default=None, repr=False)
     explainers: dict = dataclasses.field(default_factory=dict, repr=False)
 
@@ -243,7 +243,7 @@ def split(
             return _without_features(model, input_shape)
     if token_grid is not None:
         token_grid = checks.image_size(token_grid, "token_grid")
-    asked = Asked(feature_layer, token_grid, checked_align(align))
+    asked = SplitOptions(feature_layer, token_grid, checked_align(align))
     view = model if isinstance(model, ClassifierView) else None
     if isinstance(model, TrainsClassifier):
         # That of a training model has the feature layer that it trains for.
@@ -254,8 +254,8 @@ def split(
         same = view.asked._replace(align=asked.align)
         if asked in (
             same,
-            Asked(align=asked.align),
-            Asked(view.feature_layer, align=asked.align),
+            SplitOptions(align=asked.align),
+            SplitOptions(view.feature_layer, align=asked.align),
         ):
             if view.current:
                 return _realigned(view, asked.align)
@@ -266,16 +266,16 @@ def split(
             model = joined(model, input_shape)
             asked = asked._replace(feature_layer=feature_layer or PAIR_FEATURES)
         check_model(model)
-        memory = memory_of(model)
-        view = memory.get(asked)
+        cache = cache_of(model)
+        view = cache.get(asked)
         if view is None or not view.current:
             plain = asked._replace(align=True)
-            view = memory.get(plain)
+            view = cache.get(plain)
             if view is None or not view.current:
                 view = _split(model, plain)
-                memory.put(plain, view)
+                cache.put(plain, view)
             view = _realigned(view, asked.align)
-            memory.put(asked, view)
+            cache.put(asked, view)
     return view
 
 
@@ -287,7 +287,7 @@ def _without_features(model, input_shape):
         if isinstance(model, tuple | list):
             model = joined(model, input_shape)
         check_model(model)
-        memory, key = memory_of(model), "without features"
+        memory, key = cache_of(model), "without features"
         view = memory.get(key)
         if view is None or not view.current:
             flat = flatten(model)

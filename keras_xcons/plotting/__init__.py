@@ -1,4 +1,4 @@
-"""Pictures: heatmaps on their images, and prototypes beside where they are found.
+"""Pictures: heatmaps on their images.
 
 A heatmap at the size of its image is drawn as it is: `keras_xcons.explain` has laid it
 there, aligned. A smaller one, as of `resize=False`, is stretched over the whole image
@@ -6,13 +6,5 @@ and not aligned, since an array does not tell which model it is of.
 """
 
 from keras_xcons.plotting.heatmaps import comparison, is_saved, overlay, plot, save
-from keras_xcons.plotting.prototypes import this_looks_like_that
 
-__all__ = [
-    "comparison",
-    "is_saved",
-    "overlay",
-    "plot",
-    "save",
-    "this_looks_like_that",
-]
+__all__ = ["comparison", "is_saved", "overlay", "plot", "save"]

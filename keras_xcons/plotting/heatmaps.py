@@ -7,7 +7,7 @@ chosen, and no figure stays open.
 import numpy as np
 
 from keras_xcons import checks
-from keras_xcons.writing import whole_file
+from keras_xcons.files import whole_file
 
 _COLORMAP = "inferno"  # perceptually uniform, and bright on the darkened image
 _CELL = 2.1  # inches of an image's longer side

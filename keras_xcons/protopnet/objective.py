@@ -12,9 +12,9 @@ from keras_xcons.explainers import find_targets
 from keras_xcons.methods.objective import Objective
 from keras_xcons.methods.passes import has_weight
 from keras_xcons.models import ClassifierView
-from keras_xcons.models.prototypes import prototype_view
-from keras_xcons.training.group_optimizer import GroupOptimizer
-from keras_xcons.training.prototype_stages import STAGES, PrototypeStages
+from keras_xcons.protopnet.group_optimizer import GroupOptimizer
+from keras_xcons.protopnet.stages import STAGES, PrototypeStages
+from keras_xcons.protopnet.view import prototype_view
 
 
 class PrototypeOutputs(typing.NamedTuple):

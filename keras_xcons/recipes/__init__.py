@@ -1,13 +1,13 @@
 """Recipes: whole training runs, from data to figures and models on disk."""
 
-from keras_xcons.recipes.arms import Experiment
 from keras_xcons.recipes.calibrate import calibrate_model
 from keras_xcons.recipes.compare import table, train
 from keras_xcons.recipes.evaluate import evaluate_models
+from keras_xcons.recipes.experiment import Experiment
 from keras_xcons.recipes.explain import explain_files, open_model
-from keras_xcons.recipes.files import writable_folder
 from keras_xcons.recipes.options import BAD_RECORD_HELP, DATASET_HELP, TrainOptions
 from keras_xcons.recipes.recipe import Recipe, read_recipe
+from keras_xcons.recipes.run_files import writable_folder
 from keras_xcons.recipes.zoo_training import (
     calibrate_by,
     find_dataset,

@@ -21,7 +21,7 @@ def calibrate_model(
     *,
     split=None,
     images=200,
-    method="gradcam++",
+    explainer="gradcam++",
     feature_layer=None,
     seed=0,
     report=print,
@@ -38,7 +38,7 @@ def calibrate_model(
         split: Split of the data set. Defaults to `None`: `"train"`.
         images: Number of images to measure on, spread over the data set or the
             paths. Defaults to 200.
-        method: One of `keras_xcons.explainers.methods()` whose maps lie on features.
+        explainer: One of `keras_xcons.explainers.names()` whose maps lie on features.
         feature_layer: Name of the layer whose maps are measured, `None` for the one
             that is explained.
         seed: Seed of the intervals. Defaults to 0.
@@ -75,7 +75,7 @@ def calibrate_model(
     else:
         batches = images_of(dataset, split or "train", images, size)
     found = explainers.calibrate(
-        model, batches, feature_layer=feature_layer, method=method, seed=seed
+        model, batches, feature_layer=feature_layer, explainer=explainer, seed=seed
     )
     for axis in ("rows", "columns"):
         low, high = getattr(found, f"{axis}_interval")

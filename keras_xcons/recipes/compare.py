@@ -6,12 +6,11 @@ import shutil
 import numpy as np
 
 from keras_xcons import evaluation, explainers, plotting
+from keras_xcons.files import files_together, write_json
 from keras_xcons.recipes import ownership
-from keras_xcons.recipes.arms import Experiment
+from keras_xcons.recipes.experiment import Experiment
 from keras_xcons.recipes.progress import Progress
 from keras_xcons.recipes.settings import identity
-from keras_xcons.writing import files_together
-from keras_xcons.zoo.plain import write_json
 
 # What the table shows of each figure, and the paired difference of two splits.
 _LABELS = {

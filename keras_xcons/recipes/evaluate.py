@@ -3,9 +3,9 @@
 import pathlib
 
 from keras_xcons import data, evaluation
+from keras_xcons.files import files_together
 from keras_xcons.recipes import ownership
 from keras_xcons.recipes.explain import open_model
-from keras_xcons.writing import files_together
 
 _WRITTEN = ("report.html", "report.csv", "report.json")
 

@@ -44,7 +44,7 @@ def explain_files(
     name_or_path,
     paths,
     folder,
-    method,
+    explainer,
     label=None,
     report=print,
     align=True,
@@ -57,7 +57,7 @@ def explain_files(
         paths: Image files, and folders, of which all image files are taken, those in
             folders within them as well; not what lies in `folder`.
         folder: `pathlib.Path` of the folder for the overlays, `<name>.png` each.
-        method: One of `keras_xcons.explainers.methods()`.
+        explainer: One of `keras_xcons.explainers.names()`.
         label: Index or name of the class to explain, or `None` for the predicted
             one.
         report: Function that is told each line for the user.
@@ -70,14 +70,14 @@ def explain_files(
         were.
 
     Raises:
-        ValueError: The model, method or label is not accepted.
+        ValueError: The model, explainer or label is not accepted.
     """
     model, names = open_model(name_or_path)
     view = models.split(model, align=align)
     names = view.names(names) if names else names
     index = _class_index(label, names, view.num_classes)
-    # A method that is unknown, or not for this model, is no fault of an image.
-    explainers.explainer_of(view, method)
+    # An explainer that is unknown, or not for this model, is no fault of an image.
+    explainers.explainer_of(view, explainer)
     files, failed = _files(paths, folder, report)
     for path, target in zip(files, _targets(files, folder), strict=True):
         try:
@@ -87,7 +87,7 @@ def explain_files(
                 raise ValueError("the model answers with NaN or infinity")
             labels = None if index is None else [index]
             heatmap = explainers.explain(
-                view, image[None], labels, method, normalize=normalize
+                view, image[None], labels, explainer, normalize=normalize
             )[0]
             plotting.save(plotting.overlay(image, heatmap), target)
             scores = view.probabilities(logits)[0]

@@ -1,16 +1,21 @@
 """What in an output folder is a job's own, and what is the user's."""
 
 import contextlib
-import hashlib
 import json
 import os
 import pathlib
 
-from keras_xcons import writing
-from keras_xcons.locking import locked
-from keras_xcons.recipes import files
-from keras_xcons.writing import whole_file
-from keras_xcons.zoo.plain import LARGEST, read_json
+from keras_xcons.files import (
+    LARGEST,
+    locked,
+    put_in_place,
+    read_json,
+    remove_leftovers,
+    sha256_of_text,
+    unfinished_folder,
+    whole_file,
+)
+from keras_xcons.recipes import run_files
 
 _FOLDER, MARKER = "unfinished", "keras_xcons.txt"
 _TEXT = (
@@ -45,10 +50,10 @@ def job_folder(output, results, is_result=None):
     >>> with job_folder("xcons_run", ["metrics.json"], lambda found: True) as folder:
     ...     pass
     """
-    folder = files.writable_folder(output)
+    folder = run_files.writable_folder(output)
     with locked(folder):
-        writing.remove_leftovers(folder)
-        writing.put_in_place(folder)
+        remove_leftovers(folder)
+        put_in_place(folder)
         _refuse_foreign(folder, results, is_result)
         yield folder
 
@@ -76,7 +81,7 @@ def claim(output):
     if is_ours(folder):
         for one in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
             if one.is_dir():
-                writing.remove_leftovers(one)
+                remove_leftovers(one)
         return folder
     if os.path.lexists(folder):
         raise FileExistsError(
@@ -84,7 +89,7 @@ def claim(output):
             "keras-xcons' own and is left alone. Move it away, or take another output "
             f"folder. Received: output={str(output)!r}"
         )
-    with writing.unfinished_folder(output) as new:
+    with unfinished_folder(output) as new:
         (new / MARKER).write_text(f"{_TEXT}\n", encoding="utf-8")
         new.rename(folder)
     return folder
@@ -118,7 +123,7 @@ def has_settings(folder, settings):
 
 def _digest(settings):
     text = json.dumps(settings, sort_keys=True)
-    return f"settings sha256 {hashlib.sha256(text.encode()).hexdigest()}"
+    return f"settings sha256 {sha256_of_text(text)}"
 
 
 def read_object(path):

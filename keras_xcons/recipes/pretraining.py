@@ -10,15 +10,13 @@ import keras
 import tensorflow as tf
 
 from keras_xcons import data, models
+from keras_xcons.files import files_together, sha256_of_file, whole_file, write_json
 from keras_xcons.models.policy import dtype_policy
 from keras_xcons.recipes import ownership
-from keras_xcons.recipes.arms import check_splits
 from keras_xcons.recipes.data_check import check_data
-from keras_xcons.recipes.resuming import Backup, Forward
+from keras_xcons.recipes.experiment import check_splits
+from keras_xcons.recipes.resuming import Backup, SkipSeenEpochs
 from keras_xcons.recipes.settings import begin_or_continue, identity
-from keras_xcons.writing import files_together, whole_file
-from keras_xcons.zoo.fetch import sha256
-from keras_xcons.zoo.plain import write_json
 
 _MOMENTUM = 0.9
 _WARMUP = 0.1  # of all steps
@@ -157,7 +155,8 @@ class _Phase:
         if not self._finished.exists():
             return False
         told = ownership.read_object(self._finished) or {}
-        if self._weights.is_file() and told.get("sha256") == sha256(self._weights):
+        weights = self._weights
+        if weights.is_file() and told.get("sha256") == sha256_of_file(weights):
             return True
         self._report(f"{self._weights} is damaged, or {self._finished.name} beside it")
         return False
@@ -186,7 +185,7 @@ class _Phase:
         self._fit(model)
         with whole_file(self._weights) as unfinished:
             model.save_weights(unfinished)
-        write_json(self._finished, {"sha256": sha256(self._weights)})
+        write_json(self._finished, {"sha256": sha256_of_file(self._weights)})
         return model.get_weights()
 
     def forget_checkpoints(self):
@@ -225,7 +224,7 @@ class _Phase:
             callbacks=[
                 self._log,
                 Backup(self._folder / "backup", self._report),
-                Forward(train),
+                SkipSeenEpochs(train),
             ],
             shuffle=False,
             verbose=2,

@@ -4,12 +4,10 @@ import os
 
 import keras
 
-from keras_xcons import writing
-from keras_xcons.recipes import files, ownership
+from keras_xcons.files import remove_folder, sha256_of_file, write_json
+from keras_xcons.recipes import ownership, run_files
 from keras_xcons.recipes.resuming import Backup
 from keras_xcons.recipes.settings import begin_or_continue
-from keras_xcons.zoo.fetch import sha256
-from keras_xcons.zoo.plain import write_json
 
 
 class Progress:
@@ -63,8 +61,8 @@ class Progress:
         if path in self._damaged:
             # It may be the user's by now.
             os.replace(path, path.with_name(f"{path.name}.damaged"))
-        files.save_model(model, path)
-        write_json(self._finished(run), {"sha256": sha256(path)})
+        run_files.save_model(model, path)
+        write_json(self._finished(run), {"sha256": sha256_of_file(path)})
         return model
 
     def path(self, run):
@@ -77,7 +75,7 @@ class Progress:
         if not (finished.exists() and path.is_file()):
             return False
         told = ownership.read_object(finished) or {}
-        if told.get("sha256") == sha256(path):
+        if told.get("sha256") == sha256_of_file(path):
             return True
         if path not in self._damaged:
             self._damaged.add(path)
@@ -92,4 +90,4 @@ class Progress:
 
     def done(self):
         """Forgets what was kept to go on with."""
-        writing.remove(self._folder)
+        remove_folder(self._folder)

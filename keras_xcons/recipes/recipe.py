@@ -6,11 +6,11 @@ import typing
 
 from keras_xcons import checks, data, explainers, models
 from keras_xcons.evaluation import catalog
-from keras_xcons.recipes.arms import check_splits
+from keras_xcons.files import read_json
+from keras_xcons.protopnet import StageSchedule
+from keras_xcons.recipes.experiment import check_splits
 from keras_xcons.recipes.options import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
-from keras_xcons.training.prototype_stages import StageSchedule
-from keras_xcons.zoo.plain import read_json
 
 FORMAT = 1
 # What reads the options of each method.
@@ -37,12 +37,12 @@ class Recipe:
         data_license: Licence of the training data.
         weights_license: Licence of the weights.
         architecture: Dict of arguments of the architecture beside its name.
-        stages: Of a ProtoPNet: dict of arguments of `keras_xcons.training.
+        stages: Of a ProtoPNet: dict of arguments of `keras_xcons.protopnet.
             StageSchedule`; `epochs` of the options must end its last stage.
         metrics: Metrics and groups of metrics that are measured, as
             `keras_xcons.evaluate` takes them.
-        heatmaps: Explanation method of the heatmaps that are measured, one of
-            `keras_xcons.explainers.methods()`.
+        heatmaps: Explainer of the heatmaps that are measured, one of
+            `keras_xcons.explainers.names()`.
 
     Raises:
         ValueError: A field is missing, unknown or not as described.
@@ -129,9 +129,9 @@ class Recipe:
             )
 
     def _check_heatmaps(self):
-        if self.heatmaps not in explainers.methods():
+        if self.heatmaps not in explainers.names():
             raise ValueError(
-                checks.unknown("heatmaps", self.heatmaps, explainers.methods())
+                checks.unknown("heatmaps", self.heatmaps, explainers.names())
             )
         if self.heatmaps == "prototypes" and self.options["model"] != "protopnet":
             raise ValueError(

@@ -8,8 +8,7 @@ import shutil
 import keras
 import numpy as np
 
-from keras_xcons.writing import unfinished_folder
-from keras_xcons.zoo.fetch import sha256
+from keras_xcons.files import sha256_of_file, unfinished_folder
 
 # With TensorFlow, `fit` makes an iterator as an epoch begins and, unused, another one
 # as it ends; the others do not begin to read the second.
@@ -109,10 +108,10 @@ class Backup(keras.callbacks.Callback):
 
 
 def _digest(path):
-    return sha256(path)[:16]
+    return sha256_of_file(path)[:16]
 
 
-class Forward(keras.callbacks.Callback):
+class SkipSeenEpochs(keras.callbacks.Callback):
     """Moves the data of a continued run on to the epoch that it goes on with.
 
     Each iterator over a shuffled data set draws another order, and augmentation; a
@@ -123,7 +122,8 @@ class Forward(keras.callbacks.Callback):
 
     Example:
 
-    >>> model.fit(dataset, epochs=3, callbacks=[Backup("backup"), Forward(dataset)])
+    >>> callbacks = [Backup("backup"), SkipSeenEpochs(dataset)]
+    >>> model.fit(dataset, epochs=3, callbacks=callbacks)
     """
 
     def __init__(self, dataset):

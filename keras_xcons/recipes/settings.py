@@ -4,9 +4,8 @@ import dataclasses
 import json
 import shutil
 
+from keras_xcons.files import sha256_of_file, write_json
 from keras_xcons.recipes import ownership
-from keras_xcons.zoo.fetch import sha256
-from keras_xcons.zoo.plain import write_json
 
 _FILE = "settings.json"
 
@@ -37,7 +36,7 @@ def identity(options, info):
         "class_names": list(info.class_names),
     }
     if found.get("pretrained") not in (None, "imagenet"):
-        found["pretrained"] = sha256(found["pretrained"])
+        found["pretrained"] = sha256_of_file(found["pretrained"])
     return found
 
 

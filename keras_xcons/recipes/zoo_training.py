@@ -2,11 +2,11 @@
 
 import pathlib
 
-from keras_xcons import data, evaluation, explainers, models, zoo
+from keras_xcons import data, evaluation, explainers, models, protopnet, zoo
 from keras_xcons.models.offset import forget_offset
 from keras_xcons.recipes import ownership
-from keras_xcons.recipes.arms import Experiment
 from keras_xcons.recipes.calibrate import images_of
+from keras_xcons.recipes.experiment import Experiment
 from keras_xcons.recipes.pretraining import pretrain
 from keras_xcons.recipes.progress import Progress
 from keras_xcons.recipes.settings import identity, settings_of
@@ -118,7 +118,7 @@ def calibrate_by(recipe, model, dataset=None):
         _CALIBRATED,
         model.input_shape[1:3],
     )
-    found = explainers.calibrate(model, images, method=recipe.heatmaps)
+    found = explainers.calibrate(model, images, explainer=recipe.heatmaps)
     if found.doubts:
         # Nor is it measured with what its card has said until now.
         forget_offset(view.model, found.feature_layer)
@@ -145,7 +145,7 @@ def measure_by(recipe, model, dataset=None):
         dataset,
         list(recipe.metrics),
         split=data.info(dataset).test_split,
-        method=recipe.heatmaps,
+        explainer=recipe.heatmaps,
         gallery=0,
     ).to_dict()
     return {
@@ -216,7 +216,7 @@ def _arguments(recipe, model):
     if recipe.options["model"] != "protopnet":
         return recipe.architecture
     # Whoever prunes the model before publishing it leaves classes with fewer.
-    counts = models.prototype_view(model).layer.prototypes_per_class
+    counts = protopnet.prototype_view(model).layer.prototypes_per_class
     return {**recipe.architecture, "prototypes": list(counts)}
 
 

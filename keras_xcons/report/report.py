@@ -3,7 +3,7 @@
 import copy
 import json
 
-from keras_xcons.report import files, html, table, text
+from keras_xcons.report import html, report_files, table, text
 
 _KEYS = (
     *("title", "models", "metrics", "figures", "baselines", "differences"),
@@ -193,8 +193,8 @@ def _plain(data):
 
 def _written(path, suffix, render):
     """What `render` makes, written to `path` unless that is `None`."""
-    path = None if path is None else files.checked(path, suffix)
+    path = None if path is None else report_files.checked(path, suffix)
     made = render()
     if path is not None:
-        files.write(path, made)
+        report_files.write(path, made)
     return made

@@ -3,7 +3,7 @@
 import csv
 import io
 
-from keras_xcons.writing import csv_cell
+from keras_xcons.files import csv_cell
 
 _COLUMNS = (
     *("model", "metric", "label", "group", "direction"),

@@ -7,16 +7,23 @@ anything else.
 """
 
 import contextlib
-import hashlib
 import os
 import pathlib
 import re
 import urllib.parse
 
-from keras_xcons import writing
-from keras_xcons.locking import InUseError, locked
+from keras_xcons.files import (
+    LARGEST,
+    InUseError,
+    files_together,
+    locked,
+    put_in_place,
+    read_json,
+    remove_leftovers,
+    sha256_of_text,
+    write_json,
+)
 from keras_xcons.zoo import connection
-from keras_xcons.zoo.plain import LARGEST, read_json, write_json
 
 ORIGIN_FILE = "origin.json"
 # What a folder is called is for whoever looks into the cache; the digest tells them
@@ -54,7 +61,7 @@ def folder(origin):
         origin: As `origin_of` returns it, or another text for what is no model.
     """
     name = re.sub("[^A-Za-z0-9_.-]", "_", origin.rpartition("/")[2]).lstrip(".")
-    digest = hashlib.sha256(origin.encode()).hexdigest()
+    digest = sha256_of_text(origin)
     return root() / f"{name[:_LONGEST_NAME]}-{digest[:_DIGITS]}"
 
 
@@ -66,7 +73,7 @@ def find(origin):
     # A process that was killed may have left it for others to put in place.
     if path.is_dir():
         with contextlib.suppress(OSError), locked(path):
-            writing.put_in_place(path)
+            put_in_place(path)
     return path if _read_origin(path) == origin else None
 
 
@@ -103,12 +110,12 @@ def replacing(origin, size, is_there):
         with contextlib.ExitStack() as stack:
             _lock(stack, path, connection.longest(size))
             try:
-                writing.remove_leftovers(path)
-                writing.put_in_place(path)
+                remove_leftovers(path)
+                put_in_place(path)
                 if is_there():
                     yield None
                 else:
-                    with writing.files_together(path) as staging:
+                    with files_together(path) as staging:
                         yield staging
                         write_json(staging / ORIGIN_FILE, {"origin": origin})
             finally:

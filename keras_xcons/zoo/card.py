@@ -3,7 +3,7 @@
 import re
 import urllib.parse
 
-from keras_xcons.zoo.plain import read_json
+from keras_xcons.files import read_json
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.weights.h5"

@@ -7,7 +7,6 @@ see `keras_xcons.zoo.connection`.
 """
 
 import errno
-import hashlib
 import http.client
 import os
 import shutil
@@ -17,10 +16,9 @@ import urllib.error
 
 import keras
 
+from keras_xcons.files import LARGEST, sha256_of_file, whole_file
 from keras_xcons.offline import is_offline
-from keras_xcons.writing import whole_file
 from keras_xcons.zoo import connection
-from keras_xcons.zoo.plain import LARGEST
 
 _BLOCK = 1 << 16
 # How often in a row a download may fail without getting further by at least that share
@@ -31,12 +29,6 @@ _STEP = 0.01
 _PAUSE = 0.5
 # What the network raises, malformed answers and host names included.
 _FAILURES = (OSError, http.client.HTTPException, ValueError)
-
-
-def sha256(path):
-    """Returns the sha256 of a file as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def text(url):
@@ -100,7 +92,8 @@ def file(url, target, size, digest):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with whole_file(target) as unfinished:
         with open(unfinished, "wb") as output:
-            received = _Transfer(url, output, size).run()
+            _Transfer(url, output, size).run()
+        received = sha256_of_file(unfinished)
         if received != digest:
             raise ValueError(
                 f"The file at {url} is not the published one and was not kept. "
@@ -128,15 +121,15 @@ class _Transfer:
     def restart(self):
         self.output.seek(0)
         self.output.truncate()
-        self.count, self.digest = 0, hashlib.sha256()
+        self.count = 0
 
     def run(self):
-        """Returns the sha256 of what was received, `size` bytes."""
+        """Receives `size` bytes, in several attempts where it must be."""
         furthest, failures = 0, 0
         while True:
             try:
                 self.attempt()
-                return self.digest.hexdigest()
+                return
             except _Cut:
                 if self.count - furthest >= max(1, _STEP * self.size):
                     failures = 0
@@ -187,7 +180,6 @@ class _Transfer:
             self.count += len(block)
             if self.count > self.size:
                 raise self.other("more")
-            self.digest.update(block)
             self.output.write(block)
             self.limit.gain(self.count)
             if self.progress is not None:

@@ -3,10 +3,10 @@
 import pathlib
 import re
 
+from keras_xcons.files import LARGEST
 from keras_xcons.offline import is_offline
 from keras_xcons.printable import printable
 from keras_xcons.zoo.places import Remote, check_file
-from keras_xcons.zoo.plain import LARGEST
 
 _ADDRESS = re.compile(r"hf://([\w-][\w.-]*/[\w-][\w.-]*)((?:/[\w-][\w.-]*)*)/?")
 

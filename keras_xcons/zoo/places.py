@@ -12,11 +12,11 @@ import pathlib
 
 from absl import logging
 
+from keras_xcons.files import LARGEST, read_json, sha256_of_file
 from keras_xcons.offline import is_offline
 from keras_xcons.printable import printable
 from keras_xcons.zoo import cache, fetch
 from keras_xcons.zoo import card as cards
-from keras_xcons.zoo.plain import LARGEST, read_json
 
 INDEX_FILE = "index.json"
 
@@ -201,7 +201,7 @@ def check_file(path, card):
     expected, received = card["bytes"], size
     kind = "bytes"
     if size == card["bytes"]:
-        expected, received = card["sha256"], fetch.sha256(path)
+        expected, received = card["sha256"], sha256_of_file(path)
         kind = "sha256"
     if received != expected:
         raise ValueError(

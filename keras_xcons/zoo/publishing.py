@@ -9,24 +9,26 @@ import numpy as np
 import tensorflow as tf
 
 from keras_xcons import checks, models
-from keras_xcons.locking import locked
+from keras_xcons.files import (
+    files_together,
+    is_stopped_in_between,
+    locked,
+    read_json,
+    remove_leftovers,
+    sha256_of_file,
+    unfinished_folder,
+    write_json,
+)
 from keras_xcons.models.offset import known_offset
 from keras_xcons.models.weights import load_weights
 from keras_xcons.version import __version__
-from keras_xcons.writing import (
-    files_together,
-    is_stopped_in_between,
-    remove_leftovers,
-    unfinished_folder,
-)
 from keras_xcons.zoo import card as cards
-from keras_xcons.zoo import fetch, store
+from keras_xcons.zoo import store
 from keras_xcons.zoo.building import build
 from keras_xcons.zoo.checking import check_image, check_logits, difference
-from keras_xcons.zoo.half import save_half
+from keras_xcons.zoo.float16 import save_float16
 from keras_xcons.zoo.offsets import check_offset
 from keras_xcons.zoo.places import INDEX_FILE, Folder
-from keras_xcons.zoo.plain import read_json, write_json
 from keras_xcons.zoo.readme import readme
 
 _PAGE_FILE = "README.md"
@@ -248,8 +250,8 @@ def _card(model, **described):
 def _write_weights(work, model, twin, card):
     """Writes the weights, compares what was written, completes the card."""
     path = work / card["weights"]
-    save_half(model, path)
-    card.update(sha256=fetch.sha256(path), bytes=path.stat().st_size)
+    save_float16(model, path)
+    card.update(sha256=sha256_of_file(path), bytes=path.stat().st_size)
     _compare(path, model, twin)
     card.update(logits_check={"logits": check_logits(card, path)})
 

@@ -19,7 +19,7 @@ import keras_xcons as kx
 
 model = kx.load("{name}")
 logits = model.predict(images)
-heatmaps = kx.explain(model, images{method_argument})
+heatmaps = kx.explain(model, images{explain_arguments})
 class_names = kx.info("{name}")["class_names"]
 ```
 
@@ -37,7 +37,7 @@ How it was trained, in full: [{recipe}]({recipe}).
 _MOST_NAMES = 10  # classes that are named on the page
 
 # What `explain` does when it is told nothing.
-_USUAL = {"method": "gradcam++", "normalize": "max"}
+_USUAL = {"explainer": "gradcam++", "normalize": "max"}
 
 
 def readme(card, metrics):
@@ -68,7 +68,7 @@ def readme(card, metrics):
         "millions": _millions(card["parameters"]),
         "headline": _headline(metrics),
         # Heatmaps as they were measured.
-        "method_argument": _method_argument(metrics),
+        "explain_arguments": _explain_arguments(metrics),
         "height": height,
         "width": width,
         "results": _results(rows, facts, metrics.get("notes", [])),
@@ -77,7 +77,7 @@ def readme(card, metrics):
     return _PAGE.format_map(values)
 
 
-def _method_argument(metrics):
+def _explain_arguments(metrics):
     """The arguments of `explain` that make the heatmaps the measured ones."""
     options = metrics.get("options")
     if not isinstance(options, dict):

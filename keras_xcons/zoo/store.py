@@ -7,12 +7,12 @@ import pathlib
 from absl import logging
 
 from keras_xcons import checks
+from keras_xcons.files import read_json, sha256_of_file, write_json
 from keras_xcons.offline import is_offline
 from keras_xcons.zoo import cache, fetch
 from keras_xcons.zoo import card as cards
 from keras_xcons.zoo.hub import Hub
 from keras_xcons.zoo.places import Folder, Web, read_card
-from keras_xcons.zoo.plain import read_json, write_json
 
 _CHECKOUT = pathlib.Path(__file__).parents[2]
 
@@ -129,7 +129,7 @@ def _from_cache(entry):
     path = cache.folder(origin) / card["weights"]
 
     def is_right():
-        return path.is_file() and fetch.sha256(path) == card["sha256"]
+        return path.is_file() and sha256_of_file(path) == card["sha256"]
 
     def is_whole():
         return is_right() and (isinstance(place, Folder) or _kept_card(place) == card)
@@ -162,7 +162,7 @@ def _from_cache(entry):
 def _fill(staging, entry, path, urls):
     """Puts into a folder what is to replace what the cache has of a model."""
     card = entry.card
-    if not (path.is_file() and fetch.sha256(path) == card["sha256"]):
+    if not (path.is_file() and sha256_of_file(path) == card["sha256"]):
         _download(urls, staging / card["weights"], card)
     if isinstance(entry.place, Folder):
         return  # its card stays where it is

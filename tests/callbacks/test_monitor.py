@@ -251,7 +251,7 @@ def test_the_writer_is_closed_and_opened_again(build, shapes, tmp_path, events):
     monitor = ExplanationMonitor(shapes(10), tmp_path, pictures=0)
     model, dataset = build(), shapes(10, annotations=False)
     fit(model, dataset, [monitor], epochs=1)
-    assert monitor._board._writer is None
+    assert monitor._tensorboard._writer is None
     fit(model, dataset, [monitor], epochs=3, initial_epoch=2)
     assert sorted(events(tmp_path)["pointing_game"]) == [0, 2]
     assert len(list(tmp_path.iterdir())) == 2

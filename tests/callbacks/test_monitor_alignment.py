@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import keras_xcons as kx
 from keras_xcons.callbacks import ExplanationMonitor
-from keras_xcons.callbacks.board import drawn
+from keras_xcons.callbacks.tensorboard_writer import drawn
 from keras_xcons.metrics import energy_pointing_game
 
 SHIFT = (-6.0, 4.0)

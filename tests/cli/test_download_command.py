@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from keras_xcons import cli, zoo
+from keras_xcons.files import sha256_of_file
 from keras_xcons.zoo import cache, fetch
 from tests.cli.process import ENTRY
 from tests.zoo import server
@@ -37,7 +38,7 @@ def test_download_shows_where_the_file_lies(served, published, places, capsys):
         assert captured.out == f"{published}: {path} ({size:.1f} MB)\n"
         assert captured.err == ""
     assert len(served.sent) == 1
-    assert fetch.sha256(path) == zoo.info(published)["sha256"]
+    assert sha256_of_file(path) == zoo.info(published)["sha256"]
 
 
 def test_one_model_that_fails_does_not_stop_the_others(served, published, capsys):

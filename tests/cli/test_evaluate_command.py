@@ -55,7 +55,12 @@ def test_every_flag_reaches_the_recipe(monkeypatch, capsys):
     words += ["--metrics=gini,pxap", "--backgrounds=photos"]
     words += ["--dataset=stl10", "--steps=5", "--epsilon=8"]
     words += ["--on_bad_record=skip"]
-    words += ["--explained=predicted", "--method=layercam", "--seed=3", "--gallery=0"]
+    words += [
+        "--explained=predicted",
+        "--explainer=layercam",
+        "--seed=3",
+        "--gallery=0",
+    ]
     assert cli.main(["evaluate", "a", "b.keras", *words, "-o", "out"]) == 0
     ((positional, named),) = seen
     assert positional == (["a", "b.keras"], "stl10", "out")
@@ -75,7 +80,7 @@ def test_every_flag_reaches_the_recipe(monkeypatch, capsys):
         steps=5,
         epsilon=8.0,
         explained="predicted",
-        method="layercam",
+        explainer="layercam",
         seed=3,
         gallery=0,
     )

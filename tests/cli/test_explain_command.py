@@ -18,7 +18,7 @@ def test_explain(published, image_file, places, capsys):
             assert (picture.format, picture.size) == ("PNG", (16, 16))
 
 
-def test_explain_takes_a_label_and_a_method(published, image_file, monkeypatch):
+def test_explain_takes_a_label_and_an_explainer(published, image_file, monkeypatch):
     calls = []
 
     def remember(*arguments, **more):
@@ -26,7 +26,7 @@ def test_explain_takes_a_label_and_a_method(published, image_file, monkeypatch):
         return []
 
     monkeypatch.setattr(recipes, "explain_files", remember)
-    flags = ["--model=m", "--label=ring", "--method=saliency", "--align=8,-2.5"]
+    flags = ["--model=m", "--label=ring", "--explainer=saliency", "--align=8,-2.5"]
     flags.append("--normalize=minmax")
     assert cli.main(["explain", *flags, "a.png", "b.png"]) == 0
     output = pathlib.Path("heatmaps")

@@ -14,7 +14,7 @@ def test_list(published, capsys):
     line = f"  {published:30} {parameters:>11,} parameters  {'figures':16} xcons"
     assert line in captured.out.splitlines()
     assert ", ".join(models.architectures()) in captured.out
-    assert ", ".join(explainers.methods()) in captured.out
+    assert ", ".join(explainers.names()) in captured.out
 
 
 def test_list_with_a_pattern(published, capsys):

@@ -7,6 +7,10 @@ from keras_xcons import cli, explainers
 from keras_xcons.evaluation import EvaluationOptions
 from keras_xcons.recipes import TrainOptions
 
+_NO_METHOD = (
+    "`method` is a training method; the explanation method is `explainer`. "
+    "Received: method='gradcam' (see"
+)
 COMMANDS = ["calibrate", "download", "evaluate", "explain", "info", "list", "train"]
 
 
@@ -76,15 +80,15 @@ def test_help_of_explain_shows_every_flag_with_its_default(capsys):
     assert {name: default for name, (_, default) in shown.items()} == {
         "align": "true",
         "debug": "False",
+        "explainer": "gradcam++",
         "help": "False",
         "label": "None",
-        "method": "gradcam++",
         "model": "None",
         "normalize": "max",
         "output": "heatmaps",
     }
     assert "  -o, --output\n" in out
-    assert shown["method"][0].startswith(f"<{'|'.join(explainers.methods())}>: ")
+    assert shown["explainer"][0].startswith(f"<{'|'.join(explainers.names())}>: ")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -117,7 +121,12 @@ def test_no_command_reads_a_file_of_flags(command, dash, fails, trained, places)
         (["info", "a", "b"], "info takes the name of one model"),
         (["explain", "--model=m"], "explain takes one or more image files or"),
         (["explain", "a.png"], "explain needs --model"),
-        (["explain", "a.png", "--model=m", "--method=lime"], "one of <gradcam|"),
+        (["explain", "a.png", "--model=m", "--explainer=lime"], "one of <gradcam|"),
+        (["explain", "a.png", "--method", "gradcam"], _NO_METHOD),
+        (["evaluate", "m", "--method=gradcam"], _NO_METHOD),
+        (["calibrate", "m", "-method=gradcam"], _NO_METHOD),
+        (["explain", "--method"], "Received: method=''"),
+        (["info", "m", "--method=x"], "Unknown command line flag 'method'"),
         (["evaluate"], "evaluate takes one or more models"),
         (["evaluate", "m", "--explained=both"], "one of <label|predicted>"),
         (["evaluate", "m", "--steps=some"], "--steps=some"),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import keras_xcons as kx
-from keras_xcons.models.memory import memory_of
 from keras_xcons.models.offset import Offset, remember_offset
+from keras_xcons.models.view_cache import cache_of
 from keras_xcons.report.pictures import data_uri
 from tests.evaluation.colors import IMAGES, LABELS, batches, boxes, color_classifier
 
@@ -21,7 +21,7 @@ def model():
 def measured(model):
     remember_offset(model, "features", Offset(1.0, -1.0))  # of a cell
     yield
-    memory_of(model).offsets.clear()
+    cache_of(model).offsets.clear()
 
 
 def report_of(model, **options):
@@ -56,12 +56,15 @@ def check(report, model, align, **options):
     return np.stack([view.heatmap for view in views])
 
 
-@pytest.mark.parametrize("method", ["gradcam++", "gradcam"])
-def test_the_gallery_shows_moved_maps(method, model):
+@pytest.mark.parametrize("explainer", ["gradcam++", "gradcam"])
+def test_the_gallery_shows_moved_maps(explainer, model):
     moved = check(
-        report_of(model, align=SHIFT, method=method), model, SHIFT, method=method
+        report_of(model, align=SHIFT, explainer=explainer),
+        model,
+        SHIFT,
+        explainer=explainer,
     )
-    still = kx.explain(model, IMAGES, LABELS, method, align=False)
+    still = kx.explain(model, IMAGES, LABELS, explainer, align=False)
     rows = np.clip(np.arange(8) - 2, 0, 7)
     columns = np.clip(np.arange(8) + 2, 0, 7)
     np.testing.assert_allclose(moved, still[:, rows][:, :, columns], atol=1e-6)

@@ -29,9 +29,9 @@ def data():
     return tf.data.Dataset.from_tensor_slices((images, [0, 1] * 2, masks)).batch(4)
 
 
-@pytest.mark.parametrize("method", ["gradcam++", "gradcam", "saliency"])
-def test_localisation(model, data, method):
-    report = kx.evaluate(model, data, "localisation", method=method, gallery=2)
+@pytest.mark.parametrize("explainer", ["gradcam++", "gradcam", "saliency"])
+def test_localisation(model, data, explainer):
+    report = kx.evaluate(model, data, "localisation", explainer=explainer, gallery=2)
     (found,) = report.to_dict()["figures"].values()
     assert found["pointing_game"]["value"] == 1.0
     (view,) = report.samples[0].views.values()
@@ -39,4 +39,4 @@ def test_localisation(model, data, method):
     assert heatmap.shape == (32, 32)
     assert heatmap[:8].max() == 0.0 < heatmap[8:24, 8:24].max()
     # Gradients are the same everywhere that this model sees.
-    assert method == "saliency" or found["energy_pointing_game"]["value"] > 0.6
+    assert explainer == "saliency" or found["energy_pointing_game"]["value"] > 0.6

@@ -201,7 +201,7 @@ def test_provenance_says_what_the_figures_rest_on(full):
     assert found["image_size"] == [8, 8] and found["device"]
     other = contents(
         *(color_classifier(), IMAGES, LABELS),
-        **dict(explained="predicted", method="layercam", normalize="minmax"),
+        **dict(explained="predicted", explainer="layercam", normalize="minmax"),
     )
     assert other["provenance"]["heatmaps"] == (
         "layercam of the predicted class, minimum subtracted, then divided by the "

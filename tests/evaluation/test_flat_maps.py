@@ -104,9 +104,11 @@ def test_few_flat_maps_are_no_flag():
 
 
 @pytest.mark.parametrize("normalize", ["max", "minmax"])
-@pytest.mark.parametrize("method", ["gradcam++", "saliency", "scorecam"])
-def test_spread_is_that_of_the_map_as_computed_where_the_model_sees(method, normalize):
-    options = {"method": method, "normalize": normalize}
+@pytest.mark.parametrize("explainer", ["gradcam++", "saliency", "scorecam"])
+def test_spread_is_that_of_the_map_as_computed_where_the_model_sees(
+    explainer, normalize
+):
+    options = {"explainer": explainer, "normalize": normalize}
     model = collapsed_classifier(crop=4)
     found = measure(model, shown(), ["flat", "entropy"], **options)
     np.testing.assert_array_equal(found["flat"], np.ones(4))

@@ -25,10 +25,10 @@ def known(rows=4.0, columns=0.5):
     return model
 
 
-def report(models, method="gradcam++", metrics=NAMES, **options):
+def report(models, explainer="gradcam++", metrics=NAMES, **options):
     # As many that the intervals of what differs leave out zero.
     data = batches(*(part[[0, 1, 2, 4] * 10] for part in (IMAGES, LABELS, masks())))
-    found = dict(method=method, gallery=0, verbose=0, **options)
+    found = dict(explainer=explainer, gallery=0, verbose=0, **options)
     return evaluate(models, data, metrics, **found)
 
 

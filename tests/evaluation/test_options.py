@@ -22,7 +22,8 @@ def test_every_option_is_explained_in_the_flags_and_in_the_docstring():
     for field in dataclasses.fields(EvaluationOptions):
         assert field.metadata["help"]
         assert f"\n    {field.name}: {field.metadata['help'][:20]}" in told
-    assert "Explanation method. One of 'gradcam'" in told
+    words = " ".join(told.split())
+    assert "heatmaps. One of `keras_xcons.explainers.names()`. Defaults to" in words
     assert "Defaults to 'gradcam++'." in told
     assert max(map(len, told.splitlines())) <= 88
     assert told.index("Attributes:") < told.index("Raises:")
@@ -59,7 +60,7 @@ def test_other_numbers():
 @pytest.mark.parametrize(
     "name, value, meant",
     [
-        ("method", "layercan", "layercam"),
+        ("explainer", "layercan", "layercam"),
         ("explained", "labels", "label"),
         ("consistency_measure", "cosin", "cosine"),
     ],

@@ -208,11 +208,13 @@ def test_batches_of_any_size_give_the_same_numbers(size):
         np.testing.assert_allclose(values, expected[name], atol=2e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("method", ["layercam", "saliency"])
-def test_other_explainers(method):
+@pytest.mark.parametrize("explainer", ["layercam", "saliency"])
+def test_other_explainers(explainer):
     dataset = batches(IMAGES, LABELS, masks())
-    found = measure(color_classifier(), dataset, "energy_pointing_game", method=method)
-    heatmaps = explain(color_classifier(), IMAGES, LABELS, method=method)
+    found = measure(
+        color_classifier(), dataset, "energy_pointing_game", explainer=explainer
+    )
+    heatmaps = explain(color_classifier(), IMAGES, LABELS, explainer=explainer)
     expected = energy_pointing_game(heatmaps, masks=masks())
     np.testing.assert_allclose(found["energy_pointing_game"], expected, atol=1e-5)
 
@@ -233,7 +235,7 @@ def test_other_explainers_run_for_the_labels_alone(monkeypatch):
         color_classifier(),
         batches(IMAGES, labels, masks()),
         "energy_pointing_game",
-        method="layercam",
+        explainer="layercam",
     )
     assert explained == [0, 1, 0, 1, 0]  # the last is for the size of a map
     assert np.isnan(found["energy_pointing_game"][3:]).all()

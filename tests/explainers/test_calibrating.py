@@ -63,11 +63,11 @@ def test_the_model_keeps_its_offset():
     np.testing.assert_allclose(
         after, kx.explain(model, images, align=pixels), atol=1e-5
     )
-    # Views, pairs of methods and explainers made before see it as well.
+    # Views and explainers made before see it as well.
     np.testing.assert_array_equal(kx.explain(view, images), after)
-    for method in ("gradcam", "layercam"):
-        moved = kx.explain(model, images, method=method)
-        still = kx.explain(model, images, method=method, align=False)
+    for explainer in ("gradcam", "layercam"):
+        moved = kx.explain(model, images, explainer=explainer)
+        still = kx.explain(model, images, explainer=explainer, align=False)
         assert np.abs(moved - still).max() > 0.1
     np.testing.assert_array_equal(kx.explain(model, images, align=False), before)
     # Measured from the nominal place, however often.
@@ -83,27 +83,29 @@ def test_shares_of_a_cell_are_no_pixels():
     assert frame.aligned((0.25, 0.25)).offset((SIDE, SIDE)) == pytest.approx(
         (0.25, 0.25)
     )
-    for method in ("scorecam", "gradcam++"):
-        maps = kx.explain(model, images[:2], method=method)
-        other = kx.explain(model, images[:2], method=method, align=(0.25, 0.25))
+    for explainer in ("scorecam", "gradcam++"):
+        maps = kx.explain(model, images[:2], explainer=explainer)
+        other = kx.explain(model, images[:2], explainer=explainer, align=(0.25, 0.25))
         assert np.abs(maps - other).max() > 0.01
 
 
 def test_maps_of_pixels_are_not_moved():
     model, images = network(1, 7), blobs(12)
-    before = kx.explain(model, images, method="saliency")
+    before = kx.explain(model, images, explainer="saliency")
     kx.calibrate(model, images)
-    np.testing.assert_array_equal(kx.explain(model, images, method="saliency"), before)
+    np.testing.assert_array_equal(
+        kx.explain(model, images, explainer="saliency"), before
+    )
     with pytest.raises(ValueError, match="Maps of pixels lie where they are"):
-        kx.calibrate(model, images, method="smoothgrad")
+        kx.calibrate(model, images, explainer="smoothgrad")
 
 
 def test_masks_of_scorecam_are_moved():
     model, images = network(1, 7), blobs(12)[:2]
-    before = kx.explain(model, images, method="scorecam")
+    before = kx.explain(model, images, explainer="scorecam")
     kx.calibrate(model, blobs(12))
-    assert np.abs(kx.explain(model, images, method="scorecam") - before).max() > 0.1
-    still = kx.explain(model, images, method="scorecam", align=False)
+    assert np.abs(kx.explain(model, images, explainer="scorecam") - before).max() > 0.1
+    still = kx.explain(model, images, explainer="scorecam", align=False)
     np.testing.assert_array_equal(still, before)
 
 
@@ -287,9 +289,9 @@ def test_an_evaluation_is_aligned_and_says_so():
     assert still["provenance"]["heatmaps"].endswith(", as they are (align=False)")
     assert report(align="geometric")["models"][0]["offset"] == [-0.5, -6.5]
     # Score-CAM's maps are of pixels, the features that it masks images with are moved.
-    masked = report(align=(3, -2), method="scorecam")
+    masked = report(align=(3, -2), explainer="scorecam")
     assert masked["models"][0]["offset"] == [3.0, -2.0]
-    assert report(align=(3, -2), method="saliency")["models"][0]["offset"] == [0, 0]
+    assert report(align=(3, -2), explainer="saliency")["models"][0]["offset"] == [0, 0]
 
 
 def test_what_computes_the_same_keeps_the_offset(tmp_path):

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_xcons.explainers import explain, methods
+from keras_xcons.explainers import explain, names
 from keras_xcons.models import split
 
 # Those for every classifier; test_prototype_evidence.py has the other one.
-METHODS = [method for method in methods() if method != "prototypes"]
+EXPLAINERS = [explainer for explainer in names() if explainer != "prototypes"]
 KINDS = {
     "flat": {"nested": False},
     "nested": {},
@@ -26,9 +26,9 @@ def model(build):
     return build()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_explains_every_kind_of_model(method, view, images):
-    maps = explain(view, images, method=method)
+@pytest.mark.parametrize("explainer", EXPLAINERS)
+def test_every_explainer_explains_every_kind_of_model(explainer, view, images):
+    maps = explain(view, images, explainer=explainer)
     assert isinstance(maps, np.ndarray)
     assert maps.dtype == np.float32
     assert maps.shape == (4, 24, 24)
@@ -39,28 +39,30 @@ def test_every_method_explains_every_kind_of_model(method, view, images):
     assert np.all(maps.std(axis=(1, 2)) > 0.0)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_explains_the_predicted_class_and_others(method, build, images):
+@pytest.mark.parametrize("explainer", EXPLAINERS)
+def test_explains_the_predicted_class_and_others(explainer, build, images):
     view = split(build(positive=False, nested=False))
     predicted = np.argmax(view.model(images), axis=-1)
-    maps = explain(view, images, method=method)
-    given = explain(view, images, predicted, method=method)
+    maps = explain(view, images, explainer=explainer)
+    given = explain(view, images, predicted, explainer=explainer)
     np.testing.assert_array_equal(maps, given)
-    other = explain(view, images, (predicted + 1) % 3, method=method)
+    other = explain(view, images, (predicted + 1) % 3, explainer=explainer)
     assert np.any(np.abs(maps - other) > 1e-3)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_maps_do_not_depend_on_the_batch(method, model, images):
-    together = explain(model, images, [0, 1, 2, 0], method=method)
-    parts = explain(model, images, [0, 1, 2, 0], method=method, batch_size=3)
+@pytest.mark.parametrize("explainer", EXPLAINERS)
+def test_maps_do_not_depend_on_the_batch(explainer, model, images):
+    together = explain(model, images, [0, 1, 2, 0], explainer=explainer)
+    parts = explain(model, images, [0, 1, 2, 0], explainer=explainer, batch_size=3)
     np.testing.assert_allclose(together, parts, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["gradcam++", "smoothgrad"])
-def test_repeats_itself(method, model, images):
-    first = explain(model, images[:2], method=method)
-    np.testing.assert_array_equal(first, explain(model, images[:2], method=method))
+@pytest.mark.parametrize("explainer", ["gradcam++", "smoothgrad"])
+def test_repeats_itself(explainer, model, images):
+    first = explain(model, images[:2], explainer=explainer)
+    np.testing.assert_array_equal(
+        first, explain(model, images[:2], explainer=explainer)
+    )
 
 
 def test_resizes_or_leaves_the_resolution_of_the_features(model, images):
@@ -69,7 +71,11 @@ def test_resizes_or_leaves_the_resolution_of_the_features(model, images):
     np.testing.assert_allclose(maps.max(axis=(1, 2)), 1.0)
     resized = tf.image.resize(maps[..., None], (24, 24))[..., 0]
     np.testing.assert_allclose(explain(model, images), resized, atol=1e-6)
-    assert explain(model, images, method="saliency", resize=False).shape == (4, 24, 24)
+    assert explain(model, images, explainer="saliency", resize=False).shape == (
+        4,
+        24,
+        24,
+    )
 
 
 def test_takes_a_named_layer_and_float_images(model, images):
@@ -79,13 +85,15 @@ def test_takes_a_named_layer_and_float_images(model, images):
     np.testing.assert_array_equal(from_float, explain(model, images))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_minmax_subtracts_the_minimum_of_the_map_as_computed(method, model, images):
-    maps = explain(model, images, method=method, resize=False)
+@pytest.mark.parametrize("explainer", EXPLAINERS)
+def test_minmax_subtracts_the_minimum_of_the_map_as_computed(explainer, model, images):
+    maps = explain(model, images, explainer=explainer, resize=False)
     low = maps.min(axis=(1, 2), keepdims=True)
     # Some pixel has no gradient.
-    assert low.max() > 0.0 or method in ("saliency", "smoothgrad")
-    found = explain(model, images, method=method, resize=False, normalize="minmax")
+    assert low.max() > 0.0 or explainer in ("saliency", "smoothgrad")
+    found = explain(
+        model, images, explainer=explainer, resize=False, normalize="minmax"
+    )
     np.testing.assert_allclose(found, (maps - low) / (1.0 - low), atol=1e-5)
 
 
@@ -94,8 +102,8 @@ def test_refuses_an_unknown_scaling(model, images):
         explain(model, images, normalize="mean")
 
 
-def test_names_its_methods():
-    assert methods() == (
+def test_names_its_names():
+    assert names() == (
         "gradcam",
         "gradcam++",
         "layercam",
@@ -149,9 +157,9 @@ def test_refuses_wrong_labels(labels, message, model, images):
         explain(model, images, labels)
 
 
-def test_refuses_an_unknown_method_with_close_matches(model, images):
+def test_refuses_an_unknown_explainer_with_close_matches(model, images):
     with pytest.raises(ValueError, match=r"Did you mean 'gradcam'.*'grad-cam'"):
-        explain(model, images, method="grad-cam")
+        explain(model, images, explainer="grad-cam")
 
 
 def test_refuses_a_batch_size_below_one(model, images):

@@ -259,8 +259,8 @@ def test_takes_a_model_whose_input_are_bytes(images):
     inputs = keras.Input((24, 24, 3), dtype="uint8")
     x = layers.Conv2D(4, 3, activation="relu")(layers.Rescaling(1 / 255)(inputs))
     model = keras.Model(inputs, layers.Dense(3)(layers.GlobalMaxPooling2D()(x)))
-    for method in ("gradcam", "saliency", "scorecam"):
-        assert explain(model, images, method=method).max() > 0.0
+    for explainer in ("gradcam", "saliency", "scorecam"):
+        assert explain(model, images, explainer=explainer).max() > 0.0
 
 
 @pytest.mark.parametrize("kind", ["one output", "sigmoid", "sigmoid layer", "told"])

@@ -11,10 +11,10 @@ from keras import layers
 import keras_xcons as kx
 from keras_xcons.data import with_sample_ids
 from keras_xcons.methods import PlainModel, XConsModel
-from keras_xcons.models.memory import memory_of
 from keras_xcons.models.offset import Offset, remember_offset
-from tests.methods.protopnets import LOSS
-from tests.methods.protopnets import classifier as protopnet
+from keras_xcons.models.view_cache import cache_of
+from tests.protopnet.protopnets import LOSS
+from tests.protopnet.protopnets import classifier as protopnet
 
 SIDE, CELL, COUNT = 32, 4, 8
 SHIFT = (8.0, -4.0)  # two cells down, one to the left
@@ -96,7 +96,7 @@ def stepped(classifier, images):
         return Step(change.max(-1) > 0.0, logs["consistency"][0], weights)
 
     yield measure
-    memory_of(classifier).offsets.clear()
+    cache_of(classifier).offsets.clear()
 
 
 @pytest.fixture(scope="module")

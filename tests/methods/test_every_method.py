@@ -17,7 +17,7 @@ from keras import layers
 import keras_xcons as kx
 from keras_xcons.methods import method_of
 from keras_xcons.options import fields
-from tests.methods.protopnets import classifier as protopnet
+from tests.protopnet.protopnets import classifier as protopnet
 
 METHODS = kx.methods()
 EVERY = pytest.mark.parametrize("name", METHODS)

@@ -111,11 +111,11 @@ def test_what_the_model_does_not_see_is_no_evidence_and_background():
 
 
 @pytest.mark.parametrize(
-    "method", sorted(set(kx.explainers.methods()) - {"prototypes"})
+    "explainer", sorted(set(kx.explainers.names()) - {"prototypes"})
 )
-def test_every_explainer_shows_it_where_it_is(method):
+def test_every_explainer_shows_it_where_it_is(explainer):
     model = classifier((33, 40), layers.CenterCrop(16, 20), nested=True)
-    found = kx.explain(model, spot((33, 40), 12, 15), [0], method)[0]
+    found = kx.explain(model, spot((33, 40), 12, 15), [0], explainer)[0]
     inside = found[9:16, 12:19]
     assert inside.max() == found.max() > 0.0
     assert inside.mean() > 5.0 * found.mean()

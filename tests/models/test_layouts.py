@@ -61,9 +61,9 @@ def test_a_named_layer_of_other_axes_is_turned_to_a_map(kind):
     np.testing.assert_array_equal(outputs, model(IMAGES))
     conv = split(model, "conv")
     np.testing.assert_array_equal(activations, conv(IMAGES)[0])
-    for method in ("gradcam++", "gradcam"):
-        maps = explain(view, IMAGES, LABELS, method=method)
-        expected = explain(conv, IMAGES, LABELS, method=method)
+    for explainer in ("gradcam++", "gradcam"):
+        maps = explain(view, IMAGES, LABELS, explainer=explainer)
+        expected = explain(conv, IMAGES, LABELS, explainer=explainer)
         np.testing.assert_allclose(maps, expected, atol=1e-5)
 
 
@@ -92,9 +92,9 @@ def test_features_with_channels_first_are_turned(pooling):
     assert view.feature_layer == "last"
     assert not view.closed_form
     assert view(IMAGES)[0].shape == (3, 12, 8, 8)
-    for method in ("gradcam++", "layercam"):
-        maps = explain(first, IMAGES, LABELS, method=method)
-        expected = explain(last, IMAGES, LABELS, method=method)
+    for explainer in ("gradcam++", "layercam"):
+        maps = explain(first, IMAGES, LABELS, explainer=explainer)
+        expected = explain(last, IMAGES, LABELS, explainer=explainer)
         np.testing.assert_allclose(maps, expected, atol=1e-5)
 
 

@@ -59,18 +59,18 @@ def test_maps_are_those_of_the_kernel_that_is_meant(mode, dtype, activation):
         np.testing.assert_allclose(maps, explain(plain, IMAGES, LABELS), atol=1e-4)
 
 
-@pytest.mark.parametrize("method", ["gradcam", "saliency", "scorecam"])
+@pytest.mark.parametrize("explainer", ["gradcam", "saliency", "scorecam"])
 @pytest.mark.parametrize("dtype", POLICIES)
 @pytest.mark.parametrize("mode", MODES)
-def test_other_methods(mode, dtype, method):
+def test_other_explainers(mode, dtype, explainer):
     model = classifier(dtype=dtype)
-    before = explain(model, IMAGES, LABELS, method=method)
+    before = explain(model, IMAGES, LABELS, explainer=explainer)
     quantize(model, mode)
-    if mode == "float8" and method != "scorecam":
+    if mode == "float8" and explainer != "scorecam":
         with pytest.raises(ValueError, match=r"float8 .* Use .*'gradcam\+\+'"):
-            explain(model, IMAGES, LABELS, method=method)
+            explain(model, IMAGES, LABELS, explainer=explainer)
         return
-    maps = explain(model, IMAGES, LABELS, method=method)
+    maps = explain(model, IMAGES, LABELS, explainer=explainer)
     np.testing.assert_allclose(maps, before, atol=0.1)
 
 

@@ -121,10 +121,10 @@ def test_maps_of_tokens_are_those_worked_out_by_hand(extra, reads, layer, given)
     np.testing.assert_allclose(small, expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("method", ["gradcam", "layercam", "scorecam"])
-def test_other_methods_take_tokens(method):
+@pytest.mark.parametrize("explainer", ["gradcam", "layercam", "scorecam"])
+def test_other_explainers_take_tokens(explainer):
     view = split(vit(), "second_norm")
-    maps = explain(view, IMAGES, LABELS, method=method, resize=False)
+    maps = explain(view, IMAGES, LABELS, explainer=explainer, resize=False)
     assert maps.shape == (4, *GRID)
     assert np.any(maps.max(axis=(1, 2)) > 0.5)
 

@@ -324,7 +324,7 @@ def test_training_through_the_view_moves_the_model():
 def test_splitting_leaves_the_model_as_it_was(tmp_path):
     model = with_head(backbone())
     config = model.to_json()
-    explain(model, IMAGES, method="gradcam")
+    explain(model, IMAGES, explainer="gradcam")
     explain(model, IMAGES, feature_layer="conv")
     assert model.to_json() == config
     model.save(tmp_path / "model.keras")

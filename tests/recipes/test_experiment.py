@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons import data, models
-from keras_xcons.recipes import Experiment, TrainOptions, arms
+from keras_xcons.recipes import Experiment, TrainOptions
+from keras_xcons.recipes import experiment as experiment_module
 
 pytestmark = pytest.mark.usefixtures("eager")
 
@@ -121,7 +122,7 @@ def test_plain_run_repeats_by_seed(plain, assert_same_weights):
     assert history["loss"] == pytest.approx(plain[1]["loss"])
 
 
-class Spy(arms.XConsModel):
+class Spy(experiment_module.XConsModel):
     """Remembers its arguments and is not trained."""
 
     calls = []
@@ -137,7 +138,7 @@ class Spy(arms.XConsModel):
 
 @pytest.fixture
 def spied(monkeypatch):
-    monkeypatch.setattr(arms, "XConsModel", Spy)
+    monkeypatch.setattr(experiment_module, "XConsModel", Spy)
     monkeypatch.setattr(Spy, "calls", [])
     return Spy.calls
 
@@ -186,8 +187,8 @@ def test_several_labels_an_image_are_not_smoothed(picture_options, monkeypatch):
 
 
 def test_probe_trains_the_last_layer_alone(weights, monkeypatch):
-    monkeypatch.setattr(arms, "_PROBE_EPOCHS", 25)
-    monkeypatch.setattr(arms, "_PROBE_RATE", 1e-2)
+    monkeypatch.setattr(experiment_module, "_PROBE_EPOCHS", 25)
+    monkeypatch.setattr(experiment_module, "_PROBE_RATE", 1e-2)
     experiment = Experiment(shapes_options(pretrained=weights))
     start, (probe, _) = experiment.start(), experiment.probe()
     for before, after in zip(start.layers[:-1], probe.layers[:-1], strict=True):

@@ -279,14 +279,14 @@ def test_images_in_the_output_folder_are_not_replaced(model_file, image_file, tm
     ]
 
 
-@pytest.mark.parametrize("method", ["gradcam", "saliency"])
-def test_other_methods(method, model_file, image_file, folder):
-    assert explain_files(model_file, [image_file("a.png")], folder, method) == []
+@pytest.mark.parametrize("explainer", ["gradcam", "saliency"])
+def test_other_explainers(explainer, model_file, image_file, folder):
+    assert explain_files(model_file, [image_file("a.png")], folder, explainer) == []
     assert names(folder) == ["a.png"]
 
 
-def test_unknown_method_is_refused(model_file, image_file, folder):
-    with pytest.raises(ValueError, match="Unknown method. Did you mean 'gradcam"):
+def test_unknown_explainer_is_refused(model_file, image_file, folder):
+    with pytest.raises(ValueError, match="Unknown explainer. Did you mean 'gradcam"):
         explain_files(model_file, [image_file("a.png")], folder, "grad-cam")
 
 

@@ -9,21 +9,21 @@ import sys
 import keras
 import pytest
 
-from keras_xcons.locking import LOCK_FILE, InUseError, locked
+from keras_xcons.files import LOCK_FILE, InUseError, locked
 from keras_xcons.recipes import (
-    arms,
     evaluate_models,
     ownership,
     read_recipe,
     train,
     train_by,
 )
+from keras_xcons.recipes import experiment as experiment_module
 from keras_xcons.recipes.pretrain_options import PretrainOptions
 from keras_xcons.recipes.pretraining import pretrain
 from tests.cli.process import ENTRY
+from tests.files.test_locking import HOLD, start
+from tests.files.test_writing import WRITE, killed
 from tests.recipes.test_zoo_training import write_recipe
-from tests.test_locking import HOLD, start
-from tests.test_writing import WRITE, killed
 
 CHECKOUT = pathlib.Path(__file__).parents[2]
 
@@ -40,7 +40,7 @@ def no_work(monkeypatch):
         raise AssertionError("a model was trained or measured")
 
     monkeypatch.setattr(keras.Model, "fit", refuse)
-    monkeypatch.setattr(arms.XConsModel, "fit", refuse)
+    monkeypatch.setattr(experiment_module.XConsModel, "fit", refuse)
     monkeypatch.setattr("keras_xcons.evaluation.suite.Suite.measure", refuse)
 
 

@@ -197,7 +197,7 @@ def test_stages_are_those_of_a_protopnet(write):
         read_recipe(write({**PROTOPNET, "stages": {"push_begin": 2}}))
 
 
-def test_heatmaps_are_of_a_method_for_the_model(write):
+def test_heatmaps_are_of_an_explainer_for_the_model(write):
     with pytest.raises(ValueError, match="Did you mean 'prototypes'"):
         read_recipe(write({**CONTENT, "heatmaps": "prototype"}))
     with pytest.raises(ValueError, match="for a ProtoPNet.*model='small_cnn'"):

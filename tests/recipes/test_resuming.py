@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_xcons.recipes.resuming import Backup, Forward
-from keras_xcons.zoo.fetch import sha256
+from keras_xcons.files import sha256_of_file
+from keras_xcons.recipes.resuming import Backup, SkipSeenEpochs
 
 IMAGES = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
 
@@ -118,7 +118,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_gone_on_from(
     fit(whole, 4)
     fit(compiled(), 3, Backup(tmp_path))
     DAMAGES[damage](checkpoint(tmp_path, 3))
-    good, kept = checkpoint(tmp_path, 2), sha256(checkpoint(tmp_path, 2))
+    good, kept = checkpoint(tmp_path, 2), sha256_of_file(checkpoint(tmp_path, 2))
     told = f"{checkpoint(tmp_path, 3)} is damaged, and not used"
     model = compiled()
     saved = Backup(tmp_path, lines.append)
@@ -194,7 +194,7 @@ def test_data_are_moved_on_to_the_epoch():
             on_epoch_begin=lambda epoch, logs: setattr(model, "epoch", epoch)
         )
         model.compile(run_eagerly=True)
-        callbacks = [Forward(data), note]
+        callbacks = [SkipSeenEpochs(data), note]
         model.fit(
             data,
             epochs=4,

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_xcons.recipes import TrainOptions, arms, table, train
+from keras_xcons.recipes import TrainOptions, table, train
+from keras_xcons.recipes import experiment as experiment_module
 
-XCONS = arms.Experiment.xcons
+XCONS = experiment_module.Experiment.xcons
 
 
 class Interruption(keras.callbacks.Callback):
@@ -32,12 +33,12 @@ class Epochs(keras.callbacks.Callback):
 
 def add_callback(callback, patch):
     """Adds a callback to every fit of an `XConsModel`."""
-    fit = arms.XConsModel.fit
+    fit = experiment_module.XConsModel.fit
 
     def fit_with_it(model, *arguments, callbacks=(), **options):
         return fit(model, *arguments, callbacks=[*callbacks, callback], **options)
 
-    patch.setattr(arms.XConsModel, "fit", fit_with_it)
+    patch.setattr(experiment_module.XConsModel, "fit", fit_with_it)
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def no_training(monkeypatch):
         raise AssertionError("a model was trained")
 
     monkeypatch.setattr(keras.Model, "fit", refuse)
-    monkeypatch.setattr(arms.XConsModel, "fit", refuse)
+    monkeypatch.setattr(experiment_module.XConsModel, "fit", refuse)
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def started(monkeypatch):
         return run
 
     for name in ("plain", "xcons"):
-        monkeypatch.setattr(arms.Experiment, name, run_of(name))
+        monkeypatch.setattr(experiment_module.Experiment, name, run_of(name))
     return seen
 
 
@@ -91,16 +92,16 @@ def test_run_on_a_folder_of_pictures(eager, picture_options, names, tmp_path):
 def test_run_from_pretrained_weights_begins_with_a_probe(
     eager, picture_options, weights, names, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(arms, "_PROBE_EPOCHS", 25)
+    monkeypatch.setattr(experiment_module, "_PROBE_EPOCHS", 25)
     kernels = []
-    start = arms.Experiment.start
+    start = experiment_module.Experiment.start
 
     def remember(experiment):
         model = start(experiment)
         kernels.append(model.layers[-1].kernel.numpy())
         return model
 
-    monkeypatch.setattr(arms.Experiment, "start", remember)
+    monkeypatch.setattr(experiment_module.Experiment, "start", remember)
     lines = []
     metrics = train(picture_options(output=tmp_path, pretrained=weights), lines.append)
     assert names(tmp_path) == [
@@ -134,7 +135,7 @@ def test_interrupted_run_goes_on_and_equals_an_uninterrupted_one(
             output=tmp_path / folder, epochs=2, schedule=schedule, augment=True
         )
 
-    monkeypatch.setattr(arms.Experiment, "xcons", XCONS)
+    monkeypatch.setattr(experiment_module.Experiment, "xcons", XCONS)
     expected = train(options("whole"), quiet)
     with monkeypatch.context() as patch:
         add_callback(Interruption(epoch=1), patch)
@@ -166,7 +167,7 @@ def stop_in_xcons(options, monkeypatch, report=quiet):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(arms.Experiment, "xcons", stop)
+        patch.setattr(experiment_module.Experiment, "xcons", stop)
         with pytest.raises(KeyboardInterrupt):
             train(options, report)
 

@@ -13,8 +13,9 @@ import time
 import numpy as np
 import pytest
 
-from keras_xcons import data, models, zoo
+from keras_xcons import data, models, protopnet, zoo
 from keras_xcons.explainers import Calibration
+from keras_xcons.files import sha256_of_file
 from keras_xcons.models.offset import Offset, known_offset, remember_offset
 from keras_xcons.recipes import (
     measure_by,
@@ -23,7 +24,6 @@ from keras_xcons.recipes import (
     train_by,
     zoo_training,
 )
-from keras_xcons.zoo.fetch import sha256
 
 CHECKOUT = pathlib.Path(__file__).parents[2]
 CONTENT = {
@@ -146,7 +146,7 @@ def test_pretrained_weights_are_named_in_the_card(published, tmp_path, weights):
     metrics, run = published[2], tmp_path / "run"
     path = shutil.copy(weights, tmp_path / "start.weights.h5")
     trained = train_by(recipe, run, report=lambda line: None, pretrained=path)
-    digest = sha256(path)
+    digest = sha256_of_file(path)
     # What becomes of the file afterwards changes nothing of what was trained.
     pathlib.Path(path).write_bytes(b"another")
     arguments = (recipe, trained, "tiny", tmp_path / "other", metrics, run)
@@ -223,11 +223,11 @@ def test_a_protopnet_is_published_with_its_prototypes(
     )
     folder = publish_by(recipe, model, "tiny", tmp_path / "zoo", metrics, run)
     page = (folder / "README.md").read_text()
-    assert 'kx.explain(model, images, method="prototypes")' in page
+    assert 'kx.explain(model, images, explainer="prototypes")' in page
     card = json.loads((folder / "card.json").read_text())
     assert card["architecture"] == "protopnet"
     assert card["arguments"]["prototypes"] == [2, 2]
-    view = models.prototype_view(zoo.load(folder))
+    view = protopnet.prototype_view(zoo.load(folder))
     layer = view.layer
     # Each knows the training image that it was taken from, of its own class.
     assert layer.pushed
@@ -236,12 +236,12 @@ def test_a_protopnet_is_published_with_its_prototypes(
     labels = [int(label) for label in labels]
     assert [labels[source] for source in sources] == [0, 0, 1, 1]
     # And it is a patch of that image, exactly, and as far as float16 tells.
-    own = models.prototype_view(model)
+    own = protopnet.prototype_view(model)
     distances = own.layer(own.space(np.stack(images)[sources]))
     assert np.diag(distances).max() < 1e-6
     nearest = layer(view.space(np.stack(images)[sources]))
     assert np.diag(view.similarity(nearest)).min() > 9
-    trained = models.prototype_view(model).layer
+    trained = protopnet.prototype_view(model).layer
     np.testing.assert_array_equal(sources, trained.source_image.numpy())
 
 
@@ -317,7 +317,7 @@ def test_the_same_recipe_on_another_data_set(tmp_path, pictures, weights):
     assert (card["dataset"], card["class_names"]) == (pictures.name, ["blue", "red"])
     assert card["pretraining"] == (
         f"a file of weights in the place of: {CONTENT['pretraining']} "
-        f"(small_cnn.weights.h5, sha256 {sha256(weights)[:12]}...)"
+        f"(small_cnn.weights.h5, sha256 {sha256_of_file(weights)[:12]}...)"
     )
     metrics = json.loads((folder / "metrics.json").read_text())
     assert (metrics["split"], metrics["figures"]["accuracy"]["n"]) == ("test", 6)

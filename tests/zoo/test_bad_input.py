@@ -8,7 +8,8 @@ import pytest
 from tensorflow.python.ops import resource_variable_ops
 
 from keras_xcons import zoo
-from keras_xcons.zoo import cache, fetch
+from keras_xcons.files import sha256_of_file
+from keras_xcons.zoo import cache
 from keras_xcons.zoo import card as cards
 from tests.zoo.published import (
     ABOUT,
@@ -50,7 +51,7 @@ def test_damaged_file_is_never_opened(damage, kind, folder, nothing_is_opened):
     path = folder / "model.weights.h5"
     path.write_bytes(damage(path.read_bytes()))
     expected = card_of(folder)[kind]
-    received = fetch.sha256(path) if kind == "sha256" else path.stat().st_size
+    received = sha256_of_file(path) if kind == "sha256" else path.stat().st_size
     message = f"{path}.*not opened.*{kind}={expected}. Received: {kind}={received}"
     for function in (zoo.load, zoo.download, zoo.verify):
         with pytest.raises(ValueError, match=message):

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from keras_xcons import zoo
+from keras_xcons.files import sha256_of_file
 from keras_xcons.zoo import cache, fetch
 from tests.zoo import server
 from tests.zoo.published import NAME, card_of, contents
@@ -52,7 +53,7 @@ def test_download_goes_on_where_it_was_cut(by_card, folder):
     # Each answer is cut in its middle, and the download still gets further.
     by_card.spoil = lambda asked: "break" if asked <= 5 else None
     path = zoo.download(NAME)
-    assert fetch.sha256(path) == card_of(folder)["sha256"]
+    assert sha256_of_file(path) == card_of(folder)["sha256"]
     starts = [start for start, _ in by_card.sent]
     assert len(starts) == 6 and starts[0] == 0
     assert starts == sorted(starts) and starts[5] > 0.95 * size
@@ -62,7 +63,7 @@ def test_download_goes_on_where_it_was_cut(by_card, folder):
 def test_download_starts_anew_where_the_server_knows_no_ranges(by_card, folder):
     by_card.ranges = False
     by_card.spoil = lambda asked: "break" if asked <= 2 else None
-    assert fetch.sha256(zoo.download(NAME)) == card_of(folder)["sha256"]
+    assert sha256_of_file(zoo.download(NAME)) == card_of(folder)["sha256"]
     assert [start for start, _ in by_card.sent] == [0, 0, 0]
 
 
@@ -79,14 +80,14 @@ def test_download_starts_anew_when_the_file_has_changed(by_card, folder):
         return None
 
     by_card.spoil = spoil
-    assert fetch.sha256(zoo.download(NAME)) == card_of(folder)["sha256"]
+    assert sha256_of_file(zoo.download(NAME)) == card_of(folder)["sha256"]
     assert [start for start, _ in by_card.sent] == [0, 0]
 
 
 def test_another_part_than_the_one_asked_for_is_not_taken(by_card, folder):
     parts = {1: "break", 2: "elsewhere"}
     by_card.spoil = lambda asked: parts.get(asked)
-    assert fetch.sha256(zoo.download(NAME)) == card_of(folder)["sha256"]
+    assert sha256_of_file(zoo.download(NAME)) == card_of(folder)["sha256"]
     assert [start > 0 for start, _ in by_card.sent] == [False, True, False]
 
 
@@ -215,7 +216,7 @@ def test_two_processes_at_once_download_once(original, tmp_path):
     assert [one.returncode for one in both] == [0, 0], told
     assert [out for out, _ in told] == [f"{path}\n"] * 2
     assert len(web.sent) == 1
-    assert fetch.sha256(path) == card_of(original)["sha256"]
+    assert sha256_of_file(path) == card_of(original)["sha256"]
     assert sorted(os.listdir(entry)) == FILES
 
 
@@ -241,7 +242,7 @@ FILES = ["card.json", "metrics.json", "model.weights.h5", "origin.json"]
 
 def test_download_that_was_killed_on_its_way_into_place_goes_on(by_url, monkeypatch):
     path = zoo.download(NAME)
-    # As `keras_xcons.writing` leaves it.
+    # As `keras_xcons.files` leaves it.
     ready = path.parent / ".keras_xcons-ready"
     ready.mkdir()
     for name in ("card.json", "origin.json"):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from keras_xcons import zoo
+from keras_xcons.files import read_json
 from keras_xcons.zoo import card as cards
 from keras_xcons.zoo import checking
 from keras_xcons.zoo.places import Folder
-from keras_xcons.zoo.plain import read_json
 from tests.zoo.published import NAME, card_of, change_card, publish, trained
 
 PUBLISHED = pathlib.Path(__file__).parents[2] / "zoo"

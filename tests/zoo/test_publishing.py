@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from keras_xcons import zoo
-from keras_xcons.locking import InUseError
+from keras_xcons.files import InUseError
 from keras_xcons.models.architectures import create
 from keras_xcons.zoo import checking, publishing
-from tests.test_locking import HOLD, start
-from tests.test_writing import WRITE, killed
+from tests.files.test_locking import HOLD, start
+from tests.files.test_writing import WRITE, killed
 from tests.zoo.published import ABOUT, CLASSES, IMAGES, NAME, card_of, publish, trained
 
 
@@ -189,14 +189,14 @@ def test_publish_refuses_weights_that_are_not_finite(zoo_folder):
 
 
 def test_publish_checks_what_was_written(zoo_folder, monkeypatch):
-    save = publishing.save_half
+    save = publishing.save_float16
 
     def save_other(model, path):
         other = trained()
         other.get_layer("logits").bias.assign([1.0, 0.0, 0.0])
         save(other, path)
 
-    monkeypatch.setattr(publishing, "save_half", save_other)
+    monkeypatch.setattr(publishing, "save_float16", save_other)
     with pytest.raises(ValueError, match="logits/bias differ from the original"):
         publish(zoo_folder)
     assert list(zoo_folder.iterdir()) == []

@@ -5,7 +5,8 @@ import functools
 import keras
 
 from keras_xcons import checks
-from keras_xcons.models.architectures.transfer import Application, classifier
+from keras_xcons.models.architectures.registry import register_architecture
+from keras_xcons.models.architectures.transfer import classifier
 
 # Blocks of the four stages.
 _RESNET18 = (2, 2, 2, 2)
@@ -14,6 +15,7 @@ _RESNET34 = (3, 4, 6, 3)
 _EPSILON = {"torchvision": 1e-5, "keras": 1e-3}
 
 
+@register_architecture("resnet18")
 def resnet18(
     num_classes, input_size, pretrained=None, *, dropout=0.0, variant="torchvision"
 ):
@@ -41,6 +43,7 @@ def resnet18(
     return _basic(*network, num_classes, input_size, pretrained, dropout)
 
 
+@register_architecture("resnet34")
 def resnet34(
     num_classes, input_size, pretrained=None, *, dropout=0.0, variant="torchvision"
 ):
@@ -66,54 +69,6 @@ def resnet34(
     """
     network = "resnet34", _RESNET34, variant
     return _basic(*network, num_classes, input_size, pretrained, dropout)
-
-
-def resnet50(num_classes, input_size, pretrained=None, *, dropout=0.0):
-    """ResNet-50 (He et al. 2015, arXiv 1512.03385).
-
-    Args:
-        num_classes: Number of logits.
-        input_size: `(height, width)` in pixels, each at least 32.
-        pretrained: `None`, `"imagenet"`, or the path of a no-top weights file.
-        dropout: Rate before the logits, in [0, 1). Defaults to 0.
-
-    Returns:
-        A functional `keras.Model`, images in 0..255 to float32 logits.
-    """
-    network = Application(keras.applications.ResNet50)
-    return classifier(
-        network,
-        "resnet50",
-        num_classes,
-        input_size,
-        pretrained,
-        mode="caffe",
-        dropout=dropout,
-    )
-
-
-def resnet50_v2(num_classes, input_size, pretrained=None, *, dropout=0.0):
-    """ResNet-50 V2, pre-activated (He et al. 2016, arXiv 1603.05027).
-
-    Args:
-        num_classes: Number of logits.
-        input_size: `(height, width)` in pixels, each at least 32.
-        pretrained: `None`, `"imagenet"`, or the path of a no-top weights file.
-        dropout: Rate before the logits, in [0, 1). Defaults to 0.
-
-    Returns:
-        A functional `keras.Model`, images in 0..255 to float32 logits.
-    """
-    network = Application(keras.applications.ResNet50V2)
-    return classifier(
-        network,
-        "resnet50_v2",
-        num_classes,
-        input_size,
-        pretrained,
-        mode="tf",
-        dropout=dropout,
-    )
 
 
 def _basic(name, blocks, variant, num_classes, input_size, pretrained, dropout):

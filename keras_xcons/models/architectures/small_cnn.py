@@ -5,12 +5,14 @@ import functools
 import keras
 
 from keras_xcons.data import arguments
+from keras_xcons.models.architectures.registry import register_architecture
 from keras_xcons.models.architectures.transfer import classifier
 
 # Keras' default of 0.99 lags behind a training of a few hundred steps.
 _MOMENTUM = 0.9
 
 
+@register_architecture("small_cnn")
 def small_cnn(num_classes, input_size, pretrained=None, *, width=16, dropout=0.0):
     """Four blocks of convolution, batch normalisation and ReLU.
 

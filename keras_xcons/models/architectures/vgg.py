@@ -2,12 +2,14 @@
 
 import keras
 
+from keras_xcons.models.architectures.registry import register_architecture
 from keras_xcons.models.architectures.transfer import Application, classifier
 
 # Convolutions of each block, and their channels.
 _VGG16 = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 
 
+@register_architecture("vgg16")
 def vgg16(num_classes, input_size, pretrained=None, *, dropout=0.0, batch_norm=True):
     """VGG16 (Simonyan and Zisserman 2014, arXiv 1409.1556), pooled on average.
 
