@@ -1,10 +1,11 @@
 """Flags of a command, made from tables of options."""
 
-import dataclasses
 import re
-import typing
 
 from absl import flags
+
+from keras_xcons.options import default_of
+from keras_xcons.options import fields as options_of
 
 
 class CommandFlags(flags.FlagValues):
@@ -48,52 +49,56 @@ class CommandFlags(flags.FlagValues):
         return argv
 
 
-def define_fields(options, values, names=None):
-    """Defines a flag for each field of a table of options.
+def define_fields(options, values, names=None, prefix=""):
+    """Defines a flag for each option of a table.
 
     Args:
-        options: A dataclass whose fields have the metadata `help` and `choices`, a
-            sequence or a function that returns it once all rooms are loaded, and may
-            have `parse`, a function that makes the value of a text.
+        options: Table of options, see `keras_xcons.options`.
         values: `CommandFlags`.
-        names: Names of the fields to take, or `None` for all.
+        names: Names of the options to take, or `None` for all.
+        prefix: Put before each name. Defaults to `""`.
     """
-    kinds = typing.get_type_hints(options)
-    for field in _chosen(options, names):
-        text, choices = field.metadata["help"], field.metadata["choices"]
-        choices = choices() if callable(choices) else choices
-        members = typing.get_args(kinds[field.name]) or (kinds[field.name],)
-        if field.metadata.get("parse"):
-            default = str(field.default).lower()
-            flags.DEFINE_string(field.name, default, text, flag_values=values)
-        elif choices:
-            flags.DEFINE_enum(field.name, field.default, choices, text, values)
+    for name, (kinds, declared) in _chosen(options, names).items():
+        default, flag = default_of(options, name), prefix + name
+        if declared.parse:
+            text = str(default).lower()
+            flags.DEFINE_string(flag, text, declared.help, flag_values=values)
+        elif declared.choices:
+            accepted = [one for one in declared.accepted if one is not None]
+            flags.DEFINE_enum(flag, default, accepted, declared.help, values)
         else:
-            define = _DEFINE[members[0]]
-            define(field.name, field.default, text, flag_values=values)
+            _DEFINE[kinds[0]](flag, default, declared.help, flag_values=values)
 
 
-def fields(options, values, names=None):
-    """What the flags say of each field, as arguments of the table.
+def fields(options, values, names=None, prefix="", given=False):
+    """What the flags say of each option, as arguments of the table.
 
     Args:
         options: As for `define_fields`.
         values: `CommandFlags` that have been parsed.
         names: As for `define_fields`.
+        prefix: As there.
+        given: Whether to leave out what was not typed. Defaults to `False`.
 
     Returns:
         Dict.
     """
     found = {}
-    for field in _chosen(options, names):
-        value, parse = values[field.name].value, field.metadata.get("parse")
-        found[field.name] = parse(value) if parse else value
+    for name, (_, declared) in _chosen(options, names).items():
+        flag = values[prefix + name]
+        if given and not flag.present:
+            continue
+        found[name] = declared.parse(flag.value) if declared.parse else flag.value
     return found
 
 
 def _chosen(options, names):
-    known = dataclasses.fields(options)
-    return [field for field in known if names is None or field.name in names]
+    known = options_of(options)
+    return {
+        name: field
+        for name, field in known.items()
+        if field.declared.told and (names is None or name in names)
+    }
 
 
 def described(values):

@@ -29,7 +29,8 @@ class Declared:
 
     Attributes:
         help: What it is, a sentence or two.
-        choices: The accepted values, `None` among them where that is one.
+        choices: The accepted values, `None` among them where that is one; or a
+            function that returns them, for names of a registry.
         low: Smallest accepted number, or `None`.
         above: The number that it must be above, or `None`.
         high: Largest accepted number, or `None` for `keras_xcons.checks.LARGEST`.
@@ -40,13 +41,18 @@ class Declared:
     """
 
     help: str
-    choices: tuple | None = None
+    choices: tuple | typing.Callable | None = None
     low: float | None = None
     above: float | None = None
     high: float | None = None
     check: typing.Callable | None = None
     parse: typing.Callable | None = None
     told: bool = True
+
+    @property
+    def accepted(self):
+        """The accepted values, a tuple; `None` where they are not counted up."""
+        return self.choices() if callable(self.choices) else self.choices
 
 
 def option(default, help, **declared):
@@ -64,8 +70,10 @@ def option(default, help, **declared):
 
     >>> attack: str = option("fgsm", "Attack.", choices=("fgsm", "pgd"))
     """
-    told = Declared(help, **declared)
-    return dataclasses.field(default=default, metadata={"declared": told})
+    metadata = {"declared": Declared(help, **declared)}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 class Options:
@@ -122,12 +130,19 @@ def fields(options):
     return found
 
 
+def default_of(options, name):
+    """The default of an option."""
+    field = next(f for f in dataclasses.fields(options) if f.name == name)
+    made = field.default is dataclasses.MISSING
+    return field.default_factory() if made else field.default
+
+
 def _checked(name, value, kinds, declared):
     if declared.check is not None:
         return declared.check(value)
     if declared.choices is not None:
-        if not any(value is one or value == one for one in declared.choices):
-            names = [str(choice) for choice in declared.choices]
+        if not any(value is one or value == one for one in declared.accepted):
+            names = [str(choice) for choice in declared.accepted]
             raise ValueError(checks.unknown(name, value, names))
         return value
     if value is None and types.NoneType in kinds:
@@ -154,7 +169,7 @@ def _number(name, value, kinds, declared):
     low = -checks.LARGEST if low is None else low
     checks.within(name, value, low, declared.high, inclusive)
     # NumPy's numbers are no plain values, as a file of JSON takes them.
-    return int(value) if integral else float(value)
+    return int(value) if whole else float(value)
 
 
 def make(options, values, of="option"):
@@ -223,9 +238,12 @@ def sentence(options, name):
     'Radius in pixels. In [0.0, 64.0]. Defaults to 2.0.'
     """
     declared = fields(options)[name].declared
-    default = next(f.default for f in dataclasses.fields(options) if f.name == name)
     told = [declared.help]
-    if declared.choices is not None:
+    if callable(declared.choices):
+        # As its room exports it.
+        room = declared.choices.__module__.rpartition(".")[0]
+        told.append(f"One of `{room}.{declared.choices.__name__}()`.")
+    elif declared.choices is not None:
         told.append(f"One of {', '.join(map(repr, declared.choices))}.")
     elif declared.high is not None:
         low = declared.above if declared.low is None else declared.low
@@ -236,5 +254,5 @@ def sentence(options, name):
     elif declared.low is not None:
         told.append(f"At least {declared.low}.")
     if "Default:" not in declared.help:
-        told.append(f"Defaults to {default!r}.")
+        told.append(f"Defaults to {default_of(options, name)!r}.")
     return " ".join(told)

@@ -10,7 +10,7 @@ import types
 from keras_xcons.methods.base import TrainingMethod
 from keras_xcons.methods.batch import Batch
 from keras_xcons.methods.common_options import MethodOptions
-from keras_xcons.methods.objective import Objective, register_objective
+from keras_xcons.methods.objective import Objective, objective_class, register_objective
 from keras_xcons.methods.plain import PlainModel
 from keras_xcons.methods.registry import (
     Method,
@@ -32,6 +32,7 @@ __all__ = [
     "XConsModel",
     "method_of",
     "methods",
+    "objective_class",
     "register_objective",
     "trainer",
     "training_method",

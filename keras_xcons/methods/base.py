@@ -88,6 +88,18 @@ class TrainingMethod(ClassifierModel):
     def setup(self):
         """Makes what a method keeps from step to step: variables, tables, trackers."""
 
+    def data_callbacks(self, load):
+        """The callbacks that need data of their own, for a job that knows how to load.
+
+        Args:
+            load: Function of the arguments of `keras_xcons.data.load` that gives the
+                training set, neither shuffled nor augmented unless they say so.
+
+        Returns:
+            List of Keras callbacks.
+        """
+        return []
+
     def check_image_size(self, size):
         """Refuses images that are too small for the method, before any work.
 

@@ -8,16 +8,37 @@ knows of no family.
 # Pairs of a function from a classifier to whether it is of a family, and the
 # `Objective` class of that family.
 _FAMILIES = []
+_ARCHITECTURES = {}
 
 
-def register_objective(matches, objective):
+def register_objective(matches, objective, architectures=()):
     """Makes a family of classifiers trainable by every method.
 
     Args:
         matches: Function from a `keras.Model` to whether it is of the family.
         objective: Subclass of `Objective`.
+        architectures: Names of the architectures that make such classifiers.
+            Defaults to none.
     """
     _FAMILIES.append((matches, objective))
+    _ARCHITECTURES.update(dict.fromkeys(architectures, objective))
+
+
+def objective_class(architecture):
+    """The class of the objective that classifiers of an architecture have.
+
+    Args:
+        architecture: One of `keras_xcons.models.architectures()`.
+
+    Returns:
+        `Objective`, or a subclass of it.
+
+    Example:
+
+    >>> objective_class("resnet18")
+    <class 'keras_xcons.methods.objective.Objective'>
+    """
+    return _ARCHITECTURES.get(architecture, Objective)
 
 
 def objective_of(view, options=None):
@@ -66,12 +87,89 @@ class Objective:
         view: `keras_xcons.models.ClassifierView` of the classifier.
 
     Attributes:
+        has_probe: Whether its last layer can be trained first, on the features of a
+            pretrained network.
         view: What a training step calls.
         metrics: List of `keras.metrics.Metric` that a step updates.
         takes_multi_label: Whether an image may be of several classes.
     """
 
+    has_probe = True
     takes_multi_label = True
+
+    @classmethod
+    def check_stages(cls, stages, epochs):
+        """Refuses stages that a training of so many epochs cannot have.
+
+        Args:
+            stages: Dict of plain values, as a recipe holds it.
+            epochs: int.
+
+        Raises:
+            TypeError, ValueError: They are not as described, or there are none.
+        """
+        if stages:
+            raise ValueError(
+                "`stages` are for a classifier that is trained in stages, such as a "
+                f"ProtoPNet. Received: stages={stages!r}"
+            )
+
+    @classmethod
+    def prepare(cls, classifier, dataset, seed):
+        """Makes of a new classifier what a training can start from, in place.
+
+        Args:
+            classifier: `keras.Model`.
+            dataset: Function that gives the training set, in order.
+            seed: int.
+        """
+
+    @classmethod
+    def stage_callbacks(cls, dataset, stages):
+        """The callbacks that lead a training through its stages.
+
+        Args:
+            dataset: Function that gives the training set, in order.
+            stages: As for `check_stages`.
+
+        Returns:
+            List of Keras callbacks.
+        """
+        return []
+
+    @classmethod
+    def converted(cls, classifier, dataset):
+        """Mends a classifier that was trained in another dtype, in place.
+
+        Args:
+            classifier: `keras.Model`, in float32.
+            dataset: Function that gives the training set, in order.
+        """
+
+    @classmethod
+    def arguments_of(cls, classifier, arguments):
+        """The arguments of an architecture that make a classifier as it is now.
+
+        Args:
+            classifier: `keras.Model`.
+            arguments: Dict of those that it was made with.
+
+        Returns:
+            Dict.
+        """
+        return arguments
+
+    @classmethod
+    def own_optimizer(cls, rate):
+        """The optimizer that the family is trained with, `None` for any.
+
+        Args:
+            rate: Peak learning rate.
+
+        Returns:
+            `keras.optimizers.Optimizer`, or `None`.
+        """
+        return None
 
     @classmethod
     def options_taken(cls):

@@ -27,7 +27,7 @@ from keras_xcons.protopnet.view import (
     prototype_view,
 )
 
-register_objective(is_protopnet, ProtoPNetObjective)
+register_objective(is_protopnet, ProtoPNetObjective, ["protopnet"])
 
 __all__ = [
     "ProtoPNetObjective",

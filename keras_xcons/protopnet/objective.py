@@ -13,7 +13,8 @@ from keras_xcons.methods.objective import Objective
 from keras_xcons.methods.passes import has_weight
 from keras_xcons.models import ClassifierView
 from keras_xcons.protopnet.group_optimizer import GroupOptimizer
-from keras_xcons.protopnet.stages import STAGES, PrototypeStages
+from keras_xcons.protopnet.push import draw_prototypes, push_prototypes
+from keras_xcons.protopnet.stages import STAGES, PrototypeStages, StageSchedule
 from keras_xcons.protopnet.view import prototype_view
 
 
@@ -110,7 +111,49 @@ class ProtoPNetObjective(Objective):
         [Chen et al., 2019](https://arxiv.org/abs/1806.10574)
     """
 
+    has_probe = False
     takes_multi_label = False
+
+    @classmethod
+    def check_stages(cls, stages, epochs):
+        known = [field.name for field in dataclasses.fields(StageSchedule)]
+        for name in stages:
+            if name not in known:
+                raise ValueError(checks.unknown("stage option", name, known))
+        schedule = StageSchedule(**stages)
+        ends = [schedule.epochs(pushes) for pushes in range(1, epochs + 1)]
+        # One whose prototypes were never pushed shows nothing real.
+        if epochs not in ends:
+            raise ValueError(
+                "`epochs` must end with the last layer of a push, as after "
+                f"{', '.join(map(str, ends[:3]))} epochs of these stages. Received: "
+                f"epochs={epochs}"
+            )
+
+    @classmethod
+    def prepare(cls, classifier, dataset, seed):
+        # Random vectors are far from every patch of an image.
+        draw_prototypes(classifier, dataset(), seed=seed)
+
+    @classmethod
+    def stage_callbacks(cls, dataset, stages):
+        return [PrototypeStages(dataset(), StageSchedule(**stages))]
+
+    @classmethod
+    def converted(cls, classifier, dataset):
+        # Its prototypes are patches of features that had fewer digits.
+        push_prototypes(classifier, dataset())
+
+    @classmethod
+    def arguments_of(cls, classifier, arguments):
+        # Whoever has pruned it has left classes with fewer.
+        counts = prototype_view(classifier).layer.prototypes_per_class
+        return {**arguments, "prototypes": list(counts)}
+
+    @classmethod
+    def own_optimizer(cls, rate):
+        # As the paper has it; the stages lower the rate.
+        return keras.optimizers.Adam(rate)
 
     @classmethod
     def options_taken(cls):

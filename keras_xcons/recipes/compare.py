@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_xcons import evaluation, explainers, plotting
 from keras_xcons.files import files_together, write_json
+from keras_xcons.methods import method_of, objective_class
 from keras_xcons.recipes import ownership
 from keras_xcons.recipes.experiment import Experiment
 from keras_xcons.recipes.progress import Progress
@@ -24,17 +25,18 @@ _PICTURES = 6
 
 
 def train(options, report=print):
-    """Trains a classifier plainly and by XCons, evaluates both, and writes it all.
+    """Trains a classifier plainly and by other methods, evaluates all, writes it all.
 
-    With pretrained weights a linear probe comes first, and both runs start from it.
+    With pretrained weights a linear probe comes first, and every run starts from it.
     A run that was stopped goes on where it was when it is called again with the same
     options: finished runs are not repeated, the unfinished one continues after its
     last whole epoch.
 
     Written into `options.output`, together when all is done: `<run>.keras` for each
-    run (`probe`, `plain`, `xcons`), `metrics.json`, and `heatmaps.png`, the same images
-    under each model. Until then what is finished lies in the folder `unfinished` there.
-    Files of these names that this function has not written are refused.
+    run (`probe`, `plain`, and the name of each method), `metrics.json`, and
+    `heatmaps.png`, the same images under each model. Until then what is finished lies
+    in the folder `unfinished` there. Files of these names that this function has not
+    written are refused.
 
     Args:
         options: `TrainOptions`.
@@ -52,13 +54,11 @@ def train(options, report=print):
     >>> metrics = train(TrainOptions(epochs=2, output="/tmp/run"))
     >>> metrics["runs"]["xcons"]["original"]["accuracy"]["value"]
     """
-    if options.has_prototypes:
-        raise ValueError(
-            "A ProtoPNet is trained in stages, by a recipe and tools/train_zoo.py. "
-            f"Received: model={options.model!r}"
-        )
+    # One that is trained in stages has them in a recipe.
+    objective_class(options.model).check_stages({}, options.epochs)
     experiment = Experiment(options)
-    runs = ("probe", "plain", "xcons") if experiment.has_probe else ("plain", "xcons")
+    methods = ("plain", *(name for name in options.methods if name != "plain"))
+    runs = ("probe", *methods) if experiment.has_probe else methods
     written = [*(f"{run}.keras" for run in runs), "metrics.json", "heatmaps.png"]
     with ownership.job_folder(options.output, written, _is_metrics) as folder:
         experiment.check_data(report)
@@ -76,8 +76,8 @@ def _train(options, experiment, runs, folder, report):
         report(f"Continuing the unfinished run in {folder}")
     trained = {}
     for run in runs:
-        report(f"\n{_heading(run, options)}: {_PURPOSE[run]}")
-        trained[run] = progress.resume(run, getattr(experiment, run))
+        report(f"\n{_heading(run, options)}: {_purpose(run)}")
+        trained[run] = progress.resume(run, experiment.job(run))
         if run == "probe":
             experiment.start_from(trained[run])
 
@@ -103,15 +103,40 @@ def _train(options, experiment, runs, folder, report):
 def _is_metrics(found):
     """Whether a JSON object is what `train` has written."""
     told = found.get("options")
-    measured = {"runs", "background_gap", "xcons_minus_plain"} <= found.keys()
+    measured = {"runs", "background_gap", "minus_plain"} <= found.keys()
     return measured and isinstance(told, dict) and {"dataset", "seed"} <= told.keys()
 
 
-_PURPOSE = {
-    "probe": "the last layer alone, on frozen features",
-    "plain": "all layers, every sample alike",
-    "xcons": "all layers, samples weighted by explanation consistency",
-}
+def _rows(runs, metrics):
+    """A row of cells for each figure: of the splits, and one cell a run."""
+    first = next(iter(runs.values()))
+    return [
+        (split, label, [found[split][name] for found in runs.values()])
+        for split in metrics["splits"]
+        for name, label in _LABELS.items()
+        if name in first[split]
+    ]
+
+
+def _cell(cell):
+    if isinstance(cell, str):
+        return cell
+    value, low, high = (100 * cell[name] for name in ("value", "low", "high"))
+    return f"{value:5.1f}  [{low:5.1f}, {high:5.1f}]"
+
+
+def _purpose(run):
+    if run == "probe":
+        return "the last layer alone, on frozen features."
+    return method_of(run).purpose
+
+
+def _heading(run, options):
+    if run == "probe":
+        return run
+    title = method_of(run).title
+    control = options.methods.get(run, {}).get("control")
+    return f"{title} ({control})" if control else title
 
 
 def table(metrics):
@@ -124,35 +149,26 @@ def table(metrics):
         List of strings.
     """
     runs = metrics["runs"]
-    heads = [metrics["headings"][run] for run in runs]
-    rows = []
-    for split in metrics["splits"]:
-        for name, label in _LABELS.items():
-            if name in next(iter(runs.values()))[split]:
-                cells = [runs[run][split][name] for run in runs]
-                rows.append((split, label, cells))
+    rows = [("", "", list(metrics["headings"].values()))]
+    rows += _rows(runs, metrics)
     if metrics["background_gap"]:
         gaps = list(metrics["background_gap"].values())
         rows.append(("BG-gap", "lower is better", gaps))
-    lines = [f"{'':11} {'':15} " + " ".join(f"{head:>22}" for head in heads)]
-    for split, label, cells in rows:
-        texts = [
-            f"{100 * c['value']:5.1f}  [{100 * c['low']:5.1f}, {100 * c['high']:5.1f}]"
-            for c in cells
-        ]
-        lines.append(f"{split:11} {label:15} " + " ".join(f"{t:>22}" for t in texts))
+    differences = metrics["minus_plain"]
+    if differences:
+        heads = [metrics["headings"][run] for run in differences]
+        rows.append(("", "", [f"{head} - plain" for head in heads]))
+        rows += _rows(differences, metrics)
+    lines = [
+        f"{split:11} {label:15} " + " ".join(f"{_cell(cell):>22}" for cell in cells)
+        for split, label, cells in rows
+    ]
     count = next(iter(next(iter(runs.values()))[metrics["splits"][0]].values()))["n"]
     lines.append(
         f"percent, [95 % interval], n = {count} images a split, "
         f"seed {metrics['options']['seed']}"
     )
     return lines
-
-
-def _heading(run, options):
-    if run != "xcons":
-        return run
-    return f"XCons ({options.control})" if options.control else "XCons"
 
 
 def _measure(experiment, model, split):
@@ -185,17 +201,21 @@ def _metrics(options, experiment, values):
         "headings": {run: _heading(run, options) for run in values},
         "runs": _summaries(values, options.seed),
         "background_gap": gaps,
-        "xcons_minus_plain": {
-            split: {
-                name: evaluation.compare(
-                    value,
-                    plain[split][name],
-                    options.seed,
-                    limits=evaluation.METRICS[name].range,
-                )
-                for name, value in found.items()
+        "minus_plain": {
+            run: {
+                split: {
+                    name: evaluation.compare(
+                        value,
+                        plain[split][name],
+                        options.seed,
+                        limits=evaluation.METRICS[name].range,
+                    )
+                    for name, value in row.items()
+                }
+                for split, row in found.items()
             }
-            for split, found in values["xcons"].items()
+            for run, found in values.items()
+            if run != "plain"
         },
         "heatmaps": "Grad-CAM++ of the label, divided by the maximum",
         "pointing_tolerance_pixels": evaluation.tolerance_at(

@@ -1,20 +1,15 @@
 """The runs that are compared: the same start, the same data, another method."""
 
+import functools
 import math
 
 import keras
 import tensorflow as tf
 
 from keras_xcons import data, models
-from keras_xcons.callbacks import EpochReweighting
-from keras_xcons.methods import PlainModel, XConsModel
+from keras_xcons.methods import method_of, objective_class, trainer
 from keras_xcons.models.policy import dtype_policy
-from keras_xcons.protopnet import (
-    PrototypeStages,
-    StageSchedule,
-    draw_prototypes,
-    push_prototypes,
-)
+from keras_xcons.options import fields
 from keras_xcons.recipes.data_check import check_data
 from keras_xcons.recipes.resuming import SkipSeenEpochs
 
@@ -52,8 +47,9 @@ class Experiment:
         options: `TrainOptions`.
         architecture: Dict of arguments of the architecture, see
             `keras_xcons.models.create`. Defaults to none.
-        stages: Of a ProtoPNet: dict of arguments of
+        stages: Dict of the stages of a classifier that is trained in some, see
             `keras_xcons.protopnet.StageSchedule`.
+        objective: Dict of options of the classifier's objective.
 
     Attributes:
         options: The `TrainOptions`.
@@ -66,9 +62,10 @@ class Experiment:
             are to be smoothed of images that have several.
     """
 
-    def __init__(self, options, architecture=None, stages=None):
+    def __init__(self, options, architecture=None, stages=None, objective=None):
         self.options = options
-        self._stages = StageSchedule(**(stages or {}))
+        self._family = objective_class(options.model)
+        self._stages, self._objective = stages or {}, objective
         self.info = data.info(options.dataset)
         self.test_splits = self._test_splits()
         if options.label_smoothing and self.info.multi_label:
@@ -83,7 +80,7 @@ class Experiment:
         if options.freezes:
             # Fine-tuning a few epochs, the moving statistics would lag behind.
             models.freeze_batch_norm(self._start)
-        self._draws = options.has_prototypes
+        self._is_prepared = False
 
     def _create(self, dtype, pretrained=None):
         with dtype_policy(dtype):
@@ -98,7 +95,7 @@ class Experiment:
     @property
     def has_probe(self):
         """Whether the last layer is trained first, on what the others know."""
-        return self.options.pretrained is not None and not self.options.has_prototypes
+        return self.options.pretrained is not None and self._family.has_probe
 
     def check_data(self, report):
         """Looks at all of the data, see `keras_xcons.recipes.data_check.check_data`.
@@ -122,19 +119,18 @@ class Experiment:
 
     def start(self):
         """A copy of the classifier that every run starts from."""
-        if self._draws:
-            # Random vectors are far from every patch of an image. Not before a run
-            # starts: it reads all images.
-            train = self.options.load("train")
-            draw_prototypes(self._start, train, seed=self.options.seed)
-            self._draws = False
+        if not self._is_prepared:
+            # Not before a run starts: it may read all images.
+            seed = self.options.seed
+            self._family.prepare(self._start, self._training_set, seed)
+            self._is_prepared = True
         return models.copy_model(self._start)
+
+    def _training_set(self, **arguments):
+        return self.options.load("train", **arguments)
 
     def in_float32(self, classifier):
         """What is measured and published of a classifier trained in another dtype.
-
-        A ProtoPNet is pushed once more, since its prototypes are patches of features
-        that were computed with fewer digits.
 
         Args:
             classifier: What a run of the experiment has returned.
@@ -146,8 +142,7 @@ class Experiment:
             return classifier
         weights = classifier.get_weights()
         model = models.copy_model(self._create("float32"), weights=weights)
-        if self.options.has_prototypes:
-            push_prototypes(model, self.options.load("train"))
+        self._family.converted(model, self._training_set)
         return model
 
     def train_data(self, **arguments):
@@ -194,54 +189,42 @@ class Experiment:
         )
         return model, fit.history
 
-    def plain(self, callbacks=()):
-        """Trains the classifier as Keras does.
+    def job(self, run):
+        """What trains a run.
 
         Args:
+            run: `"probe"`, or the name of a method.
+
+        Returns:
+            Function of Keras callbacks to the classifier and the history of the fit.
+        """
+        return self.probe if run == "probe" else functools.partial(self.train, run)
+
+    def train(self, method, callbacks=(), **overrides):
+        """Trains the classifier by a method.
+
+        Args:
+            method: One of `keras_xcons.methods()`.
             callbacks: Keras callbacks.
+            **overrides: Options of the method in the place of those of
+                `TrainOptions.methods`.
 
         Returns:
             The classifier, and the history of the fit, a dict of lists.
         """
-        if self.options.has_prototypes:
-            trainer = PlainModel(self.start())
-            history = self._fit(trainer, self.train_data(), callbacks)
-            return trainer.classifier, history
-        model, trained = self.start(), self.start()
-        history = self._fit(model, self.train_data(), callbacks)
-        # Without the optimizer, whose state would triple the saved file.
-        trained.set_weights(model.get_weights())
-        return trained, history
-
-    def xcons(self, callbacks=(), **overrides):
-        """Trains the classifier by XCons, or by one of its controls.
-
-        Args:
-            callbacks: Keras callbacks.
-            **overrides: Arguments of `XConsModel` in the place of the options'.
-
-        Returns:
-            The classifier, and the history of the fit, a dict of lists.
-        """
-        count = self.options.num_samples or self.info.splits["train"]
-        arguments = self.options.method(count, self.info.multi_label)
-        trainer = XConsModel(self.start(), **{**arguments, **overrides})
-        ids = trainer.options.needs_sample_ids
-        if trainer.options.schedule == "epoch":
-            # Data of its own: a sweep over the training set would draw its order
-            # anew, and the runs would no longer see the same.
-            swept = self.options.load("train", sample_ids=True, cache=True)
-            sweep = EpochReweighting(swept, trainer.options.sweep_every)
-            # First, so that a backup made at the end of the epoch holds the sweep.
-            callbacks = [sweep, *callbacks]
-        history = self._fit(trainer, self.train_data(sample_ids=ids), callbacks)
-        return trainer.classifier, history
-
-    def _fit(self, model, dataset, callbacks):
-        if self.options.has_prototypes:
-            stages = PrototypeStages(self.options.load("train"), self._stages)
-            # Before a backup, which then holds the push that ends an epoch.
-            callbacks = [stages, *callbacks]
+        model = trainer(
+            method,
+            self.start(),
+            objective=self._objective,
+            **{**self._method_options(method), **overrides},
+        )
+        # First, so that a backup made at the end of the epoch holds what they do.
+        callbacks = [
+            *self._family.stage_callbacks(self._training_set, self._stages),
+            *model.data_callbacks(self._training_set),
+            *callbacks,
+        ]
+        dataset = self.train_data(sample_ids=model.options.needs_sample_ids)
         keras.utils.set_random_seed(self.options.seed)
         model.compile(
             self._optimizer(len(dataset)),
@@ -255,12 +238,23 @@ class Experiment:
             callbacks=[*callbacks, SkipSeenEpochs(dataset)],
             shuffle=False,
         )
-        return fit.history
+        return model.classifier, fit.history
+
+    def _method_options(self, method):
+        """What the job and its data say of a method's options, and what was given."""
+        follow = {
+            "num_samples": self.options.num_samples or self.info.splits["train"],
+            "multi_label": self.info.multi_label,
+            "seed": self.options.seed,
+        }
+        known = fields(method_of(method).options)
+        follow = {name: value for name, value in follow.items() if name in known}
+        return {**follow, **self.options.methods.get(method, {})}
 
     def _optimizer(self, steps_per_epoch):
-        if self.options.has_prototypes:
-            # As the paper has it; the stages lower the rate.
-            return keras.optimizers.Adam(self.options.rate)
+        own = self._family.own_optimizer(self.options.rate)
+        if own is not None:
+            return own
         steps = self.options.epochs * steps_per_epoch
         rate = keras.optimizers.schedules.CosineDecay(
             0.0,

@@ -4,23 +4,25 @@ import dataclasses
 import pathlib
 import typing
 
-from keras_xcons import checks, data, explainers, models
-from keras_xcons.evaluation import catalog
+from keras_xcons import checks, data, models
+from keras_xcons.evaluation import EvaluationOptions, catalog
 from keras_xcons.files import read_json
-from keras_xcons.protopnet import StageSchedule
+from keras_xcons.methods import method_of, methods, objective_class
+from keras_xcons.methods.registry import check_options
+from keras_xcons.options import fields
 from keras_xcons.recipes.experiment import check_splits
 from keras_xcons.recipes.options import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
 
-FORMAT = 1
-# What reads the options of each method.
-METHODS = {
-    "plain": TrainOptions,
-    "xcons": TrainOptions,
-    "pretraining": PretrainOptions,
-}
-# Where a run is written is the affair of whoever runs it.
-_NOT_OF_A_RECIPE = {"output"}
+FORMAT = 2
+PRETRAINING = "pretraining"
+# What each part may hold, beside the fields of the options.
+_MODEL = ("architecture", "arguments", "objective", "stages")
+_EVALUATION = ("metrics", "explainer")
+_CARD = ("data", "pretraining", "data_license", "weights_license")
+_METRICS = ("classification", "localisation", "complexity", "consistency")
+# Said in other parts, or the affair of whoever runs it.
+_ELSEWHERE = {"methods", "model", "output"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,150 +30,114 @@ class Recipe:
     """Everything that is needed to train a published model again.
 
     Attributes:
-        format: The form of the file, 1.
-        method: `"plain"`, `"xcons"` or `"pretraining"`.
-        options: Dict of the fields of `TrainOptions`, or of `PretrainOptions` for
-            `"pretraining"`, without `output`. Left out fields have their defaults.
-        data: The data in words: data set, subset, number of images.
-        pretraining: What the weights started from, in words.
-        data_license: Licence of the training data.
-        weights_license: Licence of the weights.
-        architecture: Dict of arguments of the architecture beside its name.
-        stages: Of a ProtoPNet: dict of arguments of `keras_xcons.protopnet.
-            StageSchedule`; `epochs` of the options must end its last stage.
-        metrics: Metrics and groups of metrics that are measured, as
-            `keras_xcons.evaluate` takes them.
-        heatmaps: Explainer of the heatmaps that are measured, one of
-            `keras_xcons.explainers.names()`.
+        model: Dict: `architecture`, its name; and, where there are any, its
+            `arguments`, the options of its `objective`, and the `stages` of its
+            training, see `keras_xcons.protopnet.StageSchedule`.
+        method: Dict: `name`, one of `keras_xcons.methods()` or `"pretraining"`, and
+            its `options`. Left out options have their defaults.
+        training: Dict: `dataset`, and the other fields of `TrainOptions`, or of
+            `PretrainOptions` for `"pretraining"`. Left out ones have their defaults.
+        evaluation: Dict: `metrics`, metrics and groups of them as
+            `keras_xcons.evaluate` takes them, and `explainer`, one of
+            `keras_xcons.explainers.names()`. Defaults to the common metrics and
+            `"gradcam++"`.
+        card: Dict of what the card will say: `data`, the data in words: data set,
+            subset, number of images; `pretraining`, what the weights started from, in
+            words; `data_license`; and `weights_license`.
 
     Raises:
-        ValueError: A field is missing, unknown or not as described.
+        TypeError, ValueError: A field is missing, unknown or not as described.
     """
 
-    format: int
-    method: str
-    options: dict
-    data: str
-    pretraining: str
-    data_license: str
-    weights_license: str
-    architecture: dict = dataclasses.field(default_factory=dict)
-    stages: dict = dataclasses.field(default_factory=dict)
-    metrics: tuple = ("classification", "localisation", "complexity", "consistency")
-    heatmaps: str = "gradcam++"
+    model: dict
+    method: dict
+    training: dict
+    card: dict
+    evaluation: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        if self.format != FORMAT or isinstance(self.format, bool):
-            raise ValueError(
-                f"This version of keras-xcons reads recipes of format {FORMAT}. "
-                f"Received: format={self.format!r}"
-            )
-        if not isinstance(self.method, str) or self.method not in METHODS:
-            raise ValueError(checks.unknown("method", self.method, METHODS))
-        for name in ("data", "pretraining", "data_license", "weights_license"):
-            value = getattr(self, name)
+        for name, accepted, needed in (
+            ("model", _MODEL, ("architecture",)),
+            ("method", ("name", "options"), ("name",)),
+            ("training", _training_fields(self.method), ("dataset",)),
+            ("evaluation", _EVALUATION, ()),
+            ("card", _CARD, _CARD),
+        ):
+            object.__setattr__(self, name, _part(self, name, accepted, needed))
+        for name, value in self.card.items():
             if not isinstance(value, str) or not value.strip():
                 raise ValueError(
                     f"`{name}` of a recipe must be a non-empty string. "
                     f"Received: {name}={value!r}"
                 )
-        for name in ("options", "architecture", "stages"):
-            value = getattr(self, name)
-            if not isinstance(value, dict):
-                raise ValueError(
-                    f"`{name}` of a recipe must be an object. "
-                    f"Received: {name}={value!r}"
-                )
-        listed = isinstance(self.metrics, list | tuple) and all(
-            isinstance(name, str) for name in self.metrics
-        )
-        if not listed or not self.metrics:
-            raise ValueError(
-                "`metrics` of a recipe must be a list of names, at least one. "
-                f"Received: metrics={self.metrics!r}"
-            )
-        object.__setattr__(self, "metrics", tuple(self.metrics))
-        self._check_options()
+        self._check_model()
+        self._check_method()
+        self._check_evaluation()
 
-    def _check_options(self):
-        fields = dataclasses.fields(METHODS[self.method])
-        kinds = {f.name: f.type for f in fields if f.name not in _NOT_OF_A_RECIPE}
-        for name, value in self.options.items():
-            if name not in kinds:
-                raise ValueError(checks.unknown("option", name, kinds))
-            if not _fits(value, kinds[name]):
-                raise ValueError(
-                    f"The option `{name}` must be {_words(kinds[name])}. "
-                    f"Received: {name}={value!r}"
-                )
-        for name in ("dataset", "model"):
-            if name not in self.options:
-                raise ValueError(
-                    f"`options` of a recipe must name the {name}. "
-                    f"Received: options with {sorted(self.options)}"
-                )
-        self.make_options()
-        if self.method == "pretraining":
-            self._check_pretraining()
-        accepted = models.arguments_of(self.options["model"])
-        for name in self.architecture:
+    def _check_model(self):
+        architecture = self.model["architecture"]
+        if architecture not in models.architectures():
+            known = models.architectures()
+            raise ValueError(checks.unknown("architecture", architecture, known))
+        accepted = models.arguments_of(architecture)
+        for name in self.model.setdefault("arguments", {}):
             if name not in accepted:
                 raise ValueError(checks.unknown("argument", name, accepted))
-        catalog.select(self.metrics)
-        self._check_heatmaps()
-        self._check_stages()
 
-    def _check_pretraining(self):
-        if self.options["model"] == "protopnet":
-            raise ValueError(
-                "A ProtoPNet is trained in stages, which a pretraining has not: "
-                "pretrain its backbone. Received: model='protopnet'"
-            )
-
-    def _check_heatmaps(self):
-        if self.heatmaps not in explainers.names():
-            raise ValueError(
-                checks.unknown("heatmaps", self.heatmaps, explainers.names())
-            )
-        if self.heatmaps == "prototypes" and self.options["model"] != "protopnet":
-            raise ValueError(
-                "Heatmaps of prototypes are for a ProtoPNet. Received: heatmaps="
-                f"'prototypes' with model={self.options['model']!r}"
-            )
-
-    def _check_stages(self):
-        """A ProtoPNet whose prototypes were never pushed shows nothing real."""
-        if self.options["model"] != "protopnet":
-            if self.stages:
+    def _check_method(self):
+        options = self.method.setdefault("options", {})
+        family = objective_class(self.model["architecture"])
+        if self.method["name"] == PRETRAINING:
+            if not family.has_probe:
                 raise ValueError(
-                    "`stages` are for a ProtoPNet. Received: stages with model="
-                    f"{self.options['model']!r}"
+                    "Such a classifier is trained in stages, which a pretraining has "
+                    "not: pretrain its backbone. Received: architecture="
+                    f"{self.model['architecture']!r}"
                 )
-            return
-        known = [field.name for field in dataclasses.fields(StageSchedule)]
-        for name in self.stages:
-            if name not in known:
-                raise ValueError(checks.unknown("stage option", name, known))
-        epochs = self.make_options().epochs
-        schedule = StageSchedule(**self.stages)
-        ends = [schedule.epochs(pushes) for pushes in range(1, epochs + 1)]
-        if epochs not in ends:
+            _check_kinds(PretrainOptions, self.training)
+        else:
+            check_options(method_of(self.method["name"]), options)
+        epochs = self.make_options()
+        if self.method["name"] != PRETRAINING:
+            family.check_stages(self.model.get("stages", {}), epochs.epochs)
+
+    def _check_evaluation(self):
+        metrics = self.evaluation.setdefault("metrics", list(_METRICS))
+        listed = isinstance(metrics, list | tuple) and all(
+            isinstance(name, str) for name in metrics
+        )
+        if not listed or not metrics:
             raise ValueError(
-                "`epochs` must end with the last layer of a push, as after "
-                f"{', '.join(map(str, ends[:3]))} epochs of these stages. Received: "
-                f"epochs={epochs}"
+                "`metrics` of a recipe must be a list of names, at least one. "
+                f"Received: metrics={metrics!r}"
             )
+        catalog.select(metrics)
+        explainer = self.evaluation.setdefault("explainer", "gradcam++")
+        EvaluationOptions(explainer=explainer)
+
+    @property
+    def dataset(self):
+        """Name of the data set, or where it lies."""
+        return self.training["dataset"]
 
     def make_options(self, **replaced):
         """The options of a run by this recipe.
 
         Args:
-            **replaced: Options in the place of the recipe's.
+            **replaced: Fields of `training` in the place of the recipe's, or `output`.
 
         Returns:
             `TrainOptions` or `PretrainOptions`.
         """
-        return METHODS[self.method](**{**self.options, **replaced})
+        values = {
+            **self.training,
+            "model": self.model["architecture"],
+            **replaced,
+        }
+        if self.method["name"] == PRETRAINING:
+            return PretrainOptions(**values)
+        methods = {self.method["name"]: self.method["options"]}
+        return TrainOptions(methods=methods, **values)
 
     def on_dataset(self, name_or_dir):
         """The same recipe for another data set.
@@ -188,27 +154,44 @@ class Recipe:
             f"{info.name}: {info.splits['train']:,} training images of "
             f"{len(info.class_names)} classes"
         )
-        options = {**self.options, "dataset": info.name}
+        training = {**self.training, "dataset": info.name}
         if info.name != "shapes":
             # Only the generated set has the size that one asks for.
-            options.pop("num_samples", None)
+            training.pop("num_samples", None)
         license = f"that of {info.name}"
-        return dataclasses.replace(
-            self, options=options, data=words, data_license=license
-        )
+        card = {**self.card, "data": words, "data_license": license}
+        return dataclasses.replace(self, training=training, card=card)
 
     def to_dict(self):
         """The recipe as plain JSON values, its options complete."""
-        options = dataclasses.asdict(self.make_options())
-        kept = {k: v for k, v in options.items() if k not in _NOT_OF_A_RECIPE}
-        return {**dataclasses.asdict(self), "options": kept}
+        complete = dataclasses.asdict(self.make_options())
+        training = {k: v for k, v in complete.items() if k not in _ELSEWHERE}
+        return {
+            "format": FORMAT,
+            "model": dict(self.model),
+            "method": {"name": self.method["name"], "options": self._all_options()},
+            "training": training,
+            "evaluation": dict(self.evaluation),
+            "card": dict(self.card),
+        }
+
+    def _all_options(self):
+        """Defaults too: those of a later version may be others."""
+        if self.method["name"] == PRETRAINING:
+            return {}
+        table = method_of(self.method["name"]).options
+        given = self.method["options"]
+        told = [name for name, (_, d) in fields(table).items() if d.told]
+        free = {"num_samples": 1} if "num_samples" in fields(table) else {}
+        complete = dataclasses.asdict(table(**{**free, **given}))
+        return {name: complete[name] for name in complete if name in {*told, *given}}
 
 
 def read_recipe(path):
     """Reads and checks a recipe.
 
     Args:
-        path: The JSON file.
+        path: The JSON file, of this format or of an earlier one.
 
     Returns:
         A `Recipe`.
@@ -220,7 +203,7 @@ def read_recipe(path):
 
     Example:
 
-    >>> read_recipe("zoo/shapes_cnn/recipe.json").method
+    >>> read_recipe("zoo/shapes_cnn/recipe.json").method["name"]
     'xcons'
     """
     path = pathlib.Path(path)
@@ -230,6 +213,117 @@ def read_recipe(path):
         return _parse(read_json(path.read_bytes(), "it"))
     except (ValueError, TypeError) as error:
         raise ValueError(f"The recipe {path} cannot be used: {error}") from error
+
+
+def _parse(content):
+    if not isinstance(content, dict):
+        raise ValueError(f"it must be a JSON object, not {type(content).__name__}")
+    content = dict(content)
+    found = content.pop("format", None)
+    if found == 1 and not isinstance(found, bool):
+        content = _of_format_1(content)
+    elif found != FORMAT or isinstance(found, bool):
+        raise ValueError(
+            f"This version of keras-xcons reads recipes of format 1 to {FORMAT}. "
+            f"Received: format={found!r}"
+        )
+    parts = dataclasses.fields(Recipe)
+    _check_names("field", content, {field.name for field in parts})
+    needed = {f.name for f in parts if f.default is f.default_factory}
+    if missing := needed - content.keys():
+        raise ValueError(f"it lacks the fields {sorted(missing)}")
+    return Recipe(**content)
+
+
+def _of_format_1(content):
+    """What a recipe of format 1 says, in the parts of this one.
+
+    It held all options in one object, those of XCons also where it was not used.
+    """
+    content, options = dict(content), dict(content.get("options") or {})
+    name = content.pop("method", None)
+    training, of_method = {}, {}
+    xcons = fields(method_of("xcons").options)
+    known = _training_fields({"name": name})
+    for key, value in options.items():
+        if key in known or key == "model":
+            training[key] = value
+        elif key not in xcons:
+            raise ValueError(checks.unknown("option", key, {*known, *xcons}))
+        elif name == "xcons":
+            of_method[key] = value
+    model = {"architecture": training.pop("model", None)}
+    for old, new in (("architecture", "arguments"), ("stages", "stages")):
+        if content.get(old):
+            model[new] = content[old]
+    evaluation = {
+        new: content[old]
+        for old, new in (("metrics", "metrics"), ("heatmaps", "explainer"))
+        if old in content
+    }
+    used = {"options", "architecture", "stages", "metrics", "heatmaps", *_CARD}
+    _check_names("field", content, used)
+    return {
+        "model": model,
+        "method": {"name": name, "options": of_method},
+        "training": training,
+        "evaluation": evaluation,
+        "card": {key: content[key] for key in _CARD if key in content},
+    }
+
+
+def _training_fields(method):
+    """The names that the training of a method may hold."""
+    name = method.get("name") if isinstance(method, dict) else None
+    if name == PRETRAINING:
+        known = {field.name for field in dataclasses.fields(PretrainOptions)}
+    elif isinstance(name, str) and name in methods():
+        known = set(fields(TrainOptions))
+    else:
+        accepted = [*methods(), PRETRAINING]
+        raise ValueError(checks.unknown("method", name, accepted))
+    return known - _ELSEWHERE
+
+
+def _part(recipe, name, accepted, needed):
+    """A part of a recipe, copied, after a look at its names."""
+    value = getattr(recipe, name)
+    if not isinstance(value, dict):
+        raise ValueError(
+            f"`{name}` of a recipe must be an object. Received: {name}={value!r}"
+        )
+    _check_names(f"key of `{name}`", value, accepted)
+    for key in needed:
+        if key not in value:
+            raise ValueError(
+                f"`{name}` of a recipe must name the {key}. "
+                f"Received: {name} with {sorted(value)}"
+            )
+    for key in ("arguments", "options", "objective", "stages"):
+        if not isinstance(value.get(key, {}), dict):
+            raise ValueError(
+                f"`{key}` of a recipe must be an object. Received: {key}={value[key]!r}"
+            )
+    return {
+        key: dict(one) if isinstance(one, dict) else one for key, one in value.items()
+    }
+
+
+def _check_names(kind, names, accepted):
+    for name in names:
+        if name not in accepted:
+            raise ValueError(checks.unknown(kind, name, accepted))
+
+
+def _check_kinds(table, values):
+    """Refuses values of another type than the fields of a dataclass have."""
+    kinds = {field.name: field.type for field in dataclasses.fields(table)}
+    for name, value in values.items():
+        if not _fits(value, kinds[name]):
+            raise ValueError(
+                f"The option `{name}` must be {_words(kinds[name])}. "
+                f"Received: {name}={value!r}"
+            )
 
 
 def _fits(value, kind):
@@ -247,17 +341,3 @@ def _words(kind):
     names = {"str": "a string", "bool": "true or false", "NoneType": "null"}
     names |= {"int": "an integer", "float": "a number", "tuple": "a list"}
     return " or ".join(names[one.__name__] for one in typing.get_args(kind) or (kind,))
-
-
-def _parse(content):
-    if not isinstance(content, dict):
-        raise ValueError(f"it must be a JSON object, not {type(content).__name__}")
-    fields = dataclasses.fields(Recipe)
-    names = {field.name for field in fields}
-    for name in content:
-        if name not in names:
-            raise ValueError(checks.unknown("field", name, names))
-    needed = {f.name for f in fields if f.default is f.default_factory}
-    if missing := needed - content.keys():
-        raise ValueError(f"it lacks the fields {sorted(missing)}")
-    return Recipe(**content)

@@ -105,6 +105,13 @@ class XConsModel(SweepsTable, TrainingMethod):
             callbacks = [sweep, *callbacks]
         return [EpochCounter(), *callbacks]
 
+    def data_callbacks(self, load):
+        if self.options.schedule != "epoch":
+            return []
+        # Data of its own: a sweep over the training set would draw its order anew.
+        swept = load(sample_ids=True, cache=True)
+        return [EpochReweighting(swept, self.options.sweep_every)]
+
     def learn(self, batch):
         options = self.options
         targets = find_targets(batch.labels, self.view.num_classes, options.multi_label)
