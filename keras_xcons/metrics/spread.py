@@ -19,8 +19,9 @@ def flat(heatmaps):
     Lower is better. The range is 0..1, the mean over a data set the share of flat maps.
 
     Args:
-        heatmaps: Array `(B, h, w)`, non-negative, as the explainer computes them: before
-            any minimum is subtracted, and before they are laid on an image of which
+        heatmaps: Array `(B, h, w)`, non-negative, as the explainer computes them:
+            before any minimum is subtracted, and before they are laid on an image of
+            which
             the model may not see all.
 
     Returns:
