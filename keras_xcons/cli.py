@@ -285,7 +285,10 @@ def _explain(values, positional):
     chosen = command_flags.fields(EvaluationOptions, values, _OF_EXPLAIN)
     folder = recipes.writable_folder(values.output)
     failed = recipes.explain_files(
-        *(values.model, positional, folder, chosen.pop("method")),
+        values.model,
+        positional,
+        folder,
+        method=chosen.pop("method"),
         label=values.label,
         **chosen,
     )
@@ -321,7 +324,9 @@ def _calibrate(values, positional):
     names = ("split", "images", "seed", *_OF_CALIBRATE)
     model, *paths = positional
     recipes.calibrate_model(
-        *(model, values.dataset, paths),
+        model,
+        dataset=values.dataset,
+        paths=paths,
         **{name: values[name].value for name in names},
     )
     return 0
