@@ -297,7 +297,10 @@ def _explain(values, positional):
     chosen = command_flags.fields(EvaluationOptions, values, _OF_EXPLAIN)
     folder = recipes.writable_folder(values.output)
     failed = recipes.explain_files(
-        *(values.model, positional, folder, chosen.pop("explainer")),
+        values.model,
+        positional,
+        folder,
+        explainer=chosen.pop("explainer"),
         label=values.label,
         **chosen,
     )
@@ -333,7 +336,9 @@ def _calibrate(values, positional):
     names = ("split", "images", "seed", *_OF_CALIBRATE)
     model, *paths = positional
     recipes.calibrate_model(
-        *(model, values.dataset, paths),
+        model,
+        dataset=values.dataset,
+        paths=paths,
         **{name: values[name].value for name in names},
     )
     return 0

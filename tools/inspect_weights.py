@@ -34,7 +34,11 @@ def classifier():
         model, _ = recipes.open_model(FLAGS.model)
         size = model.input_shape[1:3]
         load = functools.partial(
-            *(data.load, FLAGS.dataset, "train"), image_size=size, batch_size=_BATCH
+            data.load,
+            FLAGS.dataset,
+            "train",
+            image_size=size,
+            batch_size=_BATCH,
         )
         return model, load
     options = recipes.TrainOptions(epochs=FLAGS.epochs, seed=FLAGS.seed)

@@ -117,7 +117,12 @@ def main(argv):
             offset = recipes.calibrate_by(recipe, model, dataset)
             metrics = recipes.measure_by(recipe, model, dataset)
             final = recipes.publish_by(
-                *(recipe, model, name, zoo_folder, metrics, run),
+                recipe,
+                model,
+                name=name,
+                folder=zoo_folder,
+                metrics=metrics,
+                run=run,
                 pretraining=words,
                 offset=offset,
                 **replaced,

@@ -80,8 +80,11 @@ def _cell(cell, mark):
     other = cell.get("in_sample")
     flag = cell.get("flag")
     parts = (
-        *(cell["value"], cell["interval"], other and f"({other})"),
-        *(flag and f"! {flag}", mark),
+        cell["value"],
+        cell["interval"],
+        other and f"({other})",
+        flag and f"! {flag}",
+        mark,
     )
     return " ".join(part for part in parts if part)
 

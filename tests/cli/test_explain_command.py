@@ -30,8 +30,9 @@ def test_explain_takes_a_label_and_an_explainer(published, image_file, monkeypat
     flags.append("--normalize=minmax")
     assert cli.main(["explain", *flags, "a.png", "b.png"]) == 0
     output = pathlib.Path("heatmaps")
-    more = {"label": "ring", "align": (8.0, -2.5), "normalize": "minmax"}
-    assert calls == [("m", ["a.png", "b.png"], output, "saliency", more)]
+    more = {"method": "saliency", "label": "ring"}
+    more |= {"align": (8.0, -2.5), "normalize": "minmax"}
+    assert calls == [("m", ["a.png", "b.png"], output, more)]
 
 
 def test_another_alignment_is_refused(capsys):
