@@ -9,10 +9,17 @@ import sys
 from absl import flags
 
 from keras_xcons import checks, command_flags, explainers, models, recipes, zoo
+from keras_xcons.command_errors import UsageError, fail, first_line
 from keras_xcons.data.records import ON_BAD_RECORD
 from keras_xcons.evaluation import EvaluationOptions
+from keras_xcons.methods import method_of, methods
 from keras_xcons.printable import printable
-from keras_xcons.recipes import BAD_RECORD_HELP, DATASET_HELP, TrainOptions
+from keras_xcons.recipes import (
+    BAD_RECORD_HELP,
+    DATASET_HELP,
+    TrainOptions,
+    method_flags,
+)
 
 _USAGE = """Usage: keras-xcons COMMAND [FLAGS]
 
@@ -20,7 +27,7 @@ Commands:
   list [PATTERN]                list published models and architectures
   info MODEL                    show the card and metrics of a published model
   download MODEL...             fetch the weights of published models
-  train                         train plainly and by XCons, compare, write all
+  train                         train plainly and by other methods, compare, write all
   evaluate MODEL...             measure models side by side, write a report
   explain IMAGE... --model M    write heatmaps over image files
   calibrate MODEL [IMAGE...]    measure how far heatmaps are shifted
@@ -54,17 +61,17 @@ def main(arguments):
         return 0 if arguments else 2
     name, *rest = arguments
     if name not in _COMMANDS:
-        return _fail("", checks.unknown("command", name, _COMMANDS), 2)
+        return fail("", checks.unknown("command", name, _COMMANDS), 2)
     function, define = _COMMANDS[name]
-    values = command_flags.CommandFlags()
+    values = command_flags.CommandFlags(rest)
     flags.DEFINE_bool("debug", False, "Show the traceback of an error.", values)
     flags.DEFINE_bool("help", False, "Show this help.", values, short_name="h")
     define(values)
     try:
         positional = values([name, *rest])[1:]
     except flags.Error as error:
-        line = _no_method(error, rest, values) or error
-        return _fail(name, f"{line} (see keras-xcons {name} --help)", 2)
+        line = _advice(error, values) or error
+        return fail(name, f"{line} (see keras-xcons {name} --help)", 2)
     if values.help:
         print(f"{function.__doc__.rstrip()}\n\nFlags:")
         print(command_flags.described(values))
@@ -72,43 +79,27 @@ def main(arguments):
     try:
         return function(values, positional)
     except KeyboardInterrupt:
-        return _fail(name, "interrupted", 130)
-    except _UsageError as error:
-        return _fail(name, f"{error} (see keras-xcons {name} --help)", 2)
+        return fail(name, "interrupted", 130)
+    except UsageError as error:
+        return fail(name, f"{error} (see keras-xcons {name} --help)", 2)
     except Exception as error:
         if values.debug:
             raise
-        line = _first_line(error) or type(error).__name__
-        return _fail(name, command_flags.in_flags(line, values), 1)
+        line = first_line(error) or type(error).__name__
+        return fail(name, command_flags.in_flags(line, values), 1)
 
 
-def _no_method(error, words, values):
-    """What to tell who types --method where an explainer is meant, or `None`."""
-    unknown = error.__cause__
-    if getattr(unknown, "flagname", None) != "method" or "explainer" not in values:
+def _advice(error, values):
+    """What to tell of a flag that is one elsewhere, or `None`."""
+    flag = getattr(error.__cause__, "flagname", None)
+    if flag is not None and "method" in values:
+        return method_flags.advice(flag, values)
+    if flag != "method" or "explainer" not in values:
         return None
-    word = unknown.flagvalue  # All of it, as it was typed.
+    word = error.__cause__.flagvalue  # All of it, as it was typed.
     _, joined, value = word.partition("=")
-    following = words[words.index(word) + 1 :]
+    following = values.words[values.words.index(word) + 1 :]
     return explainers.no_method(value if joined or not following else following[0])
-
-
-class _UsageError(Exception):
-    """What was typed does not fit the command."""
-
-
-def _first_line(error):
-    """The line that says what went wrong."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # TensorFlow puts what was raised in a traced function below its own words.
-    traced = lines and lines[0] == "in user code:"
-    return (lines[-1] if traced else lines[0]) if lines else ""
-
-
-def _fail(command, message, code):
-    line = f"keras-xcons {command}".rstrip() + f": error: {message}"
-    print(printable(line), file=sys.stderr)
-    return code
 
 
 # list
@@ -133,7 +124,7 @@ def _list(values, positional):
     keras-xcons list [PATTERN]     PATTERN may hold *, ? and [...]
     """
     if len(positional) > 1:
-        raise _UsageError("list takes one pattern")
+        raise UsageError("list takes one pattern")
     filters = {
         name: values[name].value for name in ("dataset", "method", "architecture")
     }
@@ -144,6 +135,11 @@ def _list(values, positional):
         dataset, method = printable(told["dataset"]), printable(told["method"])
         print(f"  {name:30} {size}  {dataset:16} {method}")
     if not positional and set(filters.values()) == {None}:
+        print("Training methods:")
+        for name in methods():
+            method = method_of(name)
+            paper = f" ({method.paper})" if method.paper else ""
+            print(f"  {name:8} {method.purpose}{paper}")
         print("Architectures:\n  " + ", ".join(models.architectures()))
         print("Explainers:\n  " + ", ".join(explainers.names()))
     return 0
@@ -160,7 +156,7 @@ def _info(values, positional):
     """
     del values
     if len(positional) != 1:
-        raise _UsageError("info takes the name of one model")
+        raise UsageError("info takes the name of one model")
     # JSON escapes all that a terminal acts on, but for one character.
     text = json.dumps(zoo.info(positional[0]), indent=2)
     print(text.replace("\x7f", "\\u007f"))
@@ -176,7 +172,7 @@ def _download(values, positional):
     keras-xcons download MODEL...     MODEL as for `info`
     """
     if not positional:
-        raise _UsageError("download takes one or more models")
+        raise UsageError("download takes one or more models")
     code = 0
     for name in positional:
         try:
@@ -184,7 +180,7 @@ def _download(values, positional):
         except Exception as error:
             if values.debug:
                 raise
-            code = _fail("download", f"{name}: {_first_line(error)}", 1)
+            code = fail("download", f"{name}: {first_line(error)}", 1)
         else:
             print(printable(f"{name}: {path} ({path.stat().st_size / 1e6:.1f} MB)"))
     return code
@@ -195,21 +191,25 @@ def _download(values, positional):
 
 def _train_flags(values):
     command_flags.define_fields(TrainOptions, values)
+    method_flags.define(values)
 
 
 def _train(values, positional):
-    """Trains a classifier plainly and by XCons from the same start, and compares.
+    """Trains a classifier plainly and by other methods from one start, and compares.
 
-    Without flags: a small CNN on the generated shapes set. Both models, metrics.json
-    and a picture of their heatmaps are written into the output folder. A run that was
-    stopped goes on when the same command is given again.
+    Without flags: a small CNN on the generated shapes set, by XCons. All models,
+    metrics.json and a picture of their heatmaps are written into the output folder. A
+    run that was stopped goes on when the same command is given again.
 
     keras-xcons train
+    keras-xcons train --method=xcons --epsilon=8
+    keras-xcons train --method=scaat,cgc --scaat.epsilon=8
     keras-xcons train --dataset DIR/tfds/1.0.0 --model mobilenet_v2 --pretrained FILE
     """
     if positional:
-        raise _UsageError(f"train takes flags only, not {positional[0]!r}")
-    recipes.train(TrainOptions(**command_flags.fields(TrainOptions, values)))
+        raise UsageError(f"train takes flags only, not {positional[0]!r}")
+    told = command_flags.fields(TrainOptions, values)
+    recipes.train(TrainOptions(methods=method_flags.read(values), **told))
     return 0
 
 
@@ -256,7 +256,7 @@ def _evaluate(values, positional):
     keras-xcons evaluate MODEL... --dataset DATA -o FOLDER
     """
     if not positional:
-        raise _UsageError("evaluate takes one or more models")
+        raise UsageError("evaluate takes one or more models")
     names = ("metrics", "split", "image_size", "batch_size")
     names += ("backgrounds", "on_bad_record")
     recipes.evaluate_models(
@@ -291,9 +291,9 @@ def _explain(values, positional):
     keras-xcons explain IMAGE... --model MODEL -o FOLDER
     """
     if not positional:
-        raise _UsageError("explain takes one or more image files or folders")
+        raise UsageError("explain takes one or more image files or folders")
     if values.model is None:
-        raise _UsageError("explain needs --model")
+        raise UsageError("explain needs --model")
     chosen = command_flags.fields(EvaluationOptions, values, _OF_EXPLAIN)
     folder = recipes.writable_folder(values.output)
     failed = recipes.explain_files(
@@ -305,7 +305,7 @@ def _explain(values, positional):
         **chosen,
     )
     for path, reason in failed:
-        _fail("explain", f"{path}: {reason}", 1)
+        fail("explain", f"{path}: {reason}", 1)
     return 1 if failed else 0
 
 
@@ -332,7 +332,7 @@ def _calibrate(values, positional):
     keras-xcons calibrate MODEL IMAGE...
     """
     if not positional:
-        raise _UsageError("calibrate takes a model")
+        raise UsageError("calibrate takes a model")
     names = ("split", "images", "seed", *_OF_CALIBRATE)
     model, *paths = positional
     recipes.calibrate_model(

@@ -13,6 +13,13 @@ class CommandFlags(flags.FlagValues):
 
     Those would read files of any kind and size, or let misspelt flags pass unread.
 
+    Args:
+        words: The words that will be parsed, for a command whose flags depend on one
+            of them. Defaults to none.
+
+    Attributes:
+        words: A tuple of them.
+
     Example:
 
     >>> values = CommandFlags()
@@ -20,6 +27,11 @@ class CommandFlags(flags.FlagValues):
     >>> values(["train", "--epochs=3"])
     ['train']
     """
+
+    def __init__(self, words=()):
+        super().__init__()
+        # Not by name, as attributes of this class are flags.
+        self.__dict__["words"] = tuple(words)
 
     def __call__(self, argv, known_only=False):
         """Parses the words of a command.
@@ -65,7 +77,9 @@ def define_fields(options, values, names=None, prefix=""):
             flags.DEFINE_string(flag, text, declared.help, flag_values=values)
         elif declared.choices:
             accepted = [one for one in declared.accepted if one is not None]
-            flags.DEFINE_enum(flag, default, accepted, declared.help, values)
+            # No enum: the table refuses other values, and names close ones.
+            told = f"<{'|'.join(accepted)}>: {declared.help}"
+            flags.DEFINE_string(flag, default, told, flag_values=values)
         else:
             _DEFINE[kinds[0]](flag, default, declared.help, flag_values=values)
 
@@ -115,6 +129,8 @@ def described(values):
         flag = values[name]
         if name != flag.name:  # the short form of another one
             continue
+        if name.rpartition(".")[2] in values and "." in name:
+            continue  # Told by its shorter name.
         short = f"-{flag.short_name}, " if flag.short_name else ""
         switch = "[no]" if flag.boolean else ""
         lines.append(f"  {short}--{switch}{name}")

@@ -35,11 +35,11 @@ FLOORS = [
     {"layers"},
     {"data"},
     {"files"},
+    {"command_flags"},
     {"options"},
-    {"checks"},
+    {"checks", "command_errors"},
     {
-        *("command_flags", "offline", "printable"),
-        *("processes", "startup", "version"),
+        *("offline", "printable", "processes", "startup", "version"),
     },
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

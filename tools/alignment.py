@@ -66,7 +66,9 @@ def measure(name, data_dir, count):
     readings = {
         way: functools.partial(maps.placed, align=align) for way, align in ways.items()
     }
-    lines = maps.measured(model, test, readings, align=False, explainer=recipe.heatmaps)
+    lines = maps.measured(
+        model, test, readings, align=False, explainer=recipe.evaluation["explainer"]
+    )
     return {
         "size": size[0],
         "geometric": geometric,

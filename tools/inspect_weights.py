@@ -42,7 +42,7 @@ def classifier():
         )
         return model, load
     options = recipes.TrainOptions(epochs=FLAGS.epochs, seed=FLAGS.seed)
-    model, _ = recipes.Experiment(options).plain()
+    model, _ = recipes.Experiment(options).train("plain")
     return model, functools.partial(options.load, "train")
 
 

@@ -82,7 +82,9 @@ def main(argv):
     for name in _MODELS.value or kx.list_models():
         print(f"Measuring {name}", flush=True)
         model, recipe, test = readings.published(name, _DATA_DIR.value, _IMAGES.value)
-        found[name] = readings.measured(model, test, ways, explainer=recipe.heatmaps)
+        found[name] = readings.measured(
+            model, test, ways, explainer=recipe.evaluation["explainer"]
+        )
         readings.write(found, _OUTPUT.value)
     print("\n".join(table(found)))
 

@@ -61,7 +61,7 @@ def measure(folder, data_dir):
     from keras_xcons.zoo import card as cards
 
     recipe = recipes.read_recipe(folder / "recipe.json")
-    dataset = recipes.find_dataset(recipe.options["dataset"], data_dir)
+    dataset = recipes.find_dataset(recipe.dataset, data_dir)
     model = zoo.load(str(folder))
     offset = recipes.calibrate_by(recipe, model, dataset)
     metrics = recipes.measure_by(recipe, model, dataset)

@@ -27,7 +27,7 @@ def published(name, data_dir=None, count=None):
     from keras_xcons import recipes
 
     recipe = recipes.read_recipe(_ZOO / name / "recipe.json")
-    dataset = recipes.find_dataset(recipe.options["dataset"], data_dir)
+    dataset = recipes.find_dataset(recipe.dataset, data_dir)
     model, known = kx.load(name), kx.data.info(dataset)
     size = known.splits[known.test_split]
     test = kx.data.load(

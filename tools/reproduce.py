@@ -22,17 +22,20 @@ flags.DEFINE_list("runs", None, "Runs to train. Default: all.")
 flags.DEFINE_string("output", "shapes_table.csv", "CSV file, one line a run and seed.")
 flags.DEFINE_integer("epochs", None, "Epochs of each run. Default: the command's.")
 
-# What `XConsModel` takes in each run; `None` is Keras' own training.
+# The method of each run, and what it is told.
 RUNS = {
-    "plain": None,
-    "XCons": {},
-    "uniform": {"control": "uniform"},
-    "shuffled": {"control": "shuffled"},
-    "loss": {"control": "loss"},
-    "adversarial": {"control": "adversarial"},
-    "whole_image": {"control": "whole_image"},
-    "XCons + consistency loss": {"consistency_loss": 1.0},
-    "consistency loss alone": {"control": "uniform", "consistency_loss": 1.0},
+    "plain": ("plain", {}),
+    "XCons": ("xcons", {}),
+    "uniform": ("xcons", {"control": "uniform"}),
+    "shuffled": ("xcons", {"control": "shuffled"}),
+    "loss": ("xcons", {"control": "loss"}),
+    "adversarial": ("xcons", {"control": "adversarial"}),
+    "whole_image": ("xcons", {"control": "whole_image"}),
+    "XCons + consistency loss": ("xcons", {"consistency_loss": 1.0}),
+    "consistency loss alone": (
+        "xcons",
+        {"control": "uniform", "consistency_loss": 1.0},
+    ),
 }
 FIGURES = {
     "original": "accuracy, original",
@@ -50,10 +53,8 @@ def train_and_measure(seed, arguments):
 
     options = {"epochs": FLAGS.epochs} if FLAGS.epochs else {}
     experiment = recipes.Experiment(recipes.TrainOptions(seed=seed, **options))
-    if arguments is None:
-        model, _ = experiment.plain()
-    else:
-        model, _ = experiment.xcons(**arguments)
+    method, arguments = arguments
+    model, _ = experiment.train(method, **arguments)
     found = {}
     for split in experiment.test_splits:
         values = evaluation.measure(

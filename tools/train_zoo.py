@@ -90,14 +90,14 @@ def main(argv):
     if (final / "card.json").exists() and not _OVERWRITE.value:
         raise app.UsageError(f"{final} is published; pass --overwrite to replace it")
     given = _DATASET.value is not None
-    dataset = _DATASET.value if given else recipe.options["dataset"]
+    dataset = _DATASET.value if given else recipe.dataset
     dataset = recipes.find_dataset(dataset, _DATA_DIR.value)
     if given:
         recipe = recipe.on_dataset(dataset)
-    replaced, words = {"dataset": dataset}, recipe.pretraining
-    if recipe.method != "pretraining":
+    replaced, words = {"dataset": dataset}, recipe.card["pretraining"]
+    if recipe.method["name"] != "pretraining":
         replaced["pretrained"] = (
-            find_pretrained(recipe.options.get("pretrained"), work)
+            find_pretrained(recipe.training.get("pretrained"), work)
             if _PRETRAINED.value is None
             else _PRETRAINED.value
         )

@@ -9,6 +9,16 @@ from keras_xcons.models.view_cache import State, cache_of
 PAIR_FEATURES = "features"
 
 
+class TrainsClassifier:
+    """Marks a model that trains another one and stands for it when explained.
+
+    Attributes:
+        classifier: The plain `keras.Model` that is trained.
+    """
+
+    classifier: keras.Model
+
+
 def joined(pair, input_shape):
     """One functional model of a (backbone, head) pair, made once for it.
 

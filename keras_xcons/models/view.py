@@ -15,7 +15,12 @@ from keras import ops
 
 from keras_xcons import checks
 from keras_xcons.layers import BinaryLogits
-from keras_xcons.models.accepting import PAIR_FEATURES, check_model, joined
+from keras_xcons.models.accepting import (
+    PAIR_FEATURES,
+    TrainsClassifier,
+    check_model,
+    joined,
+)
 from keras_xcons.models.flatten import flat_model, flatten, with_detour
 from keras_xcons.models.frame import Frame
 from keras_xcons.models.graph_parts import (
@@ -37,16 +42,6 @@ class SplitOptions(typing.NamedTuple):
     feature_layer: str | None = None
     token_grid: tuple | None = None
     align: bool | str | tuple = True
-
-
-class TrainsClassifier:
-    """Marks a model that trains another one and stands for it when explained.
-
-    Attributes:
-        classifier: The plain `keras.Model` that is trained.
-    """
-
-    classifier: keras.Model
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

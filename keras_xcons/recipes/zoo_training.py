@@ -2,21 +2,19 @@
 
 import pathlib
 
-from keras_xcons import data, evaluation, explainers, models, protopnet, zoo
+from keras_xcons import data, evaluation, explainers, models, zoo
+from keras_xcons.methods import method_of, objective_class
 from keras_xcons.models.offset import forget_offset
 from keras_xcons.recipes import ownership
 from keras_xcons.recipes.calibrate import images_of
 from keras_xcons.recipes.experiment import Experiment
 from keras_xcons.recipes.pretraining import pretrain
 from keras_xcons.recipes.progress import Progress
+from keras_xcons.recipes.recipe import PRETRAINING
 from keras_xcons.recipes.settings import identity, settings_of
 
 # Images to calibrate on.
 _CALIBRATED = 200
-# What a card names as the source of the method.
-PAPERS = {
-    "xcons": "Wu et al. 2024, arXiv 2408.04600",
-}
 
 
 def find_dataset(name, data_dir):
@@ -62,27 +60,25 @@ def train_by(recipe, output, report=print, **replaced):
     >>> recipe = recipes.read_recipe("zoo/shapes_cnn/recipe.json")
     >>> model = train_by(recipe, "runs/shapes_cnn")
     """
-    if recipe.method == "pretraining":
+    model, method = recipe.model, recipe.method["name"]
+    if method == PRETRAINING:
         options = recipe.make_options(**replaced)
-        return pretrain(options, output, report, recipe.architecture)
+        return pretrain(options, output, report, model["arguments"])
     options = recipe.make_options(**replaced, output=str(output))
-    experiment = Experiment(options, recipe.architecture, recipe.stages)
+    experiment = Experiment(
+        options, model["arguments"], model.get("stages"), model.get("objective")
+    )
     # What is measured afterwards, and what is said of it, may change meanwhile.
-    settings = {
-        **identity(options, experiment.info),
-        "method": recipe.method,
-        "architecture": recipe.architecture,
-        "stages": recipe.stages,
-    }
-    runs = ["probe", recipe.method] if experiment.has_probe else [recipe.method]
+    settings = {**identity(options, experiment.info), "model": model}
+    runs = ["probe", method] if experiment.has_probe else [method]
     written = [f"{run}.keras" for run in runs]
     with ownership.job_folder(output, written) as folder:
         progress = Progress(folder, settings, report, models=folder)
-        return _train(recipe.method, experiment, progress, report)
+        return _train(method, experiment, progress, report)
 
 
 def _train(method, experiment, progress, report):
-    train = getattr(experiment, method)
+    train = experiment.job(method)
     if progress.is_finished(method):
         report(f"Finished before, loaded from {progress.path(method).parent}")
         return experiment.in_float32(progress.resume(method, train))
@@ -113,12 +109,14 @@ def calibrate_by(recipe, model, dataset=None):
     if min(view.flat.outputs[0].shape[1:3]) < explainers.FEWEST_CELLS:
         return None
     images = images_of(
-        recipe.options["dataset"] if dataset is None else dataset,
+        recipe.dataset if dataset is None else dataset,
         "train",
         _CALIBRATED,
         model.input_shape[1:3],
     )
-    found = explainers.calibrate(model, images, explainer=recipe.heatmaps)
+    found = explainers.calibrate(
+        model, images, explainer=recipe.evaluation["explainer"]
+    )
     if found.doubts:
         # Nor is it measured with what its card has said until now.
         forget_offset(view.model, found.feature_layer)
@@ -139,13 +137,13 @@ def measure_by(recipe, model, dataset=None):
         `value`, `low`, `high`, `n` and `skipped`), `baselines`, `notes`, `left_out`,
         and what they were measured on and by.
     """
-    dataset = recipe.options["dataset"] if dataset is None else dataset
+    dataset = recipe.dataset if dataset is None else dataset
     found = evaluation.evaluate(
         {"model": model},
         dataset,
-        list(recipe.metrics),
+        list(recipe.evaluation["metrics"]),
         split=data.info(dataset).test_split,
-        explainer=recipe.heatmaps,
+        explainer=recipe.evaluation["explainer"],
         gallery=0,
     ).to_dict()
     return {
@@ -189,35 +187,30 @@ def publish_by(
     Raises:
         ValueError: What `keras_xcons.zoo.publish` raises.
     """
-    options = recipe.make_options(**replaced)
+    options, method = recipe.make_options(**replaced), recipe.method["name"]
     return zoo.publish(
         model,
         name,
         folder,
         architecture=options.model,
-        arguments=_arguments(recipe, model),
+        arguments=objective_class(options.model).arguments_of(
+            model, recipe.model["arguments"]
+        ),
         class_names=data.info(options.dataset).class_names,
-        method=recipe.method,
+        method=method,
         recipe=recipe.to_dict(),
         metrics=metrics,
         offset=offset,
-        dataset=recipe.options["dataset"],
-        data=recipe.data,
-        pretraining=_pretraining(pretraining or recipe.pretraining, options, run),
-        data_license=recipe.data_license,
-        weights_license=recipe.weights_license,
-        paper=PAPERS.get(recipe.method),
+        dataset=recipe.dataset,
+        **{
+            **recipe.card,
+            "pretraining": _pretraining(
+                pretraining or recipe.card["pretraining"], options, run
+            ),
+        },
+        paper=None if method == PRETRAINING else method_of(method).paper,
         overwrite=True,
     )
-
-
-def _arguments(recipe, model):
-    """The arguments that build the model as it is now."""
-    if recipe.options["model"] != "protopnet":
-        return recipe.architecture
-    # Whoever prunes the model before publishing it leaves classes with fewer.
-    counts = protopnet.prototype_view(model).layer.prototypes_per_class
-    return {**recipe.architecture, "prototypes": list(counts)}
 
 
 def _pretraining(words, options, run):

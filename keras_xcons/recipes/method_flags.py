@@ -1,0 +1,96 @@
+"""The flags of training methods: those of the options of the methods that are named."""
+
+from absl import flags
+
+from keras_xcons import command_flags
+from keras_xcons.methods import method_of, methods
+from keras_xcons.options import fields
+from keras_xcons.recipes.options import TrainOptions
+
+_DEFAULT = ["xcons"]
+
+
+def define(values):
+    """Defines `--method`, and a flag for each option of the methods that are named.
+
+    An option of a method is `--METHOD.OPTION`; where a single method is named, the name
+    of the option will do.
+
+    Args:
+        values: `CommandFlags`.
+    """
+    flags.DEFINE_list(
+        "method",
+        _DEFAULT,
+        f"Training methods, separated by commas: {', '.join(methods())}. With --help, "
+        "their options are shown.",
+        flag_values=values,
+    )
+    named = _named(values.words)
+    for name in named:
+        table = method_of(name).options
+        command_flags.define_fields(table, values, prefix=f"{name}.")
+        if len(named) == 1:
+            command_flags.define_fields(table, values, _bare(table))
+
+
+def read(values):
+    """What the flags say of methods, as `TrainOptions` takes them.
+
+    Args:
+        values: `CommandFlags` that have been parsed.
+
+    Returns:
+        Dict from the names of methods to dicts of what was typed of their options.
+
+    Raises:
+        ValueError: There is no such method.
+    """
+    found = {}
+    for name in values.method:
+        table = method_of(name).options
+        found[name] = command_flags.fields(table, values, prefix=f"{name}.", given=True)
+        if len(values.method) == 1:
+            found[name] |= command_flags.fields(table, values, _bare(table), given=True)
+    return found
+
+
+def advice(flag, values):
+    """What to tell who types an option of a method that is not defined, or `None`.
+
+    Args:
+        flag: Name of the flag, without dashes.
+        values: `CommandFlags`.
+
+    Returns:
+        One line, or `None`.
+    """
+    method, _, option = flag.rpartition(".")
+    if method in methods() and option in fields(method_of(method).options):
+        return f"--{flag} is for the method {method!r}, which --method does not name"
+    owners = [name for name in methods() if flag in fields(method_of(name).options)]
+    named = _named(values.words)
+    if not owners or flag in fields(TrainOptions):
+        return None
+    theirs = [name for name in owners if name in named]
+    if theirs:
+        return f"Say which method --{flag} is for: --{theirs[0]}.{flag}"
+    whose = " and ".join(repr(name) for name in owners)
+    return f"--{flag} is an option of the method {whose}, which --method does not name"
+
+
+def _named(words):
+    """The known methods that the words of a command name."""
+    given = _DEFAULT
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, joined, value = word.partition("=")
+        if word == "--":
+            break
+        if name in ("--method", "-method"):
+            given = (value if joined else following).split(",")
+    return [name for name in dict.fromkeys(given) if name in methods()]
+
+
+def _bare(table):
+    """The options of a method whose names the training itself does not use."""
+    return [name for name in fields(table) if name not in fields(TrainOptions)]
