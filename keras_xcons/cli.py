@@ -37,7 +37,7 @@ keras-xcons COMMAND --help shows the flags of a command."""
 
 def run():
     """Runs the command line of this process and exits with its code."""
-    # A name of a file need not be text that a terminal can show.
+    # A file name need not be text that a terminal can show.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))
@@ -135,11 +135,8 @@ def _list(values, positional):
         dataset, method = printable(told["dataset"]), printable(told["method"])
         print(f"  {name:30} {size}  {dataset:16} {method}")
     if not positional and set(filters.values()) == {None}:
-        print("Training methods:")
-        for name in methods():
-            method = method_of(name)
-            paper = f" ({method.paper})" if method.paper else ""
-            print(f"  {name:8} {method.purpose}{paper}")
+        lines = [f"  {m.name:8} {m.purpose}" for m in map(method_of, methods())]
+        print("Training methods:", *lines, sep="\n")
         print("Architectures:\n  " + ", ".join(models.architectures()))
         print("Explainers:\n  " + ", ".join(explainers.names()))
     return 0
@@ -197,12 +194,10 @@ def _train_flags(values):
 def _train(values, positional):
     """Trains a classifier plainly and by other methods from one start, and compares.
 
-    Without flags: a small CNN on the generated shapes set, by XCons. All models,
-    metrics.json and a picture of their heatmaps are written into the output folder. A
-    run that was stopped goes on when the same command is given again.
+    Without flags: a small CNN on the generated shapes set, by XCons. Models, metrics
+    and a picture of heatmaps are written into the output folder. A run that was stopped
+    goes on when the same command is given again.
 
-    keras-xcons train
-    keras-xcons train --method=xcons --epsilon=8
     keras-xcons train --method=scaat,cgc --scaat.epsilon=8
     keras-xcons train --dataset DIR/tfds/1.0.0 --model mobilenet_v2 --pretrained FILE
     """

@@ -129,7 +129,8 @@ def described(values):
         flag = values[name]
         if name != flag.name:  # the short form of another one
             continue
-        if name.rpartition(".")[2] in values and "." in name:
+        bare = name.rpartition(".")[2]
+        if bare != name and bare in values and values[bare].help == flag.help:
             continue  # Told by its shorter name.
         short = f"-{flag.short_name}, " if flag.short_name else ""
         switch = "[no]" if flag.boolean else ""

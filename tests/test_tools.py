@@ -78,7 +78,8 @@ def test_every_run_of_the_table_is_accepted():
     [
         *("benchmark", "compare_xplique", "coverage_of_intervals", "evaluation_cost"),
         "inspect_weights",
-        *("pretrain", "publish", "report_table", "reproduce", "train_zoo"),
+        *("pretrain", "publish", "report_table", "reproduce", "rewrite_recipes"),
+        "train_zoo",
         "zoo_results",
     ],
 )

@@ -54,8 +54,7 @@ class ClassifierView:
         model: The classifier as a `keras.Model`, untouched.
         flat: Functional model, images to `[activations, logits, outputs]`. It
             shares its layers, and so its weights, with `model`.
-        feature_layer: Name of the layer whose output the activations are; `None` where
-            the model has none that is a map, and the view was made for logits alone.
+        feature_layer: Name of their layer; `None` for a view of logits alone.
         dense: The `keras.layers.Dense` of a head that is global average pooling
             and one `Dense`, for which heatmaps have a closed form; else `None`.
         activation: What the model makes of its logits: `"softmax"`, `"sigmoid"`, or
@@ -208,9 +207,7 @@ def split(
             for symmetric kernels; training undoes a part. Or an offset
             `(rows, columns)` in pixels of the images, positive for down and to the
             right. Defaults to `True`.
-        needs_features: Whether a model without features that can be shown as a map
-            is refused. If not, the view of such a model has logits and outputs alone.
-            Defaults to `True`.
+        needs_features: Whether a model without a map of features is refused.
 
     Returns:
         A `ClassifierView`.
@@ -275,14 +272,14 @@ def split(
 
 
 def _without_features(model, input_shape):
-    """The view of a classifier whose features are no map, for its logits alone."""
+    """The view of a classifier without a feature map, for its logits alone."""
     with lock:
         if isinstance(model, TrainsClassifier):
             model = model.classifier
         if isinstance(model, tuple | list):
             model = joined(model, input_shape)
         check_model(model)
-        memory, key = cache_of(model), "without features"
+        memory, key = cache_of(model), "logits alone"
         view = memory.get(key)
         if view is None or not view.current:
             flat = flatten(model)

@@ -82,7 +82,7 @@ def advice(flag, values):
 def _named(words):
     """The known methods that the words of a command name."""
     given = _DEFAULT
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         name, joined, value = word.partition("=")
         if word == "--":
             break

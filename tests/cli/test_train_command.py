@@ -1,9 +1,8 @@
-import dataclasses
-
 import keras
 import pytest
 
 from keras_xcons import cli, recipes
+from keras_xcons.options import fields
 from keras_xcons.recipes import TrainOptions
 
 
@@ -26,30 +25,57 @@ def test_every_flag_of_train_reaches_the_recipe(trained):
         "label_smoothing": 0.1,
         "freeze_batch_norm": False,
         "dtype": "mixed_bfloat16",
-        "schedule": "memory",
-        "control": "shuffled",
-        "attack": "pgd",
-        "epsilon": 8.0,
-        "threshold": 0.25,
-        "consistency_loss": 2.0,
-        "weight_scale": "one_plus",
-        "warmup_epochs": 1,
         "augment": False,
         "on_bad_record": "skip",
         "seed": 7,
     }
-    names = {field.name for field in dataclasses.fields(TrainOptions)}
-    assert names - given.keys() == {"num_samples"}
+    of_method = {
+        "schedule": "memory",
+        "control": "shuffled",
+        "attack": "pgd",
+        "epsilon": 8.0,
+        "measure": "soft_iou",
+        "align": (3.0, -2.5),
+        "warmup_epochs": 1,
+    }
+    assert fields(TrainOptions).keys() - given.keys() == {"num_samples", "methods"}
     words = [f"--{name}={value}" for name, value in given.items()]
-    assert cli.main(["train", *words, "--noaugment"]) == 0
-    assert trained == [TrainOptions(**given)]
+    for prefix in ("", "xcons."):
+        named = [
+            f"--{prefix}{name}={'3,-2.5' if name == 'align' else value}"
+            for name, value in of_method.items()
+        ]
+        assert cli.main(["train", *words, *named, "--noaugment"]) == 0
+        assert trained.pop() == TrainOptions(methods={"xcons": of_method}, **given)
     assert cli.main(["train", "--num_samples", "5", "--augment"]) == 0
-    assert trained[1] == TrainOptions(num_samples=5, augment=True)
+    assert trained[0] == TrainOptions(num_samples=5, augment=True)
+
+
+def test_several_methods_with_options_of_their_own(trained):
+    words = ["--method=plain,xcons", "--xcons.epsilon=8", "--xcons.seed", "3"]
+    assert cli.main(["train", *words, "--seed=5"]) == 0
+    methods = {"plain": {}, "xcons": {"epsilon": 8.0, "seed": 3}}
+    assert trained == [TrainOptions(methods=methods, seed=5)]
+
+
+@pytest.mark.parametrize(
+    "words, line",
+    [
+        (["--method=plain,xcons", "--epsilon=8"], "is for: --xcons.epsilon"),
+        (["--method=plain", "--epsilon=8"], "of the method 'xcons'"),
+        (["--method=plain", "--xcons.epsilon=8"], "--method does not name"),
+        (["--epsilom=8"], "Did you mean: epsilon"),
+    ],
+)
+def test_options_of_methods_that_are_not_meant(words, line, fails):
+    assert line in fails(["train", *words], 2)
 
 
 @pytest.mark.parametrize(
     "flag, words",
     [
+        ("--method=xcon", "Unknown method. Did you mean 'xcons'"),
+        ("--measure=cosin", "Unknown measure. Did you mean 'cosine'"),
         ("--model=small_cmn", "Unknown model. Did you mean 'small_cnn'"),
         ("--epochs=0", "Received: epochs=0"),
         ("--image_size=8", "Received: image_size=8"),

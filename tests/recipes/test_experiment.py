@@ -13,9 +13,9 @@ from keras_xcons.recipes import experiment as experiment_module
 pytestmark = pytest.mark.usefixtures("eager")
 
 
-def shapes_options(**values):
+def shapes_options(xcons=None, **values):
     small = {"num_samples": 24, "image_size": 16, "batch_size": 8, "epochs": 1}
-    return TrainOptions(**{**small, **values})
+    return TrainOptions(**{**small, "methods": {"xcons": xcons or {}}, **values})
 
 
 def norms(model):
@@ -35,7 +35,7 @@ def experiment():
 
 @pytest.fixture(scope="module")
 def plain(experiment):
-    return experiment.plain()
+    return experiment.train("plain")
 
 
 def test_every_run_starts_from_the_same_weights(experiment, plain, assert_same_weights):
@@ -85,25 +85,25 @@ def test_runs_see_the_same_images_in_the_same_order(augment):
 def test_uniform_control_equals_the_plain_run(
     schedule, experiment, plain, assert_same_weights
 ):
-    trained, history = experiment.xcons(schedule=schedule, control="uniform")
+    trained, history = experiment.train("xcons", schedule=schedule, control="uniform")
     assert_same_weights(trained, plain[0], 1e-4, 1e-5)
     assert history["loss"] == pytest.approx(plain[1]["loss"], rel=1e-5)
     assert history["accuracy"] == plain[1]["accuracy"]
 
 
 def test_sweeps_leave_the_order_of_the_data_alone(assert_same_weights):
-    options = shapes_options(schedule="epoch", control="uniform", epochs=2)
-    plain, history = Experiment(options).plain()
-    trained, swept = Experiment(options).xcons()
+    options = shapes_options({"schedule": "epoch", "control": "uniform"}, epochs=2)
+    plain, history = Experiment(options).train("plain")
+    trained, swept = Experiment(options).train("xcons")
     assert swept["accuracy"] == history["accuracy"]
     assert_same_weights(trained, plain, 1e-4, 1e-5)
     assert len(swept["consistency"]) == 2
-    _, rarely = Experiment(options).xcons(sweep_every=2)
+    _, rarely = Experiment(options).train("xcons", sweep_every=2)
     assert len(rarely["consistency"]) == 1
 
 
 def test_xcons_differs_from_the_plain_run_and_repeats(experiment, plain):
-    trained, history = experiment.xcons(epsilon=64.0)
+    trained, history = experiment.train("xcons", epsilon=64.0)
     other = trained.layers[-1].kernel.numpy()
     assert np.abs(plain[0].layers[-1].kernel.numpy() - other).max() > 1e-5
     assert 0.0 <= history["consistency"][0] < 1.0
@@ -111,68 +111,65 @@ def test_xcons_differs_from_the_plain_run_and_repeats(experiment, plain):
     for model in (plain[0], trained):
         assert type(model).__module__.startswith("keras.")
         assert not model.compiled
-    again, repeated = Experiment(shapes_options(epsilon=64.0)).xcons()
+    again, repeated = Experiment(shapes_options({"epsilon": 64.0})).train("xcons")
     np.testing.assert_allclose(again.layers[-1].kernel, other, rtol=1e-5, atol=1e-6)
     assert repeated["consistency"] == pytest.approx(history["consistency"])
 
 
 def test_plain_run_repeats_by_seed(plain, assert_same_weights):
-    again, history = Experiment(shapes_options()).plain()
+    again, history = Experiment(shapes_options()).train("plain")
     assert_same_weights(again, plain[0])
     assert history["loss"] == pytest.approx(plain[1]["loss"])
 
 
-class Spy(experiment_module.XConsModel):
-    """Remembers its arguments and is not trained."""
-
-    calls = []
-
-    def __init__(self, classifier, **arguments):
-        super().__init__(classifier, **arguments)
-        Spy.calls.append(arguments)
-
-    def fit(self, x, **_):
-        Spy.calls.append(x.element_spec[0])
-        return types.SimpleNamespace(history={})
-
-
 @pytest.fixture
 def spied(monkeypatch):
-    monkeypatch.setattr(experiment_module, "XConsModel", Spy)
-    monkeypatch.setattr(Spy, "calls", [])
-    return Spy.calls
+    """The options of each trainer, and what it would have been fitted on."""
+    calls, make = [], experiment_module.trainer
+
+    def spy(method, classifier, **options):
+        def fit(x, **_):
+            calls.append(x.element_spec[0])
+            return types.SimpleNamespace(history={})
+
+        made = make(method, classifier, **options)
+        made.fit = fit
+        calls.append(options)
+        return made
+
+    monkeypatch.setattr(experiment_module, "trainer", spy)
+    return calls
 
 
 def test_options_and_overrides_reach_the_trainer(spied):
-    experiment = Experiment(
-        shapes_options(
-            epsilon=2.0, threshold=0.25, attack="pgd", warmup_epochs=1, seed=3
-        )
-    )
-    experiment.xcons()
+    given = {"epsilon": 2.0, "threshold": 0.25, "attack": "pgd", "warmup_epochs": 1}
+    experiment = Experiment(shapes_options(given, seed=3))
+    experiment.train("xcons")
     arguments, spec = spied
-    assert arguments == experiment.options.method(24, False)
-    assert (arguments["epsilon"], arguments["threshold"]) == (2.0, 0.25)
-    assert (arguments["attack"], arguments["seed"]) == ("pgd", 3)
+    follow = {"num_samples": 24, "multi_label": False, "seed": 3, "objective": None}
+    assert arguments == {**given, **follow}
     assert spec.shape == (None, 16, 16, 3)
 
-    experiment.xcons(schedule="memory", epsilon=9.0, measure="ssim")
+    experiment.train("xcons", schedule="memory", epsilon=9.0, measure="ssim")
     arguments, spec = spied[2:]
     assert (arguments["epsilon"], arguments["threshold"]) == (9.0, 0.25)
     assert (arguments["schedule"], arguments["measure"]) == ("memory", "ssim")
     assert arguments["num_samples"] == 24
     assert set(spec) == {"image", "sample_id"}
+    # Another method is told nothing of it.
+    experiment.train("plain")
+    assert set(spied[4]) == {"multi_label", "seed", "objective"}
 
 
 def test_number_of_samples_is_that_of_the_data(spied, picture_options):
-    Experiment(picture_options(schedule="epoch")).xcons()
+    Experiment(picture_options(methods={"xcons": {"schedule": "epoch"}})).train("xcons")
     assert spied[0]["num_samples"] == 24
-    Experiment(shapes_options(num_samples=None)).xcons()
+    Experiment(shapes_options(num_samples=None)).train("xcons")
     assert spied[2]["num_samples"] == 4000
 
 
 def test_labels_are_smoothed(plain):
-    smoothed, history = Experiment(shapes_options(label_smoothing=0.5)).plain()
+    smoothed, history = Experiment(shapes_options(label_smoothing=0.5)).train("plain")
     assert abs(history["loss"][0] - plain[1]["loss"][0]) > 1e-3
     moved = smoothed.layers[-1].kernel.numpy() - plain[0].layers[-1].kernel.numpy()
     assert np.abs(moved).max() > 1e-4
@@ -208,7 +205,7 @@ def test_probe_trains_the_last_layer_alone(weights, monkeypatch):
 def test_batch_norm_is_frozen_with_pretrained_weights(picture_options, weights):
     experiment = Experiment(picture_options(pretrained=weights, learning_rate=1e-2))
     assert [norm.trainable for norm in norms(experiment.start())] == [False] * 4
-    trained, _ = experiment.plain()
+    trained, _ = experiment.train("plain")
     start = experiment.start()
     assert np.abs(start.layers[-1].kernel - trained.layers[-1].kernel).max() > 1e-3
     for before, after in zip(norms(start), norms(trained), strict=True):

@@ -125,7 +125,7 @@ def test_a_folder_where_a_result_belongs_is_refused(job, jobs, tmp_path):
     """Even beside results that are a job's own."""
     told = {
         "options": {"dataset": "shapes", "model": "small_cnn", "seed": 0},
-        **dict.fromkeys(("runs", "background_gap", "xcons_minus_plain"), {}),
+        **dict.fromkeys(("runs", "background_gap", "minus_plain"), {}),
         "provenance": {"versions": {"keras_xcons": "1.0"}},
     }
     first, last = RESULTS[job][0], RESULTS[job][-1]

@@ -7,15 +7,24 @@ import pytest
 from keras_xcons.recipes import Recipe, TrainOptions, read_recipe
 from keras_xcons.recipes.pretrain_options import PretrainOptions
 
-CONTENT = {
-    "format": 1,
-    "method": "xcons",
-    "options": {"dataset": "shapes", "model": "small_cnn", "epochs": 2},
+CARD = {
     "data": "the generated shapes set",
     "pretraining": "none, random weights",
     "data_license": "none, the images are generated",
     "weights_license": "Apache-2.0",
 }
+CONTENT = {
+    "format": 2,
+    "model": {"architecture": "small_cnn"},
+    "method": {"name": "xcons"},
+    "training": {"dataset": "shapes", "epochs": 2},
+    "card": CARD,
+}
+
+
+def changed(part, **values):
+    """The content with other values in one of its parts."""
+    return {part: {**CONTENT.get(part, {}), **values}}
 
 
 @pytest.fixture
@@ -37,113 +46,152 @@ def test_a_recipe_gives_the_options_of_a_run(write):
     assert recipe.make_options().epochs == 2
 
 
+def test_options_of_the_method_reach_the_run(write):
+    given = {"epsilon": 8, "schedule": "memory"}
+    recipe = read_recipe(write({**CONTENT, **changed("method", options=given)}))
+    assert recipe.make_options().methods == {"xcons": given}
+
+
+PRETRAINING = {
+    "model": {"architecture": "resnet18"},
+    "method": {"name": "pretraining"},
+    "training": {"dataset": "shapes", "phases": [[32, 2], [64, 1]]},
+}
+
+
 def test_pretraining_has_options_of_its_own(write):
-    content = {
-        **CONTENT,
-        "method": "pretraining",
-        "options": {
-            "dataset": "shapes",
-            "model": "resnet18",
-            "phases": [[32, 2], [64, 1]],
-        },
-    }
-    options = read_recipe(write(content)).make_options()
+    options = read_recipe(write({**CONTENT, **PRETRAINING})).make_options()
     assert isinstance(options, PretrainOptions)
     assert options.phases == ((32, 2), (64, 1))
 
 
-def test_what_is_written_is_complete_and_reads_back_as_the_same(write):
-    recipe = read_recipe(write(CONTENT))
+@pytest.mark.parametrize("change", [{}, PRETRAINING, {"method": {"name": "plain"}}])
+def test_what_is_written_is_complete_and_reads_back_as_the_same(write, change):
+    recipe = read_recipe(write({**CONTENT, **change}))
     written = recipe.to_dict()
     # Defaults too: those of a later version may be others.
-    assert written["options"]["learning_rate"] is None
-    assert written["options"]["epsilon"] == 4.0
-    assert "output" not in written["options"]
+    assert written["training"]["learning_rate"] == (
+        1e-1 if change is PRETRAINING else None
+    )
+    options = written["method"]["options"]
+    assert options.get("epsilon") == (None if change else 4.0)
+    # What follows from the data, and what another method takes, is no part of it.
+    assert not {"num_samples", "multi_label"} & options.keys()
+    assert "output" not in written["training"] and "methods" not in written["training"]
     again = read_recipe(write(written))
-    assert again.make_options() == recipe.make_options()
     assert again.to_dict() == written
+
+
+OLD = {
+    "format": 1,
+    "method": "xcons",
+    "options": {"dataset": "shapes", "model": "small_cnn", "epochs": 2, "epsilon": 8.0},
+    **CARD,
+    "architecture": {"width": 8},
+    "metrics": ["accuracy"],
+    "heatmaps": "gradcam",
+}
+
+
+def test_format_1_is_still_read(write):
+    expected = {
+        "model": {"architecture": "small_cnn", "arguments": {"width": 8}},
+        "method": {"name": "xcons", "options": {"epsilon": 8.0}},
+        "training": {"dataset": "shapes", "epochs": 2},
+        "evaluation": {"metrics": ["accuracy"], "explainer": "gradcam"},
+        "card": CARD,
+    }
+    recipe = read_recipe(write(OLD))
+    assert recipe == Recipe(**expected)
+    assert read_recipe(write(recipe.to_dict())).to_dict() == recipe.to_dict()
+    # It held the options of XCons where they were not used.
+    plain = read_recipe(write({**OLD, "method": "plain"}))
+    assert plain.method == {"name": "plain", "options": {}}
+    for change, message in (
+        ({"options": {**OLD["options"], "epoch": 1}}, "Did you mean 'epochs'"),
+        ({"stages": {"last_epochs": 1}}, "`stages` are for a classifier that is"),
+        ({"method": "xcon"}, "Unknown method. Did you mean 'xcons'"),
+        ({"epochs": 1}, "Unknown field.*Received: field='epochs'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_recipe(write({**OLD, **change}))
 
 
 def test_a_recipe_for_another_data_set_says_so(write, pictures):
     recipe = read_recipe(write(CONTENT)).on_dataset(pictures)
-    assert recipe.data == f"{pictures.name}: 24 training images of 2 classes"
-    assert recipe.data_license == f"that of {pictures.name}"
-    assert recipe.options["dataset"] == pictures.name
-    assert recipe.options["epochs"] == 2
+    assert recipe.card["data"] == f"{pictures.name}: 24 training images of 2 classes"
+    assert recipe.card["data_license"] == f"that of {pictures.name}"
+    assert recipe.dataset == pictures.name
+    assert recipe.training["epochs"] == 2
     # Which only the generated set takes.
-    sized = {**CONTENT, "options": {**CONTENT["options"], "num_samples": 48}}
-    assert "num_samples" not in read_recipe(write(sized)).on_dataset(pictures).options
-    same = read_recipe(write(sized)).on_dataset("shapes")
-    assert same.options["num_samples"] == 48
+    sized = write({**CONTENT, **changed("training", num_samples=48)})
+    assert "num_samples" not in read_recipe(sized).on_dataset(pictures).training
+    assert read_recipe(sized).on_dataset("shapes").training["num_samples"] == 48
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"epoch": 2}, "Unknown field.*Received: field='epoch'"),
-        ({"method": "xcon"}, "Unknown method.*Received: method='xcon'"),
-        ({"format": 2}, r"reads recipes of format 1. Received: format=2"),
-        ({"format": "1"}, "Received: format='1'"),
-        ({"data": " "}, "`data` of a recipe must be a non-empty string"),
-        ({"weights_license": None}, "Received: weights_license=None"),
-        ({"options": [1]}, "`options` of a recipe must be an object"),
-        (
-            {"options": {**CONTENT["options"], "epoch": 2}},
-            "Unknown option.*'epochs'.*Received: option='epoch'",
-        ),
-        (
-            {"options": {**CONTENT["options"], "output": "x"}},
-            "Received: option='output'",
-        ),
-        ({"options": {"dataset": "shapes"}}, "must name the model"),
-        ({"options": {"model": "small_cnn"}}, "must name the dataset"),
-        (
-            {"options": {**CONTENT["options"], "model": "small_cn"}},
-            "Received: model='small_cn'",
-        ),
-        ({"options": {**CONTENT["options"], "epochs": 0}}, "epochs=0"),
-        ({"architecture": {"weight": 3}}, "Received: argument='weight'"),
-        ({"metrics": ["acuracy"]}, "Received: metric='acuracy'"),
+        ({"format": 3}, r"recipes of format 1 to 2. Received: format=3"),
+        ({"format": "2"}, "Received: format='2'"),
         ({"format": True}, "Received: format=True"),
-        ({"method": ["plain"]}, r"Unknown method.*Received: method=\['plain'\]"),
-        ({"metrics": 3}, "`metrics` of a recipe must be a list.*metrics=3"),
-        ({"metrics": "accuracy"}, "must be a list of names.*metrics='accuracy'"),
-        ({"metrics": []}, r"at least one. Received: metrics=\[\]"),
-        ({"metrics": [1]}, r"Received: metrics=\[1\]"),
-        ({"architecture": ["a"]}, r"must be an object. Received: architecture=\['a'\]"),
-        ({"stages": None}, "`stages` of a recipe must be an object.*stages=None"),
-        *(
-            (
-                {"options": {**CONTENT["options"], name: value}},
-                f"`{name}` must be {accepted}. Received: {name}={value!r}",
-            )
-            for name, value, accepted in (
-                ("dataset", 3, "a string"),
-                ("pretrained", 5, "a string or null"),
-                ("epochs", "2", "an integer"),
-                ("epochs", 2.0, "an integer"),
-                ("seed", True, "an integer"),
-                ("epsilon", "4", "a number"),
-                ("augment", 1, "true or false or null"),
-                ("control", 2, "a string or null"),
-            )
-        ),
+        ({"method": {"name": "xcon"}}, "Unknown method. Did you mean 'xcons'"),
+        ({"method": {"name": ["plain"]}}, r"Unknown method.*method=\['plain'\]"),
+        ({"method": "plain"}, "Unknown method.*Received: method=None"),
+        (changed("method", options=[1]), "`options` of a recipe must be an object"),
+        (changed("method", options={"epsilom": 1}), "Did you mean 'epsilon'"),
+        (changed("method", option={}), "Unknown key of `method`.*'options'"),
         (
-            {"method": "pretraining", "architecture": {"dropout_rate": 0.5}},
-            "Did you mean 'dropout'.*Received: argument='dropout_rate'",
+            {"method": {"name": "plain", "options": {"epsilon": 1}}},
+            "`epsilon` is an option of the method 'xcons'",
         ),
+        (changed("method", options={"epsilon": "4"}), "`epsilon` must be a number"),
+        (changed("method", options={"control": 2}), "Unknown control"),
+        (changed("card", data=" "), "`data` of a recipe must be a non-empty string"),
+        (changed("card", weights_license=None), "Received: weights_license=None"),
+        ({"card": {"data": "some"}}, "`card` of a recipe must name the pretraining"),
+        (changed("training", epoch=2), "Unknown key of `training`.*'epochs'"),
+        (changed("training", output="x"), "Unknown key of `training`"),
+        ({"training": {"epochs": 1}}, "must name the dataset"),
+        (changed("training", epochs=0), "epochs=0"),
+        (changed("training", epochs="2"), "`epochs` must be a number"),
+        (changed("training", epochs=2.0), "`epochs` must be an int"),
+        (changed("training", seed=True), "`seed` must be an int"),
+        (changed("training", augment=1), "`augment` must be True or False"),
+        (changed("training", dataset=3), "`dataset` must be a path"),
+        (changed("training", pretrained=5), "`pretrained` must be a path"),
+        ({"model": {}}, "must name the architecture"),
+        ({"model": ["small_cnn"]}, "`model` of a recipe must be an object"),
+        (changed("model", architecture="small_cn"), "architecture='small_cn'"),
+        (changed("model", arguments={"weight": 3}), "Received: argument='weight'"),
+        (changed("model", arguments=["a"]), "`arguments` of a recipe must be an ob"),
+        (changed("model", stages=None), "`stages` of a recipe must be an object"),
+        (changed("model", stages={"last_epochs": 1}), "`stages` are for a classifier"),
+        ({"evaluation": {"metrics": ["acuracy"]}}, "Received: metric='acuracy'"),
+        ({"evaluation": {"metrics": 3}}, "`metrics` of a recipe must be a list"),
+        ({"evaluation": {"metrics": "accuracy"}}, "must be a list of names"),
+        ({"evaluation": {"metrics": []}}, r"at least one. Received: metrics=\[\]"),
+        ({"evaluation": {"metrics": [1]}}, r"Received: metrics=\[1\]"),
+        ({"evaluation": {"explainer": "gradcm"}}, "Unknown explainer. Did you mean"),
         (
             {
-                "method": "pretraining",
-                "options": {"dataset": "shapes", "model": "protopnet"},
+                **PRETRAINING,
+                "model": {"architecture": "resnet18", "arguments": {"drop": 0.5}},
             },
-            "pretrain its backbone. Received: model='protopnet'",
+            "Did you mean 'dropout'.*Received: argument='drop'",
+        ),
+        (
+            {**PRETRAINING, "training": {"dataset": "shapes", "seed": 1.5}},
+            "The option `seed` must be an integer",
+        ),
+        (
+            {**PRETRAINING, "model": {"architecture": "protopnet"}},
+            "pretrain its backbone. Received: architecture='protopnet'",
         ),
     ],
 )
 def test_a_wrong_recipe_is_refused(write, change, message):
-    if change.get("method") == "pretraining":
-        change = {"options": {"dataset": "shapes", "model": "small_cnn"}, **change}
     path = write({**CONTENT, **change})
     with pytest.raises(ValueError, match=message) as refused:
         read_recipe(path)
@@ -151,7 +199,7 @@ def test_a_wrong_recipe_is_refused(write, change, message):
 
 
 def test_a_recipe_lacks_nothing(write):
-    for name in CONTENT:
+    for name in ("model", "method", "training", "card"):
         content = {key: value for key, value in CONTENT.items() if key != name}
         with pytest.raises(ValueError, match=rf"lacks the fields \['{name}'\]"):
             read_recipe(write(content))
@@ -159,8 +207,8 @@ def test_a_recipe_lacks_nothing(write):
 
 def test_a_recipe_is_a_json_object(write, tmp_path):
     whole = json.dumps(CONTENT)
-    twice = whole.replace('"method"', '"method": "plain", "method"')
-    endless = json.dumps(CONTENT).replace('"epochs": 2', '"epsilon": Infinity')
+    twice = whole.replace('"method"', '"method": {"name": "plain"}, "method"', 1)
+    endless = json.dumps(CONTENT).replace('"epochs": 2', '"weight_decay": Infinity')
     for text in ("{", "[1]", twice, endless):
         with pytest.raises(ValueError, match="cannot be used"):
             read_recipe(write(text))
@@ -169,39 +217,33 @@ def test_a_recipe_is_a_json_object(write, tmp_path):
 
 
 def test_a_recipe_is_checked_however_it_is_made():
+    parts = {key: value for key, value in CONTENT.items() if key != "format"}
     with pytest.raises(ValueError, match="Unknown method"):
-        Recipe(**{**CONTENT, "method": "magic"})
+        Recipe(**{**parts, "method": {"name": "magic"}})
 
 
+STAGES = {"warm_epochs": 1, "push_start": 2, "push_every": 2, "last_epochs": 1}
 PROTOPNET = {
     **CONTENT,
-    "options": {"dataset": "shapes", "model": "protopnet", "epochs": 7},
-    "architecture": {"backbone": "small_cnn"},
-    "stages": {"warm_epochs": 1, "push_start": 2, "push_every": 2, "last_epochs": 1},
+    "model": {
+        "architecture": "protopnet",
+        "arguments": {"backbone": "small_cnn"},
+        "stages": STAGES,
+    },
+    "training": {"dataset": "shapes", "epochs": 7},
 }
 
 
 def test_a_protopnet_ends_with_the_last_layer_of_a_push(write):
     for epochs in (3, 6, 9):
-        options = {**PROTOPNET["options"], "epochs": epochs}
-        recipe = read_recipe(write({**PROTOPNET, "options": options}))
+        training = {"dataset": "shapes", "epochs": epochs}
+        recipe = read_recipe(write({**PROTOPNET, "training": training}))
         assert recipe.make_options().epochs == epochs
     with pytest.raises(ValueError, match=r"as after 3, 6, 9 epochs.*epochs=7"):
         read_recipe(write(PROTOPNET))
 
 
 def test_stages_are_those_of_a_protopnet(write):
-    with pytest.raises(ValueError, match="`stages` are for a ProtoPNet"):
-        read_recipe(write({**CONTENT, "stages": PROTOPNET["stages"]}))
+    model = {**PROTOPNET["model"], "stages": {"push_begin": 2}}
     with pytest.raises(ValueError, match="Did you mean .*stage_option='push_begin'"):
-        read_recipe(write({**PROTOPNET, "stages": {"push_begin": 2}}))
-
-
-def test_heatmaps_are_of_an_explainer_for_the_model(write):
-    with pytest.raises(ValueError, match="Did you mean 'prototypes'"):
-        read_recipe(write({**CONTENT, "heatmaps": "prototype"}))
-    with pytest.raises(ValueError, match="for a ProtoPNet.*model='small_cnn'"):
-        read_recipe(write({**CONTENT, "heatmaps": "prototypes"}))
-    options = {**PROTOPNET["options"], "epochs": 3}
-    content = {**PROTOPNET, "options": options, "heatmaps": "prototypes"}
-    assert read_recipe(write(content)).to_dict()["heatmaps"] == "prototypes"
+        read_recipe(write({**PROTOPNET, "model": model}))

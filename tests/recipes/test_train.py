@@ -78,7 +78,7 @@ def test_metrics_say_what_was_measured_and_by_what(shapes_run):
 def test_every_figure_has_its_interval(shapes_run):
     metrics = shapes_run.metrics
     assert list(metrics["runs"]) == ["plain", "xcons"]
-    for found in (*metrics["runs"].values(), metrics["xcons_minus_plain"]):
+    for found in (*metrics["runs"].values(), metrics["minus_plain"]["xcons"]):
         assert list(found) == SPLITS
         for measures in found.values():
             assert list(measures) == MEASURES
@@ -98,7 +98,7 @@ def test_differences_are_those_of_the_figures(shapes_run):
     for split in SPLITS:
         for measure in MEASURES:
             expected = xcons[split][measure]["value"] - plain[split][measure]["value"]
-            found = metrics["xcons_minus_plain"][split][measure]["value"]
+            found = metrics["minus_plain"]["xcons"][split][measure]["value"]
             assert found == pytest.approx(expected, abs=1e-9)
     assert list(metrics["background_gap"]) == ["plain", "xcons"]
     for run, gap in metrics["background_gap"].items():
@@ -115,8 +115,12 @@ def test_table_has_the_runs_side_by_side(shapes_run):
     assert lines == shapes_run.lines[-1 - len(lines) : -1]
     head, *rows, note = lines
     assert head.split() == ["plain", "XCons"]
-    assert len(rows) == 10
+    assert len(rows) == 20
+    rows, (heading, *differences) = rows[:10], rows[10:]
     assert {len(line) for line in (head, *rows)} == {len(head)}
+    assert heading.split() == ["XCons", "-", "plain"]
+    found = shapes_run.metrics["minus_plain"]["xcons"]["original"]["accuracy"]["value"]
+    assert float(differences[0].split()[2]) == round(100 * found, 1)
     # Headings and figures end where their columns end.
     for heading in ("plain", "XCons"):
         end = head.index(heading) + len(heading)
@@ -162,6 +166,7 @@ def test_table_of_a_negative_gap():
         "splits": ["test"],
         "headings": {"plain": "plain"},
         "background_gap": {"plain": cell},
+        "minus_plain": {},
         "options": {"seed": 7},
     }
     head, accuracy, gap, note = table(metrics)

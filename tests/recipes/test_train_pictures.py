@@ -4,10 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+from keras_xcons.methods import XConsModel
 from keras_xcons.recipes import TrainOptions, table, train
 from keras_xcons.recipes import experiment as experiment_module
 
-XCONS = experiment_module.Experiment.xcons
+TRAIN = experiment_module.Experiment.train
 
 
 class Interruption(keras.callbacks.Callback):
@@ -33,12 +34,12 @@ class Epochs(keras.callbacks.Callback):
 
 def add_callback(callback, patch):
     """Adds a callback to every fit of an `XConsModel`."""
-    fit = experiment_module.XConsModel.fit
+    fit = XConsModel.fit
 
     def fit_with_it(model, *arguments, callbacks=(), **options):
         return fit(model, *arguments, callbacks=[*callbacks, callback], **options)
 
-    patch.setattr(experiment_module.XConsModel, "fit", fit_with_it)
+    patch.setattr(XConsModel, "fit", fit_with_it)
 
 
 @pytest.fixture
@@ -47,23 +48,27 @@ def no_training(monkeypatch):
         raise AssertionError("a model was trained")
 
     monkeypatch.setattr(keras.Model, "fit", refuse)
-    monkeypatch.setattr(experiment_module.XConsModel, "fit", refuse)
+    monkeypatch.setattr(XConsModel, "fit", refuse)
+
+
+class Started(list):
+    """Names of the runs that returned their start; those in `real` were trained."""
+
+    real = ()
 
 
 @pytest.fixture
 def started(monkeypatch):
-    """Lets runs return their start; tells their names and what callbacks they got."""
-    seen = []
+    """Lets runs return their start; tells their names."""
+    seen = Started()
 
-    def run_of(name):
-        def run(experiment, callbacks=()):
-            seen.append(name)
-            return experiment.start(), {}
+    def train(experiment, method, callbacks=(), **options):
+        if method in seen.real:
+            return TRAIN(experiment, method, callbacks, **options)
+        seen.append(method)
+        return experiment.start(), {}
 
-        return run
-
-    for name in ("plain", "xcons"):
-        monkeypatch.setattr(experiment_module.Experiment, name, run_of(name))
+    monkeypatch.setattr(experiment_module.Experiment, "train", train)
     return seen
 
 
@@ -73,7 +78,11 @@ def quiet(line):
 
 def test_run_on_a_folder_of_pictures(eager, picture_options, names, tmp_path):
     lines = []
-    options = picture_options(output=tmp_path / "run", epochs=3, control="shuffled")
+    options = picture_options(
+        output=tmp_path / "run",
+        epochs=3,
+        methods={"xcons": {"control": "shuffled"}},
+    )
     metrics = train(options, lines.append)
     files = ["heatmaps.png", "metrics.json", "plain.keras", "xcons.keras"]
     assert names(tmp_path / "run") == files
@@ -85,8 +94,9 @@ def test_run_on_a_folder_of_pictures(eager, picture_options, names, tmp_path):
         assert metrics["runs"][run]["test"]["accuracy"]["n"] == 6
     head, *rows, _ = table(metrics)
     assert head.split() == ["plain", "XCons", "(shuffled)"]
-    assert len(rows) == 1 and len(rows[0]) == len(head)
-    assert "\nplain: all layers, every sample alike" in lines
+    assert len(rows) == 3 and len(rows[0]) == len(head)
+    assert rows[1].split() == ["XCons", "(shuffled)", "-", "plain"]
+    assert "\nplain: The caller's loss alone, every sample alike." in lines
 
 
 def test_run_from_pretrained_weights_begins_with_a_probe(
@@ -114,7 +124,7 @@ def test_run_from_pretrained_weights_begins_with_a_probe(
     assert list(metrics["runs"]) == ["probe", "plain", "xcons"]
     assert metrics["headings"]["probe"] == "probe"
     assert table(metrics)[0].split() == ["probe", "plain", "XCons"]
-    assert "\nprobe: the last layer alone, on frozen features" in lines
+    assert "\nprobe: the last layer alone, on frozen features." in lines
     probe = keras.saving.load_model(tmp_path / "probe.keras").layers[-1].kernel.numpy()
     before, *after = kernels
     assert np.abs(before - probe).max() > 5e-3
@@ -132,10 +142,13 @@ def test_interrupted_run_goes_on_and_equals_an_uninterrupted_one(
 ):
     def options(folder):
         return picture_options(
-            output=tmp_path / folder, epochs=2, schedule=schedule, augment=True
+            output=tmp_path / folder,
+            epochs=2,
+            methods={"xcons": {"schedule": schedule}},
+            augment=True,
         )
 
-    monkeypatch.setattr(experiment_module.Experiment, "xcons", XCONS)
+    started.real = ("xcons",)
     expected = train(options("whole"), quiet)
     with monkeypatch.context() as patch:
         add_callback(Interruption(epoch=1), patch)
@@ -163,11 +176,15 @@ def test_interrupted_run_goes_on_and_equals_an_uninterrupted_one(
 def stop_in_xcons(options, monkeypatch, report=quiet):
     """A run that Ctrl-C ends once the plain model is there."""
 
-    def stop(experiment, callbacks=()):
-        raise KeyboardInterrupt
+    train_run = experiment_module.Experiment.train
+
+    def stop(experiment, method, callbacks=()):
+        if method == "xcons":
+            raise KeyboardInterrupt
+        return train_run(experiment, method, callbacks)
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment_module.Experiment, "xcons", stop)
+        patch.setattr(experiment_module.Experiment, "train", stop)
         with pytest.raises(KeyboardInterrupt):
             train(options, report)
 

@@ -27,17 +27,23 @@ from keras_xcons.recipes import (
 
 CHECKOUT = pathlib.Path(__file__).parents[2]
 CONTENT = {
-    "format": 1,
-    "method": "xcons",
-    "options": {
-        **{"dataset": "shapes", "model": "small_cnn", "image_size": 32},
-        **{"num_samples": 48, "batch_size": 16, "epochs": 3},
+    "format": 2,
+    "model": {"architecture": "small_cnn"},
+    "method": {"name": "xcons"},
+    "training": {
+        "dataset": "shapes",
+        "image_size": 32,
+        "num_samples": 48,
+        "batch_size": 16,
+        "epochs": 3,
     },
-    "data": "48 generated images",
-    "pretraining": "none, random weights",
-    "data_license": "none, the images are generated",
-    "weights_license": "Apache-2.0",
-    "metrics": ["accuracy", "pointing_game"],
+    "evaluation": {"metrics": ["accuracy", "pointing_game"]},
+    "card": {
+        "data": "48 generated images",
+        "pretraining": "none, random weights",
+        "data_license": "none, the images are generated",
+        "weights_license": "Apache-2.0",
+    },
 }
 
 
@@ -103,8 +109,8 @@ def test_what_is_published_says_how_it_was_made(published):
     card = json.loads((folder / "card.json").read_text())
     assert card["architecture"] == "small_cnn"
     assert card["dataset"] == "shapes"
-    assert card["data"] == CONTENT["data"]
-    assert card["pretraining"] == CONTENT["pretraining"]
+    assert card["data"] == CONTENT["card"]["data"]
+    assert card["pretraining"] == CONTENT["card"]["pretraining"]
     assert card["method"] == "xcons"
     assert card["paper"] == "Wu et al. 2024, arXiv 2408.04600"
     assert card["input_size"] == [32, 32]
@@ -160,9 +166,10 @@ def test_pretrained_weights_are_named_in_the_card(published, tmp_path, weights):
 
 
 def test_pretraining_is_measured_and_published_as_any_other(tmp_path):
-    options = {"dataset": "shapes", "model": "small_cnn", "phases": [[32, 1]]}
-    options |= {"steps_per_epoch": 2, "batch_size": 16}
-    recipe = read_recipe(write_recipe(tmp_path, method="pretraining", options=options))
+    training = {"dataset": "shapes", "phases": [[32, 1]]}
+    training |= {"steps_per_epoch": 2, "batch_size": 16}
+    method = {"name": "pretraining"}
+    recipe = read_recipe(write_recipe(tmp_path, method=method, training=training))
     model = train_by(recipe, tmp_path / "run", report=lambda line: None)
     metrics = measure_by(recipe, model)
     run = tmp_path / "run"
@@ -179,16 +186,20 @@ def test_other_metrics_need_no_other_training(published, tmp_path):
     first = train_by(recipe, folder, report=lambda line: None)
     written = (folder / "xcons.keras").stat().st_mtime_ns
     lines = []
-    changed = dataclasses.replace(recipe, metrics=("accuracy",), data="other words")
+    changed = dataclasses.replace(
+        recipe,
+        evaluation={"metrics": ["accuracy"]},
+        card={**recipe.card, "data": "other words"},
+    )
     second = train_by(changed, folder, report=lines.append)
     assert lines == [f"Finished before, loaded from {folder}"]
     assert (folder / "xcons.keras").stat().st_mtime_ns == written
     for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     # Other options are another run.
-    longer = {**recipe.options, "epochs": 4}
+    longer = {**recipe.training, "epochs": 4}
     train_by(
-        dataclasses.replace(recipe, options=longer), folder, report=lambda line: None
+        dataclasses.replace(recipe, training=longer), folder, report=lambda line: None
     )
     assert (folder / "xcons.keras").stat().st_mtime_ns != written
 
@@ -200,17 +211,19 @@ def test_other_metrics_need_no_other_training(published, tmp_path):
 def test_a_protopnet_is_published_with_its_prototypes(
     tmp_path, pictures, method, dtype
 ):
-    options = {"dataset": str(pictures), "model": "protopnet", "image_size": 16}
+    training = {"dataset": str(pictures), "image_size": 16, "batch_size": 8}
+    training |= {"epochs": 3, "learning_rate": 1e-3, "dtype": dtype}
     recipe = read_recipe(
         write_recipe(
             tmp_path,
-            method=method,
-            options=options
-            | {"batch_size": 8, "epochs": 3, "learning_rate": 1e-3, "dtype": dtype},
-            architecture={"backbone": "small_cnn", "prototypes": 2, "channels": 8},
-            stages={"warm_epochs": 1, "push_start": 2, "last_epochs": 1},
-            metrics=["accuracy", "gini"],
-            heatmaps="prototypes",
+            method={"name": method},
+            training=training,
+            model={
+                "architecture": "protopnet",
+                "arguments": {"backbone": "small_cnn", "prototypes": 2, "channels": 8},
+                "stages": {"warm_epochs": 1, "push_start": 2, "last_epochs": 1},
+            },
+            evaluation={"metrics": ["accuracy", "gini"], "explainer": "prototypes"},
         )
     )
     run = tmp_path / "run"
@@ -246,15 +259,17 @@ def test_a_protopnet_is_published_with_its_prototypes(
 
 
 def steps(epochs, **options):
-    """Options of a small run on other data than the shapes."""
-    small = {"model": "small_cnn", "image_size": 16, "batch_size": 8}
+    """Training of a small run on other data than the shapes."""
+    small = {"image_size": 16, "batch_size": 8}
     return {"dataset": "pictures", **small, "epochs": epochs, **options}
 
 
 def test_data_and_weights_are_known_by_what_they_are(
     tmp_path, pictures, weights, monkeypatch
 ):
-    recipe = read_recipe(write_recipe(tmp_path, method="plain", options=steps(1)))
+    recipe = read_recipe(
+        write_recipe(tmp_path, method={"name": "plain"}, training=steps(1))
+    )
     run, start = tmp_path / "run", tmp_path / "start.weights.h5"
     shutil.copy(weights, start)
 
@@ -291,7 +306,7 @@ def test_data_and_weights_are_known_by_what_they_are(
 
 def test_data_that_cannot_be_measured_on_are_refused_first(tmp_path, write_pictures):
     folder = write_pictures(tmp_path / "data", {"red": 2, "blue": 2})
-    recipe = read_recipe(write_recipe(tmp_path, options=steps(1)))
+    recipe = read_recipe(write_recipe(tmp_path, training=steps(1)))
     with pytest.raises(ValueError, match="no split beside 'train'"):
         train_by(recipe, tmp_path / "run", dataset=str(folder))
     assert not (tmp_path / "run").exists()
@@ -305,8 +320,12 @@ def failed(folder, *flags):
 
 @pytest.mark.slow
 def test_the_same_recipe_on_another_data_set(tmp_path, pictures, weights):
-    options = {**CONTENT["options"], "image_size": 16, "batch_size": 8, "epochs": 1}
-    write_recipe(tmp_path, options=options, metrics=["accuracy"])
+    small = {"image_size": 16, "batch_size": 8, "epochs": 1}
+    write_recipe(
+        tmp_path,
+        training={**CONTENT["training"], **small},
+        evaluation={"metrics": ["accuracy"]},
+    )
     flags = [f"--dataset={pictures.name}", f"--data_dir={pictures.parent}"]
     command = tool(tmp_path, *flags, f"--pretrained={weights}")
     done = subprocess.run(command, capture_output=True, text=True)
@@ -316,19 +335,19 @@ def test_the_same_recipe_on_another_data_set(tmp_path, pictures, weights):
     assert card["data"] == f"{pictures.name}: 24 training images of 2 classes"
     assert (card["dataset"], card["class_names"]) == (pictures.name, ["blue", "red"])
     assert card["pretraining"] == (
-        f"a file of weights in the place of: {CONTENT['pretraining']} "
+        f"a file of weights in the place of: {CONTENT['card']['pretraining']} "
         f"(small_cnn.weights.h5, sha256 {sha256_of_file(weights)[:12]}...)"
     )
     metrics = json.loads((folder / "metrics.json").read_text())
     assert (metrics["split"], metrics["figures"]["accuracy"]["n"]) == ("test", 6)
-    assert read_recipe(folder / "recipe.json").options["dataset"] == pictures.name
+    assert read_recipe(folder / "recipe.json").dataset == pictures.name
     assert zoo.load(folder).output_shape == (None, 2)
 
 
 @pytest.mark.slow
 def test_a_pretraining_takes_no_weights(tmp_path):
-    options = {"dataset": "shapes", "model": "small_cnn"}
-    write_recipe(tmp_path, method="pretraining", options=options)
+    training = {"dataset": "shapes"}
+    write_recipe(tmp_path, method={"name": "pretraining"}, training=training)
     message = "begins with random weights. Received: --pretrained=some.weights.h5"
     assert message in failed(tmp_path, "--pretrained=some.weights.h5")
 
