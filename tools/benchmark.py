@@ -40,7 +40,9 @@ flags.DEFINE_integer(
 flags.DEFINE_string("output", None, "CSV file to write.")
 flags.DEFINE_string("peak_of", None, "Internal: print the peak memory of a variant.")
 
-SCHEDULES = ("plain", "memory", "batch", "epoch")
+# What others are divided by.
+PLAIN = "Keras"
+SCHEDULES = {f"xcons {name}": name for name in ("memory", "batch", "epoch")}
 NUM_CLASSES = 50
 
 
@@ -73,17 +75,28 @@ def batches():
     )
 
 
-def training_step(name, schedule):
+def training_variants():
+    """Names of what is trained: Keras itself, each method, XCons' other schedules."""
+    from keras_xcons.methods import methods
+
+    return (PLAIN, *(name for name in methods() if name != "xcons"), *SCHEDULES)
+
+
+def training_step(name, variant):
     """The function that `fit` calls for each step, on a batch of its own."""
     import keras
 
-    from keras_xcons.methods import XConsModel
+    from keras_xcons.methods import trainer
 
     model = classifier(name)
     plain, with_ids = batches()
-    dataset = with_ids if schedule in ("memory", "epoch") else plain
-    if schedule != "plain":
-        model = XConsModel(model, schedule=schedule, num_samples=FLAGS.batch_size)
+    dataset = plain
+    if variant in SCHEDULES:
+        options = {"schedule": SCHEDULES[variant], "num_samples": FLAGS.batch_size}
+        model = trainer("xcons", model, **options)
+        dataset = with_ids if model.options.needs_sample_ids else plain
+    elif variant != PLAIN:
+        model = trainer(variant, model)
     model.compile(
         keras.optimizers.AdamW(1e-5),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -164,10 +177,17 @@ def rows_of_race(group, model, seconds, base, limits):
 
 
 def training(model):
-    """Steps of the three schedules, beside a plain step."""
-    seconds = race({name: training_step(model, name) for name in SCHEDULES})
-    limits = {"memory": "<= 1.40", "batch": "<= 1.80", "epoch": "<= 1.05"}
-    yield from rows_of_race("training", model, seconds, "plain", limits)
+    """Steps of every method, beside a step of Keras."""
+    seconds = race({name: training_step(model, name) for name in training_variants()})
+    limits = {
+        "plain": "<= 1.05",
+        "xcons memory": "<= 1.40",
+        "xcons batch": "<= 1.80",
+        "xcons epoch": "<= 1.05",
+        "scaat": "<= 6",
+        "cgc": "<= 6",
+    }
+    yield from rows_of_race("training", model, seconds, PLAIN, limits)
 
 
 def heatmaps(model):
@@ -200,31 +220,31 @@ def faithfulness(model):
 
 
 def memory(model):
-    """Peak resident memory of a process that runs steps of one schedule."""
+    """Peak resident memory of a process that runs steps of one variant."""
     peaks = {}
-    for schedule in ("plain", "memory"):
-        command = [sys.executable, __file__, f"--peak_of={model}:{schedule}"]
+    for variant in training_variants():
+        command = [sys.executable, __file__, f"--peak_of={model}:{variant}"]
         command += [f"--image_size={FLAGS.image_size}"]
         command += [f"--batch_size={FLAGS.batch_size}"]
         printed = subprocess.run(command, check=True, capture_output=True, text=True)
-        peaks[schedule] = json.loads(printed.stdout.splitlines()[-1])
-    for schedule, peak in peaks.items():
+        peaks[variant] = json.loads(printed.stdout.splitlines()[-1])
+    for variant, peak in peaks.items():
         yield {
             "group": "memory",
             "model": model,
-            "variant": schedule,
+            "variant": variant,
             "median": round(peak),
             "unit": "MB",
             "n": 1,
-            "ratio": round(peak / peaks["plain"], 3),
-            "to": "plain",
-            "limit": "<= 1.3" if schedule == "memory" else "",
+            "ratio": round(peak / peaks[PLAIN], 3),
+            "to": PLAIN,
+            "limit": "<= 1.3" if variant == "xcons memory" else "",
         }
 
 
-def peak_memory(model, schedule):
+def peak_memory(model, variant):
     """Prints the peak resident size of this process after some steps, in MB."""
-    step = training_step(model, schedule)
+    step = training_step(model, variant)
     for _ in range(5):
         step()
     print(json.dumps(peak_resident_size()))

@@ -16,6 +16,8 @@ from keras_xcons.recipes.resuming import SkipSeenEpochs
 # The probe sees features of fixed size, so that its settings need no tuning.
 _PROBE_EPOCHS = 100
 _PROBE_RATE = 1e-3
+# Options of methods that a job and its data decide, unless they are given.
+FOLLOWING = ("num_samples", "multi_label", "seed")
 
 
 def check_splits(info):
@@ -242,13 +244,13 @@ class Experiment:
 
     def _method_options(self, method):
         """What the job and its data say of a method's options, and what was given."""
-        follow = {
+        found = {
             "num_samples": self.options.num_samples or self.info.splits["train"],
             "multi_label": self.info.multi_label,
             "seed": self.options.seed,
         }
         known = fields(method_of(method).options)
-        follow = {name: value for name, value in follow.items() if name in known}
+        follow = {name: found[name] for name in FOLLOWING if name in known}
         return {**follow, **self.options.methods.get(method, {})}
 
     def _optimizer(self, steps_per_epoch):

@@ -10,7 +10,7 @@ from keras_xcons.files import read_json
 from keras_xcons.methods import method_of, methods, objective_class
 from keras_xcons.methods.registry import check_options
 from keras_xcons.options import fields
-from keras_xcons.recipes.experiment import check_splits
+from keras_xcons.recipes.experiment import FOLLOWING, check_splits
 from keras_xcons.recipes.options import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
 
@@ -176,15 +176,21 @@ class Recipe:
         }
 
     def _all_options(self):
-        """Defaults too: those of a later version may be others."""
+        """Defaults too: those of a later version may be others.
+
+        But for what follows from the job and its data unless it was given.
+        """
         if self.method["name"] == PRETRAINING:
             return {}
         table = method_of(self.method["name"]).options
         given = self.method["options"]
-        told = [name for name, (_, d) in fields(table).items() if d.told]
         free = {"num_samples": 1} if "num_samples" in fields(table) else {}
         complete = dataclasses.asdict(table(**{**free, **given}))
-        return {name: complete[name] for name in complete if name in {*told, *given}}
+        return {
+            name: complete[name]
+            for name, (_, declared) in fields(table).items()
+            if name in given or (declared.told and name not in FOLLOWING)
+        }
 
 
 def read_recipe(path):
