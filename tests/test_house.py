@@ -143,7 +143,7 @@ def test_contributing_lists_the_rooms_in_order():
     page = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     section = page.partition("## Where things are")[2].partition("\n##")[0]
     listed = [
-        set(re.split(r"  +", line.strip())[0].split(", "))
+        set(re.match(r"\w+(, \w+)*", line.strip()).group().split(", "))
         for line in section.splitlines()
         if re.match(r" {4}\S", line)
     ]

@@ -6,7 +6,6 @@ It writes docs/methods.md and puts one line a method into the table of README.md
 after a method or an option has been added or changed; tests/test_tools.py compares.
 """
 
-import dataclasses
 import inspect
 import pathlib
 import re
@@ -159,23 +158,22 @@ def option_table(options, without=None):
     Returns:
         List of strings.
     """
-    from keras_xcons.options import fields
+    from keras_xcons.options import default_of, fields
 
     known = fields(without) if without else {}
     lines = ["| option | type | default | accepted | what it is |", "|---" * 5 + "|"]
-    for field in dataclasses.fields(options):
-        kinds, declared = fields(options)[field.name]
-        if known.get(field.name) == (kinds, declared) and field.default == getattr(
-            without, field.name
-        ):
+    for name, (kinds, declared) in fields(options).items():
+        default = default_of(options, name)
+        common = known.get(name) == (kinds, declared)
+        if common and default == default_of(without, name):
             continue
         told = declared.help
         if not declared.told:
             told += " Not for the command or a recipe."
         cells = [
-            f"`{field.name}`",
+            f"`{name}`",
             " or ".join("None" if k is types.NoneType else k.__name__ for k in kinds),
-            f"`{_shown(field.default)}`",
+            f"`{_shown(default)}`",
             _accepted(declared),
             told,
         ]
@@ -218,7 +216,7 @@ def _heading(method):
 def _accepted(declared):
     """The choices or the range of an option."""
     if declared.choices is not None:
-        return ", ".join(f"`{_shown(choice)}`" for choice in declared.choices)
+        return ", ".join(f"`{_shown(choice)}`" for choice in declared.accepted)
     low = declared.above if declared.low is None else declared.low
     if declared.high is not None:
         return f"{'[' if declared.above is None else '('}{low}, {declared.high}]"
