@@ -139,6 +139,17 @@ def test_readme_explains_every_dependency():
     assert missing == set()
 
 
+def test_contributing_lists_the_rooms_in_order():
+    page = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = page.partition("## Where things are")[2].partition("\n##")[0]
+    listed = [
+        set(re.match(r"\w+(, \w+)*", line.strip()).group().split(", "))
+        for line in section.splitlines()
+        if re.match(r" {4}\S", line)
+    ]
+    assert listed == FLOORS
+
+
 def test_version_is_written_once():
     changelog = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
     latest = re.search(r"^## \[(\d[^\]]*)\]", changelog, re.MULTILINE).group(1)

@@ -3,11 +3,20 @@
 import functools
 import importlib.util
 import pathlib
+import re
 
 import pytest
 
 from keras_xcons.evaluation import measure
 from keras_xcons.evaluation.statistics import value_of
+from keras_xcons.methods import (
+    Method,
+    MethodOptions,
+    TrainingMethod,
+    method_of,
+    methods,
+)
+from keras_xcons.options import fields, option, table
 from tests.evaluation.colors import (
     IMAGES,
     LABELS,
@@ -78,13 +87,83 @@ def test_every_run_of_the_table_is_accepted():
     [
         *("benchmark", "compare_xplique", "coverage_of_intervals", "evaluation_cost"),
         "inspect_weights",
-        *("pretrain", "publish", "report_table", "reproduce", "rewrite_recipes"),
-        "train_zoo",
-        "zoo_results",
+        *("pretrain", "publish", "reference", "report_table", "reproduce"),
+        *("rewrite_recipes", "train_zoo", "zoo_results"),
     ],
 )
 def test_a_tool_says_how_it_is_called(name):
     assert f"python tools/{name}.py" in tool(name).__doc__
+
+
+def test_reference_of_the_methods_is_what_they_declare():
+    reference = tool("reference")
+    renew = "run `python tools/reference.py`"
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), renew
+    readme = reference.README.read_text(encoding="utf-8")
+    assert reference.replaced(readme) == readme, renew
+    for name in methods():
+        method = method_of(name)
+        section = reference.section(method)
+        assert section in reference.page()
+        own = fields(method.options).keys() - fields(MethodOptions).keys()
+        assert set(re.findall(r"^\| `(\w+)` ", section, re.MULTILINE)) >= own
+        line = rf"\| \[`{name}`\]\(docs/.*\) \| `kx.{method.trainer.__name__}` \|"
+        assert re.search(line, readme)
+
+
+@table
+class _Declared(MethodOptions):
+    """Of each kind of declaration one, and a default of its own."""
+
+    share: float = option(0.5, "A share | part.", above=0.0, high=1.0)
+    count: int | None = option(None, "A number.", low=1, told=False)
+    rate: float = option(0.1, "A rate.", above=0.0)
+    kind: str | None = option("a", "A kind.", choices=(None, "a"))
+    seed: int = option(7, "Another seed.")
+
+
+def test_reference_tells_default_and_range_of_every_option():
+    lines = tool("reference").option_table(_Declared, MethodOptions)
+    assert lines[2:] == [
+        "| `seed` | int | `7` | – | Another seed. |",
+        r"| `share` | float | `0.5` | (0.0, 1.0] | A share \| part. |",
+        "| `count` | int or None | `None` | ≥ 1 | A number. Not for the command or a "
+        "recipe. |",
+        "| `rate` | float | `0.1` | > 0.0 | A rate. |",
+        '| `kind` | str or None | `"a"` | `None`, `"a"` | A kind. |',
+    ]
+
+
+def test_reference_tells_what_a_method_needs():
+    class Trainer(TrainingMethod):
+        """Mine.
+
+        What it does.
+        """
+
+        needs_maps, takes_unlabelled, fewest_images = True, True, 2
+        keys = ("unlabelled",)
+
+    reference = tool("reference")
+    paper, options = "Author 2026, arXiv 2601.00001", {"weight": 0.0, "kind": "a"}
+    method = Method("mine", "mine", "What it is for.", paper, options, Trainer)
+    section = reference.section(method)
+    assert '## Mine\n\n`kx.trainer("mine", classifier)`, `kx.Trainer(' in section
+    assert "2026, [arXiv 2601.00001](https://arxiv.org/abs/2601.00001)." in section
+    assert "\n\nWhat it does.\n\n- Classifier: with a feature map" in section
+    assert "Labels: -1 for an image that has none." in section
+    assert "of 2 images or more" in section and '`"image"`: `"unlabelled"`.' in section
+    assert 'With `weight=0.0, kind="a"` it learns' in section
+    assert section.endswith("It has no options but the common ones.\n")
+
+
+def test_reference_needs_its_marks():
+    reference = tool("reference")
+    page = reference.replaced(f"a {reference.START} old {reference.END} b")
+    assert page.startswith(f"a {reference.START}\n\n| method |") and "old" not in page
+    assert page.endswith(f"\n\n{reference.END} b")
+    with pytest.raises(ValueError, match="must hold the marks"):
+        reference.replaced("no marks")
 
 
 def test_coverage_of_intervals_is_told_case_by_case():
