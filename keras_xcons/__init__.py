@@ -34,11 +34,7 @@ from keras_xcons import (
 )
 from keras_xcons.evaluation import evaluate
 from keras_xcons.explainers import calibrate, explain
-from keras_xcons.methods import (
-    PlainModel,
-    XConsModel,
-    trainer,
-)
+from keras_xcons.methods import method_of, trainer
 from keras_xcons.models import split
 from keras_xcons.plotting import plot
 from keras_xcons.report import Report
@@ -46,9 +42,7 @@ from keras_xcons.version import __version__
 from keras_xcons.zoo import download, info, list_models, load
 
 __all__ = [
-    "PlainModel",
     "Report",
-    "XConsModel",
     "__version__",
     "attacks",
     "calibrate",
@@ -75,3 +69,8 @@ __all__ = [
     "trainer",
     "zoo",
 ]
+
+# Every training method by the name of its class: XConsModel and its siblings.
+_trainers = [method_of(name).trainer for name in methods()]
+globals().update({cls.__name__: cls for cls in _trainers})
+__all__ += [cls.__name__ for cls in _trainers]

@@ -75,11 +75,15 @@ def test_table_tells_mean_and_range_over_the_seeds():
 
 
 def test_every_run_of_the_table_is_accepted():
-    from keras_xcons.methods.xcons.options import CONTROLS, XConsOptions
+    from keras_xcons.methods import method_of, methods
+    from keras_xcons.methods.xcons.options import CONTROLS
 
-    runs = tool("reproduce").RUNS
-    options = [XConsOptions(**arguments) for arguments in runs.values() if arguments]
-    assert {o.control for o in options} == set(CONTROLS)
+    options = [
+        method_of(name).options(**arguments)
+        for name, arguments in tool("reproduce").RUNS.values()
+    ]
+    assert set(CONTROLS) <= {getattr(one, "control", None) for one in options}
+    assert {name for name, _ in tool("reproduce").RUNS.values()} == set(methods())
 
 
 @pytest.mark.parametrize(

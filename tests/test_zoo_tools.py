@@ -160,7 +160,7 @@ def test_every_recipe_of_the_zoo_can_be_used():
     }
     assert found
     for name, recipe in found.items():
-        start = recipe.options.get("pretrained")
+        start = recipe.training.get("pretrained")
         # What it starts from can be had.
         assert start in (None, "imagenet") or start in found, name
 

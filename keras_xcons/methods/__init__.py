@@ -1,6 +1,6 @@
 """Training methods: models whose train_step is the method, one file each.
 
-A method is one file and one line here. The room itself can be called:
+A method is one file and one import here, from where all else follows. The room itself can be called:
 `keras_xcons.methods()` gives the names of the methods.
 """
 
@@ -11,7 +11,7 @@ from keras_xcons.methods.base import TrainingMethod
 from keras_xcons.methods.batch import Batch
 from keras_xcons.methods.common_options import MethodOptions
 from keras_xcons.methods.objective import Objective, objective_class, register_objective
-from keras_xcons.methods.plain import PlainModel
+from keras_xcons.methods.plain import PlainModel as PlainModel
 from keras_xcons.methods.registry import (
     Method,
     method_of,
@@ -19,7 +19,8 @@ from keras_xcons.methods.registry import (
     trainer,
     training_method,
 )
-from keras_xcons.methods.xcons import EpochReweighting, XConsModel
+from keras_xcons.methods.xcons import EpochReweighting
+from keras_xcons.methods.xcons import XConsModel as XConsModel
 
 __all__ = [
     "Batch",
@@ -27,9 +28,7 @@ __all__ = [
     "Method",
     "MethodOptions",
     "Objective",
-    "PlainModel",
     "TrainingMethod",
-    "XConsModel",
     "method_of",
     "methods",
     "objective_class",
@@ -37,6 +36,9 @@ __all__ = [
     "trainer",
     "training_method",
 ]
+
+# Every method by the name of its class, without a second mention here.
+__all__ += [method_of(name).trainer.__name__ for name in methods()]
 
 
 class _Room(types.ModuleType):

@@ -89,12 +89,14 @@ class Objective:
     Attributes:
         has_probe: Whether its last layer can be trained first, on the features of a
             pretrained network.
+        in_stages: Whether it is trained in stages.
         view: What a training step calls.
         metrics: List of `keras.metrics.Metric` that a step updates.
         takes_multi_label: Whether an image may be of several classes.
     """
 
     has_probe = True
+    in_stages = False
     takes_multi_label = True
 
     @classmethod

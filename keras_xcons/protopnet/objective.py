@@ -112,6 +112,7 @@ class ProtoPNetObjective(Objective):
     """
 
     has_probe = False
+    in_stages = True
     takes_multi_label = False
 
     @classmethod

@@ -54,8 +54,11 @@ def train(options, report=print):
     >>> metrics = train(TrainOptions(epochs=2, output="/tmp/run"))
     >>> metrics["runs"]["xcons"]["original"]["accuracy"]["value"]
     """
-    # One that is trained in stages has them in a recipe.
-    objective_class(options.model).check_stages({}, options.epochs)
+    if objective_class(options.model).in_stages:
+        raise ValueError(
+            "A classifier that is trained in stages is trained by a recipe and "
+            f"tools/train_zoo.py. Received: model={options.model!r}"
+        )
     experiment = Experiment(options)
     methods = ("plain", *(name for name in options.methods if name != "plain"))
     runs = ("probe", *methods) if experiment.has_probe else methods

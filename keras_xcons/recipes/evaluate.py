@@ -4,6 +4,7 @@ import pathlib
 
 from keras_xcons import data, evaluation
 from keras_xcons.files import files_together
+from keras_xcons.options import fields
 from keras_xcons.recipes import ownership
 from keras_xcons.recipes.explain import open_model
 
@@ -35,6 +36,10 @@ def evaluate_models(names, dataset, output, report=print, **arguments):
 
     >>> evaluate_models(["shapes_cnn"], "shapes", "/tmp/evaluation")
     """
+    # Before a model is loaded.
+    known = fields(evaluation.EvaluationOptions)
+    chosen = {name: value for name, value in arguments.items() if name in known}
+    evaluation.EvaluationOptions(**chosen)
     with ownership.job_folder(output, _WRITTEN, _is_report) as folder:
         models = {
             label: open_model(name)

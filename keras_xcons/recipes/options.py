@@ -78,13 +78,6 @@ class TrainOptions(Options):
         TypeError, ValueError: An option is not accepted.
     """
 
-    methods: dict = option(
-        {"xcons": {}},
-        "Training methods with their options, a dict of dicts. All start where plain "
-        "training does.",
-        check=_methods,
-        told=False,
-    )
     dataset: str = option("shapes", DATASET_HELP, check=_path("dataset"))
     model: str = option(
         "small_cnn",
@@ -144,6 +137,13 @@ class TrainOptions(Options):
     on_bad_record: str = option("error", BAD_RECORD_HELP, choices=ON_BAD_RECORD)
     seed: int = option(
         0, "Seed of weights, order and augmentation.", low=0, high=2**31 - 1
+    )
+    methods: dict = option(
+        {"xcons": {}},
+        "Training methods with their options, a dict of dicts. All start where plain "
+        "training does.",
+        check=_methods,
+        told=False,
     )
 
     def __post_init__(self):

@@ -91,7 +91,7 @@ def test_every_flag_reaches_the_recipe(monkeypatch, capsys):
     [
         (["--metrics=acuracy"], "Did you mean 'accuracy'"),
         (["--metrics=pointing_game"], "neither boxes nor masks"),
-        (["--steps=0"], "`steps` must be an int"),
+        (["--steps=0"], "`steps` must be within"),
         (["--split=tset"], "Did you mean 'test'"),
         (["--dataset=./nowhere"], "There is no such folder"),
         (["--dataset=shapes"], "The model has 3 classes, and the data set 'shapes'"),

@@ -30,7 +30,7 @@ def test_explain_takes_a_label_and_an_explainer(published, image_file, monkeypat
     flags.append("--normalize=minmax")
     assert cli.main(["explain", *flags, "a.png", "b.png"]) == 0
     output = pathlib.Path("heatmaps")
-    more = {"method": "saliency", "label": "ring"}
+    more = {"explainer": "saliency", "label": "ring"}
     more |= {"align": (8.0, -2.5), "normalize": "minmax"}
     assert calls == [("m", ["a.png", "b.png"], output, more)]
 

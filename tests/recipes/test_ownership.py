@@ -10,6 +10,7 @@ import keras
 import pytest
 
 from keras_xcons.files import LOCK_FILE, InUseError, locked
+from keras_xcons.methods import XConsModel
 from keras_xcons.recipes import (
     evaluate_models,
     ownership,
@@ -17,7 +18,6 @@ from keras_xcons.recipes import (
     train,
     train_by,
 )
-from keras_xcons.recipes import experiment as experiment_module
 from keras_xcons.recipes.pretrain_options import PretrainOptions
 from keras_xcons.recipes.pretraining import pretrain
 from tests.cli.process import ENTRY
@@ -40,7 +40,7 @@ def no_work(monkeypatch):
         raise AssertionError("a model was trained or measured")
 
     monkeypatch.setattr(keras.Model, "fit", refuse)
-    monkeypatch.setattr(experiment_module.XConsModel, "fit", refuse)
+    monkeypatch.setattr(XConsModel, "fit", refuse)
     monkeypatch.setattr("keras_xcons.evaluation.suite.Suite.measure", refuse)
 
 

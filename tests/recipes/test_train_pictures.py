@@ -206,7 +206,10 @@ def test_other_options_are_not_continued(
     remains = tmp_path / "unfinished" / "xcons"
     remains.mkdir()
     lines = []
-    train(picture_options(output=tmp_path, epsilon=5.0), lines.append)
+    train(
+        picture_options(output=tmp_path, methods={"xcons": {"epsilon": 5.0}}),
+        lines.append,
+    )
     assert started == ["plain", "plain", "xcons"]
     assert not any("Continuing" in line for line in lines)
     assert not remains.exists()
@@ -244,7 +247,10 @@ def test_damaged_settings_are_named_and_nothing_good_is_lost(
     stop_in_xcons(options, monkeypatch)
     settings.write_text("")
     lines = []
-    train(picture_options(output=tmp_path, epsilon=5.0), lines.append)
+    train(
+        picture_options(output=tmp_path, methods={"xcons": {"epsilon": 5.0}}),
+        lines.append,
+    )
     assert "is removed, as it may be of other settings" in lines[0]
     assert started == ["plain", "plain", "xcons"]
 

@@ -138,7 +138,7 @@ def test_what_is_loaded_is_what_was_trained(published):
 
 
 def test_plain_training_has_no_weights_of_samples(published, tmp_path):
-    path = write_recipe(tmp_path, method="plain")
+    path = write_recipe(tmp_path, method={"name": "plain"})
     plain = train_by(read_recipe(path), tmp_path / "run", report=lambda line: None)
     xcons = published[1]
     pairs = zip(plain.get_weights(), xcons.get_weights(), strict=True)
@@ -147,7 +147,11 @@ def test_plain_training_has_no_weights_of_samples(published, tmp_path):
 
 def test_pretrained_weights_are_named_in_the_card(published, tmp_path, weights):
     recipe = read_recipe(
-        write_recipe(tmp_path, pretraining="a picture of noise", metrics=["accuracy"])
+        write_recipe(
+            tmp_path,
+            card={**CONTENT["card"], "pretraining": "a picture of noise"},
+            evaluation={"metrics": ["accuracy"]},
+        )
     )
     metrics, run = published[2], tmp_path / "run"
     path = shutil.copy(weights, tmp_path / "start.weights.h5")
