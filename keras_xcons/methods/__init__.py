@@ -1,7 +1,7 @@
 """Training methods: models whose train_step is the method, one file each.
 
-A method is one file and one import here, from where all else follows. The room itself can be called:
-`keras_xcons.methods()` gives the names of the methods.
+A method is one file and one import here, from where all else follows. The room itself
+can be called: `keras_xcons.methods()` gives the names of the methods.
 """
 
 import sys
