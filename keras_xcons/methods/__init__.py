@@ -19,6 +19,7 @@ from keras_xcons.methods.registry import (
     trainer,
     training_method,
 )
+from keras_xcons.methods.scaat import SCAATModel as SCAATModel
 from keras_xcons.methods.xcons import EpochReweighting
 from keras_xcons.methods.xcons import XConsModel as XConsModel
 
