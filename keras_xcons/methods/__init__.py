@@ -9,6 +9,7 @@ import types
 
 from keras_xcons.methods.base import TrainingMethod
 from keras_xcons.methods.batch import Batch
+from keras_xcons.methods.cgc import CGCModel as CGCModel
 from keras_xcons.methods.common_options import MethodOptions
 from keras_xcons.methods.objective import Objective, objective_class, register_objective
 from keras_xcons.methods.plain import PlainModel as PlainModel
