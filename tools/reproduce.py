@@ -36,6 +36,9 @@ RUNS = {
         "xcons",
         {"control": "uniform", "consistency_loss": 1.0},
     ),
+    "SCAAT": ("scaat", {}),
+    "CGC": ("cgc", {}),
+    "CGC, the image alone": ("cgc", {"learned_views": "image"}),
 }
 FIGURES = {
     "original": "accuracy, original",

@@ -75,8 +75,8 @@ def advice(flag, values):
     theirs = [name for name in owners if name in named]
     if theirs:
         return f"Say which method --{flag} is for: --{theirs[0]}.{flag}"
-    whose = " and ".join(repr(name) for name in owners)
-    return f"--{flag} is an option of the method {whose}, which --method does not name"
+    whose = ", ".join(map(repr, owners))
+    return f"--{flag} is an option of {whose}, and --method does not name one of them"
 
 
 def _named(words):

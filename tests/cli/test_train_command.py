@@ -62,7 +62,7 @@ def test_several_methods_with_options_of_their_own(trained):
     "words, line",
     [
         (["--method=plain,xcons", "--epsilon=8"], "is for: --xcons.epsilon"),
-        (["--method=plain", "--epsilon=8"], "of the method 'xcons'"),
+        (["--method=plain", "--epsilon=8"], "--method does not name"),
         (["--method=plain", "--xcons.epsilon=8"], "--method does not name"),
         (["--epsilom=8"], "Did you mean: epsilon"),
     ],
