@@ -58,6 +58,12 @@ def checked(x, y, trainer, batch_size=None):
         )
     if isinstance(x, np.ndarray | tf.Tensor | dict):
         _check_keys(x, trainer)
+        if isinstance(x, dict) and "unlabelled" in x:
+            raise ValueError(
+                "Unlabelled images come in a dataset, batch by batch, see "
+                "`keras_xcons.data.with_unlabelled`. Received: arrays with the keys "
+                f"{sorted(x)}"
+            )
         images, ids = split_sample_ids(x)
         checks.image_batch(images, trainer.view.input_shape)
         _check_size(min(batch_size or 32, len(images)), trainer)

@@ -7,22 +7,24 @@ import typing
 from keras_xcons import checks, data, models
 from keras_xcons.evaluation import EvaluationOptions, catalog
 from keras_xcons.files import read_json
-from keras_xcons.methods import method_of, methods, objective_class
+from keras_xcons.methods import method_of, objective_class
 from keras_xcons.methods.registry import check_options
 from keras_xcons.options import fields
 from keras_xcons.recipes.experiment import FOLLOWING, check_splits
 from keras_xcons.recipes.options import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
-
-FORMAT = 2
-PRETRAINING = "pretraining"
-# What each part may hold, beside the fields of the options.
-_MODEL = ("architecture", "arguments", "objective", "stages")
-_EVALUATION = ("metrics", "explainer")
-_CARD = ("data", "pretraining", "data_license", "weights_license")
-_METRICS = ("classification", "localisation", "complexity", "consistency")
-# Said in other parts, or the affair of whoever runs it.
-_ELSEWHERE = {"methods", "model", "output"}
+from keras_xcons.recipes.recipe_format import (
+    CARD,
+    ELSEWHERE,
+    EVALUATION,
+    FORMAT,
+    METRICS,
+    MODEL,
+    PRETRAINING,
+    check_names,
+    of_format_1,
+    training_fields,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +59,11 @@ class Recipe:
 
     def __post_init__(self):
         for name, accepted, needed in (
-            ("model", _MODEL, ("architecture",)),
+            ("model", MODEL, ("architecture",)),
             ("method", ("name", "options"), ("name",)),
-            ("training", _training_fields(self.method), ("dataset",)),
-            ("evaluation", _EVALUATION, ()),
-            ("card", _CARD, _CARD),
+            ("training", training_fields(self.method), ("dataset",)),
+            ("evaluation", EVALUATION, ()),
+            ("card", CARD, CARD),
         ):
             object.__setattr__(self, name, _part(self, name, accepted, needed))
         for name, value in self.card.items():
@@ -102,7 +104,7 @@ class Recipe:
             family.check_stages(self.model.get("stages", {}), epochs.epochs)
 
     def _check_evaluation(self):
-        metrics = self.evaluation.setdefault("metrics", list(_METRICS))
+        metrics = self.evaluation.setdefault("metrics", list(METRICS))
         listed = isinstance(metrics, list | tuple) and all(
             isinstance(name, str) for name in metrics
         )
@@ -165,7 +167,7 @@ class Recipe:
     def to_dict(self):
         """The recipe as plain JSON values, its options complete."""
         complete = dataclasses.asdict(self.make_options())
-        training = {k: v for k, v in complete.items() if k not in _ELSEWHERE}
+        training = {k: v for k, v in complete.items() if k not in ELSEWHERE}
         return {
             "format": FORMAT,
             "model": dict(self.model),
@@ -227,68 +229,18 @@ def _parse(content):
     content = dict(content)
     found = content.pop("format", None)
     if found == 1 and not isinstance(found, bool):
-        content = _of_format_1(content)
+        content = of_format_1(content)
     elif found != FORMAT or isinstance(found, bool):
         raise ValueError(
             f"This version of keras-xcons reads recipes of format 1 to {FORMAT}. "
             f"Received: format={found!r}"
         )
     parts = dataclasses.fields(Recipe)
-    _check_names("field", content, {field.name for field in parts})
+    check_names("field", content, {field.name for field in parts})
     needed = {f.name for f in parts if f.default is f.default_factory}
     if missing := needed - content.keys():
         raise ValueError(f"it lacks the fields {sorted(missing)}")
     return Recipe(**content)
-
-
-def _of_format_1(content):
-    """What a recipe of format 1 says, in the parts of this one.
-
-    It held all options in one object, those of XCons also where it was not used.
-    """
-    content, options = dict(content), dict(content.get("options") or {})
-    name = content.pop("method", None)
-    training, of_method = {}, {}
-    xcons = fields(method_of("xcons").options)
-    known = _training_fields({"name": name})
-    for key, value in options.items():
-        if key in known or key == "model":
-            training[key] = value
-        elif key not in xcons:
-            raise ValueError(checks.unknown("option", key, {*known, *xcons}))
-        elif name == "xcons":
-            of_method[key] = value
-    model = {"architecture": training.pop("model", None)}
-    for old, new in (("architecture", "arguments"), ("stages", "stages")):
-        if content.get(old):
-            model[new] = content[old]
-    evaluation = {
-        new: content[old]
-        for old, new in (("metrics", "metrics"), ("heatmaps", "explainer"))
-        if old in content
-    }
-    used = {"options", "architecture", "stages", "metrics", "heatmaps", *_CARD}
-    _check_names("field", content, used)
-    return {
-        "model": model,
-        "method": {"name": name, "options": of_method},
-        "training": training,
-        "evaluation": evaluation,
-        "card": {key: content[key] for key in _CARD if key in content},
-    }
-
-
-def _training_fields(method):
-    """The names that the training of a method may hold."""
-    name = method.get("name") if isinstance(method, dict) else None
-    if name == PRETRAINING:
-        known = {field.name for field in dataclasses.fields(PretrainOptions)}
-    elif isinstance(name, str) and name in methods():
-        known = set(fields(TrainOptions))
-    else:
-        accepted = [*methods(), PRETRAINING]
-        raise ValueError(checks.unknown("method", name, accepted))
-    return known - _ELSEWHERE
 
 
 def _part(recipe, name, accepted, needed):
@@ -298,7 +250,7 @@ def _part(recipe, name, accepted, needed):
         raise ValueError(
             f"`{name}` of a recipe must be an object. Received: {name}={value!r}"
         )
-    _check_names(f"key of `{name}`", value, accepted)
+    check_names(f"key of `{name}`", value, accepted)
     for key in needed:
         if key not in value:
             raise ValueError(
@@ -313,12 +265,6 @@ def _part(recipe, name, accepted, needed):
     return {
         key: dict(one) if isinstance(one, dict) else one for key, one in value.items()
     }
-
-
-def _check_names(kind, names, accepted):
-    for name in names:
-        if name not in accepted:
-            raise ValueError(checks.unknown(kind, name, accepted))
 
 
 def _check_kinds(table, values):

@@ -10,7 +10,7 @@ from keras_xcons.recipes.calibrate import images_of
 from keras_xcons.recipes.experiment import Experiment
 from keras_xcons.recipes.pretraining import pretrain
 from keras_xcons.recipes.progress import Progress
-from keras_xcons.recipes.recipe import PRETRAINING
+from keras_xcons.recipes.recipe_format import PRETRAINING
 from keras_xcons.recipes.settings import identity, settings_of
 
 # Images to calibrate on.

@@ -240,6 +240,9 @@ def test_a_second_data_set(build, arrays, dataset):
     spoiled = kx.data.with_unlabelled(dataset(ids=False), more.map(lambda x: x - 300.0))
     with pytest.raises(ValueError, match="must be finite and within 0..255"):
         run(CGCModel(build()), spoiled)
+    pair = {"image": images[:8], "unlabelled": images[8:12]}
+    with pytest.raises(ValueError, match="come in a dataset, batch by batch"):
+        CGCModel(build()).fit(pair, labels[:8])
     with pytest.raises(ValueError, match="Unknown key of a batch.*'unlabelled'"):
         run(kx.PlainModel(build()), data)
 

@@ -144,7 +144,7 @@ def test_a_recipe_for_another_data_set_says_so(write, pictures):
         (changed("method", option={}), "Unknown key of `method`.*'options'"),
         (
             {"method": {"name": "plain", "options": {"epsilon": 1}}},
-            "`epsilon` is an option of the method 'xcons'",
+            "`epsilon` is an option of the method .*'xcons'",
         ),
         (changed("method", options={"epsilon": "4"}), "`epsilon` must be a number"),
         (changed("method", options={"control": 2}), "Unknown control"),
