@@ -4,10 +4,10 @@ from absl import flags
 
 from keras_xcons import command_flags
 from keras_xcons.methods import method_of, methods
-from keras_xcons.options import fields
+from keras_xcons.options import default_of, fields
 from keras_xcons.recipes.options import TrainOptions
 
-_DEFAULT = ["xcons"]
+_DEFAULT = list(default_of(TrainOptions, "methods"))
 
 
 def define(values):

@@ -8,7 +8,8 @@ from keras import layers
 
 from keras_xcons.methods import XConsModel
 
-SCHEDULES = ("batch", "memory", "epoch")
+# The "batch" schedule is in test_every_method.py.
+SCHEDULES = ("memory", "epoch")
 
 
 def logits_loss(kind="SparseCategorical"):
@@ -73,18 +74,6 @@ def test_schedules(schedule, build, dataset):
     assert float(trainer.epoch.value) == 1
 
 
-def test_class_weights(build, dataset):
-    plain, trainer = build(live=True), uniform(build(live=True), "batch")
-    weights = {0: 0.2, 1: 3.0, 2: 1.0, 3: 0.0, 4: 2.0}
-    check_runs(
-        compiled(plain),
-        compiled(trainer),
-        dataset(ids=False),
-        dataset(),
-        class_weight=weights,
-    )
-
-
 def test_sample_weights_in_the_dataset(build, dataset):
     plain, trainer = build(live=True), uniform(build(live=True), "memory")
     weights = np.linspace(0.0, 3.0, 36, dtype="float32")
@@ -108,18 +97,10 @@ def test_arrays_with_sample_weights_of_two_ranks(schedule, shape, build, arrays)
     )
 
 
-def test_validation_split_of_arrays(build, arrays):
-    images, labels = arrays
-    fed = {"x": images, "y": labels, "batch_size": 9}
-    trainer = compiled(uniform(build(live=True), "batch"))
-    check_runs(compiled(build(live=True)), trainer, fed, fed, validation_split=0.25)
-
-
-@pytest.mark.parametrize("schedule", ("batch", "memory"))
-def test_gradient_accumulation(schedule, build, dataset):
+def test_gradient_accumulation(build, dataset):
     accumulate = {"gradient_accumulation_steps": 2}
     plain = compiled(build(live=True), **accumulate)
-    trainer = compiled(uniform(build(live=True), schedule), **accumulate)
+    trainer = compiled(uniform(build(live=True), "memory"), **accumulate)
     check_runs(plain, trainer, dataset(ids=False), dataset())
     assert trainer.optimizer.gradient_accumulation_steps == 2
 
@@ -132,7 +113,7 @@ def test_compiled_by_xla(build, dataset):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "head"), [("batch", "tape"), ("memory", "closed"), ("memory", "tape")]
+    ("schedule", "head"), [("memory", "closed"), ("memory", "tape")]
 )
 def test_heads_in_a_nested_backbone(schedule, head, build, dataset):
     options = {"head": head, "live": True, "nested": True}
