@@ -89,7 +89,8 @@ def test_every_run_of_the_table_is_accepted():
 @pytest.mark.parametrize(
     "name",
     [
-        *("benchmark", "compare_xplique", "coverage_of_intervals", "evaluation_cost"),
+        *("benchmark", "compare_methods", "compare_xplique"),
+        *("coverage_of_intervals", "evaluation_cost"),
         "inspect_weights",
         *("pretrain", "publish", "reference", "report_table", "reproduce"),
         *("rewrite_recipes", "train_zoo", "zoo_results"),

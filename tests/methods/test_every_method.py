@@ -173,6 +173,24 @@ def test_xla(name, graph_run, build, dataset):
             assert_same_weights(expected, trainer, rtol=1e-2, atol=1e-3)
 
 
+@EVERY
+def test_nothing_is_traced_anew(name, build, dataset, monkeypatch):
+    """After the first epoch with its partial last batch, a step is never traced."""
+    traces, kind = [], method_of(name).trainer
+    learn = kind.learn
+
+    def counted(trainer, batch):
+        traces.append(batch)
+        return learn(trainer, batch)
+
+    monkeypatch.setattr(kind, "learn", counted)
+    trainer = compiled(kx.trainer(name, build()))
+    fit(trainer, dataset(ids=False, count=32), epochs=1)
+    first = len(traces)
+    fit(trainer, dataset(ids=False, count=32), epochs=3, initial_epoch=1)
+    assert 0 < first == len(traces)
+
+
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
 @EVERY
 def test_mixed_precision(name, dtype, build, dataset, arrays):
