@@ -122,10 +122,17 @@ def fields(options):
     Returns:
         Dict from names to `Field`.
     """
-    found = {}
+    cls = options if isinstance(options, type) else type(options)
+    found, hints = {}, typing.get_type_hints(cls)
     for field in dataclasses.fields(options):
-        union = isinstance(field.type, types.UnionType)
-        kinds = typing.get_args(field.type) if union else (field.type,)
+        if "declared" not in field.metadata:
+            raise TypeError(
+                "A field of a table of options is made by `option(default, help)`. "
+                f"Received: {cls.__name__}.{field.name}"
+            )
+        hint = hints[field.name]
+        union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+        kinds = typing.get_args(hint) if union else (hint,)
         found[field.name] = Field(kinds, field.metadata["declared"])
     return found
 

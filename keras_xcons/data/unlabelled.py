@@ -50,6 +50,14 @@ def with_unlabelled(dataset, unlabelled):
             f"channels). Received: elements of {unlabelled.element_spec}"
         )
 
+    images = spec[0]["image"] if isinstance(spec[0], dict) else spec[0]
+    if not images.shape[1:].is_compatible_with(more.element_spec.shape[1:]):
+        raise ValueError(
+            "`unlabelled` must give images of the size of the labelled ones, "
+            f"{tuple(images.shape[1:])}. Received: images of "
+            f"{tuple(more.element_spec.shape[1:])}"
+        )
+
     def beside(batch, images):
         x, *rest = batch
         x = x if isinstance(x, dict) else {"image": x}

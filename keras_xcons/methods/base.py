@@ -1,7 +1,6 @@
 """The frame of a training method: all that is not the method's own."""
 
 import dataclasses
-import threading
 
 import keras
 import tensorflow as tf
@@ -11,16 +10,14 @@ from keras_xcons.methods.augmenting import split_augmentation
 from keras_xcons.methods.batch import batch_of, own_rows
 from keras_xcons.methods.common_options import MethodOptions
 from keras_xcons.methods.keras_model import ClassifierModel
+from keras_xcons.methods.losses import StepLosses, product
 from keras_xcons.methods.objective import objective_of
-from keras_xcons.methods.passes import logits_pass, replicas
+from keras_xcons.methods.passes import logits_pass
 from keras_xcons.methods.random_numbers import seed_of
 from keras_xcons.models import split
 
-# Of the step that a thread is in: `tf.distribute` runs each replica's in its own.
-_step = threading.local()
 
-
-class TrainingMethod(ClassifierModel):
+class TrainingMethod(StepLosses, ClassifierModel):
     """A `keras.Model` that stands for a classifier while it trains it.
 
     A method is a subclass under `keras_xcons.methods.training_method`, with its
@@ -131,7 +128,10 @@ class TrainingMethod(ClassifierModel):
             `(loss, outputs)`: a scalar, for which `weighted_loss` has the caller's
             part, and what the view gives as outputs for the images.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} has no `batch_loss`: a training method writes it, "
+            "or `learn`"
+        )
 
     def learn(self, batch):
         """Makes one step of the optimizer.
@@ -159,9 +159,33 @@ class TrainingMethod(ClassifierModel):
         finally:
             self.forget_losses()
         outputs = own_rows(outputs, labels)
-        self.objective.update_metrics(labels, outputs, sample_weight)
         scores = self.objective.scores(outputs)
-        return self.compute_metrics(x, labels, scores, sample_weight=sample_weight)
+        if batch.labelled is None:
+            self.objective.update_metrics(labels, outputs, sample_weight)
+            return self.compute_metrics(x, labels, scores, sample_weight=sample_weight)
+        known, present = own_rows((batch.labels, batch.labelled), labels)
+        weights = product(ops.cast(present, "float32"), sample_weight)
+        self.objective.update_metrics(known, outputs, weights)
+        return self._metrics_of_labelled(known, scores, present, weights)
+
+    def _metrics_of_labelled(self, labels, scores, present, weights):
+        """The caller's metrics of the images with a label alone.
+
+        By weights of 0 and 1, as XLA can leave out no rows; what Keras gives no
+        weights gets these.
+        """
+        compiled = self._compile_metrics
+        if compiled is not None:
+            if not compiled.built:
+                compiled.build(labels, scores)
+            for groups, given in (
+                (compiled._flat_metrics, ops.cast(present, "float32")),
+                (compiled._flat_weighted_metrics, weights),
+            ):
+                for group in groups:
+                    for metric in group.metrics if group else ():
+                        metric.update_state(labels, scores, sample_weight=given)
+        return self.get_metrics_result()
 
     # The passes of a step.
 
@@ -179,9 +203,7 @@ class TrainingMethod(ClassifierModel):
         """
         training = self.in_training_mode
         result = run(self.training_view, images, training=training, **arguments)
-        if id(self) not in getattr(_step, "losses", {}):
-            # A second pass over the layers clears what they added in the first.
-            _step.losses = {id(self): super().losses}
+        self.keep_losses()
         return result
 
     def still_pass(self, batch, images, run=logits_pass, training=None, **arguments):
@@ -234,112 +256,3 @@ class TrainingMethod(ClassifierModel):
     def learned_variables(self):
         """The variables that a training step updates, a list."""
         return self.objective.learned(self.trainable_variables)
-
-    # Losses.
-
-    @property
-    def losses(self):
-        kept = getattr(_step, "losses", {})
-        return kept[id(self)] if id(self) in kept else super().losses
-
-    def forget_losses(self):
-        """Ends a step, see `learning_pass`."""
-        _step.losses = {}
-
-    def weighted_loss(self, labels, outputs, sample_weight, weights=None):
-        """The caller's loss under the caller's sample weights times the method's.
-
-        Args:
-            labels: Labels as the caller's loss takes them.
-            outputs: What the view gives as outputs.
-            sample_weight: The caller's weights `(B,)`, or `None`.
-            weights: The method's weights, float tensor `(B,)`, or `None` for 1.
-
-        Returns:
-            Scalar loss, with regularisation and what the classifier's objective adds.
-        """
-        loss = self._loss_of(labels, outputs, sample_weight, weights)
-        extra = self.objective.regularization()
-        return loss if extra is None else loss + extra / replicas()
-
-    def further_loss(self, labels, outputs, sample_weight, weights=None):
-        """As `weighted_loss`, of a further pass of a step: without regularisation.
-
-        Args:
-            labels: As there.
-            outputs: As there.
-            sample_weight: As there.
-            weights: As there.
-
-        Returns:
-            Scalar loss.
-        """
-        before = getattr(_step, "losses", {})
-        _step.losses = {id(self): []}
-        try:
-            return self._loss_of(labels, outputs, sample_weight, weights)
-        finally:
-            _step.losses = before
-
-    def _loss_of(self, labels, outputs, sample_weight, weights):
-        total = _product(weights, sample_weight)
-        loss = self.compute_loss(
-            y=labels,
-            y_pred=self.objective.scores(outputs),
-            sample_weight=total,
-            training=True,
-        )
-        extra = self.objective.loss(labels, outputs, total)
-        return loss if extra is None else loss + extra / replicas()
-
-    def mean_term(self, values, sample_weight=None):
-        """A loss term of one value a sample, weighed as the caller's loss is.
-
-        Args:
-            values: Float tensor `(B,)`; what is not finite is left out.
-            sample_weight: The caller's weights, or `None`.
-
-        Returns:
-            Scalar, the mean over the batch.
-        """
-        known = ops.isfinite(values)
-        values = ops.where(known, ops.cast(values, "float32"), 0.0)
-        if sample_weight is not None:
-            values = values * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
-        return ops.mean(values) / replicas()
-
-    def sample_losses(self, labels, outputs):
-        """The caller's loss of each sample, without any sample weights.
-
-        Args:
-            labels: Labels as the caller's loss takes them.
-            outputs: What the view gives as outputs.
-
-        Returns:
-            Float32 tensor `(B,)`, for a loss that averages over the batch; times B
-            for one that sums.
-        """
-        weights = ops.ones_like(self.objective.scores(outputs)[:, 0], dtype="float32")
-        with tf.GradientTape() as tape:
-            tape.watch(weights)
-            loss = self.weighted_loss(labels, outputs, None, weights)
-        size = ops.cast(ops.shape(weights)[0] * replicas(), "float32")
-        return tape.gradient(loss, weights) * size
-
-    def track_loss(self, loss, size):
-        """Adds a step's loss, of `size` samples, to the `loss` that `fit` reports."""
-        for metric in self.metrics:
-            if metric.name == "loss":
-                # Keras divides losses by the number of replicas.
-                metric.update_state(loss * replicas(), sample_weight=size)
-
-
-def _product(weights, sample_weight):
-    """The method's weights times the caller's, either of which may be `None`."""
-    if sample_weight is None:
-        return weights
-    sample_weight = ops.cast(sample_weight, "float32")
-    if weights is None:
-        return sample_weight
-    extra = len(sample_weight.shape) - 1
-    return ops.reshape(weights, (-1,) + (1,) * extra) * sample_weight

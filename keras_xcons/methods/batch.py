@@ -1,7 +1,6 @@
 """What a training step is given."""
 
 import dataclasses
-import math
 
 import keras
 import tensorflow as tf
@@ -25,6 +24,7 @@ class Batch:
         sample_weight: Weights of the caller's loss, `(B,)` or `(B, 1)`, or `None`.
         given_weight: The caller's weights, with 1 for images without a label, or
             `None`: those of a term that needs no label.
+        labelled: Boolean tensor `(B,)`, which images have a label, or `None` for all.
         ids: Sample ids, integer tensor `(B,)`, or `None`.
         states: States of the classifier's random numbers as the step begins, see
             `passes.random_states`.
@@ -35,6 +35,7 @@ class Batch:
     labels: tf.Tensor
     sample_weight: tf.Tensor | None
     given_weight: tf.Tensor | None
+    labelled: tf.Tensor | None
     ids: tf.Tensor | None
     states: list
     extra: dict = dataclasses.field(default_factory=dict)
@@ -64,7 +65,8 @@ def batch_of(x, labels, sample_weight, trainer):
     """
     images, ids = split_sample_ids(x)
     labelled, given = None, sample_weight
-    if trainer.takes_unlabelled and math.prod(labels.shape[1:]) == 1:
+    if trainer.takes_unlabelled and tuple(labels.shape[1:]) in ((), (1,)):
+        labels = ops.cast(labels, "int32") if labels.dtype == "bool" else labels
         labelled = ops.reshape(labels, (-1,)) >= 0
         labels = ops.maximum(labels, 0)
     if isinstance(x, dict) and "unlabelled" in x:
@@ -85,6 +87,7 @@ def batch_of(x, labels, sample_weight, trainer):
         labels,
         sample_weight,
         given,
+        labelled,
         ids,
         random_states(trainer.classifier),
     )

@@ -28,12 +28,12 @@ class CGCOptions(MethodOptions):
 
     weight: float = option(0.5, "Factor λ of the consistency term.", low=0.0)
     temperature: float = option(
-        0.5, "Temperature τ of the contrastive variant.", above=0.0
+        0.5, "Temperature τ of the contrastive variant.", low=1e-3
     )
     variant: str = option(
         "contrastive",
         "contrastive: the maps of other images of the batch are the negatives. mse: "
-        "the mean squared difference of the two maps, without negatives.",
+        "the mean squared difference of the two maps, each of mean 1; no negatives.",
         choices=VARIANTS,
     )
     learned_views: str = option(
@@ -70,9 +70,11 @@ class CGCModel(TrainingMethod):
     maps. The defaults 0.5 are the paper's for ImageNet and ResNet-50. Our choice: crops
     that would not fit are cut to the image instead of drawn anew, pixels are sampled at
     their centres, maps lie on the image as the classifier's other heatmaps do
-    (`align`), and images with an empty map are left out of the term.
+    (`align`), images with an empty map are left out of the term, and the maps of the
+    `"mse"` variant have the mean 1.
 
-    Under `tf.distribute` the negatives are those of the replica. Images without a
+    Under `tf.distribute` the negatives are those of the replica, and so are the images
+    with a label that its loss is the mean of. Images without a
     label, -1, or those that come under `"unlabelled"` beside a batch
     (`keras_xcons.data.with_unlabelled`), take part in the consistency term alone.
 
@@ -89,7 +91,8 @@ class CGCModel(TrainingMethod):
     >>> trainer.fit(train_ds, epochs=10)
 
     Logs of `fit`, beside the caller's: `contrast`, the mean of the consistency term
-    before λ, and `map_similarity`, the mean cosine of `g(T(x))` and `T(g(x))`.
+    before λ, and `map_similarity`, the mean cosine of `g(T(x))` and `T(g(x))`; NaN
+    where no image of the epoch has a map.
 
     Reference:
         [Pillai et al., 2022](https://arxiv.org/abs/2110.00527)
@@ -241,13 +244,18 @@ def contrast(there, expected, temperature):
     positive = ops.sum(there * expected, axis=-1)
     own = ops.eye(ops.shape(there)[0], dtype="bool")
     logits = ops.where(own, positive[:, None], there @ ops.transpose(there))
+    # An empty map is no negative either.
+    counted = ops.logical_or(own, ops.any(there > 0.0, axis=-1)[None, :])
+    logits = ops.where(counted, logits, float("-inf"))
     values = ops.logsumexp(logits / temperature, axis=-1) - positive / temperature
     return _of_shown(values, positive, there, expected)
 
 
 def squared_difference(there, expected):
     """The term without negatives, arguments and results as for `contrast`."""
-    values = ops.mean(ops.square(there - expected), axis=(1, 2))
+    # Of mean 1 and not of sum 1, or it would vanish beside the caller's loss.
+    size = ops.cast(ops.shape(there)[1] * ops.shape(there)[2], "float32")
+    values = ops.mean(ops.square(size * (there - expected)), axis=(1, 2))
     there, expected = _unit(there), _unit(expected)
     return _of_shown(values, ops.sum(there * expected, axis=-1), there, expected)
 

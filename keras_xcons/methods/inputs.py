@@ -16,6 +16,7 @@ from keras_xcons.data import split_sample_ids
 from keras_xcons.data.pipeline_errors import plain_message
 
 _MARK = "keras_xcons refused a batch: "
+_SHARES = "one-hot and multi-hot labels must be within 0..1."
 _REFUSED = re.compile(r"([^\]'\n]*)(?:\] \[(-?[\d.e+-]+)\])?")
 
 
@@ -76,14 +77,16 @@ def checked(x, y, trainer, batch_size=None):
         _check_spec(images, labels, trainer)
         if _are_indices(labels.shape, trainer):
             indices = labels.reshape(-1)
+            if trainer.takes_unlabelled:
+                indices = np.where(indices == -1, 0, indices)
             if trainer.view.binary:
                 _check_soft(indices)
                 indices = np.round(indices)
             # Keras takes class indices as floats and booleans, too.
             indices = indices.astype("int64") if indices.dtype.kind in "fb" else indices
-            if trainer.takes_unlabelled:
-                indices = np.where(indices == -1, 0, indices)
             checks.class_labels(indices, len(images), trainer.view.num_classes)
+        elif not np.all((labels >= 0) & (labels <= 1)):
+            raise ValueError(f"{_SHARES} Received: labels with other values")
     return x
 
 
@@ -156,7 +159,7 @@ def _check_spec(images, labels, trainer):
 def _check_size(count, trainer):
     """Refuses batches that are known to be too small."""
     if count is not None and count < trainer.fewest_images:
-        raise ValueError(f"{_too_small(trainer)} Received: batches of {count}")
+        raise ValueError(f"{_too_small(trainer)} Received: batch_size={count}")
 
 
 def _too_small(trainer):
@@ -207,7 +210,7 @@ def _assert_batch(number, batch, trainer):
         count = tf.shape(images)[0]
         # The last one of an epoch may be smaller; the first tells the size.
         enough = (number > 0) | (count >= trainer.fewest_images)
-        refusal = f"{_too_small(trainer)} Received: batches of "
+        refusal = f"{_too_small(trainer)} Received: batch_size="
         asserts.append(_refuse(enough, refusal, tf.cast(count, tf.float32)))
     if _are_indices(labels.shape, trainer):
         told = tf.cast(labels, tf.float32)
@@ -225,6 +228,14 @@ def _assert_batch(number, batch, trainer):
                 _first_outside(told, known),
             )
         )
+    else:
+        shares = tf.cast(labels, tf.float32)
+        inside = tf.reduce_all((shares >= 0.0) & (shares <= 1.0))
+        asserts.append(_refuse(inside, f"{_SHARES} Received: labels with other values"))
+    if len(batch) > 2:
+        finite = tf.reduce_all(tf.math.is_finite(tf.cast(batch[2], tf.float32)))
+        message = "sample weights must be finite. Received: sample_weight with others"
+        asserts.append(_refuse(finite, message))
     if options.needs_sample_ids:
         known = (ids >= 0) & (ids < options.num_samples)
         asserts.append(

@@ -67,11 +67,7 @@ def objective_of(view, options=None):
     for matches, objective in _FAMILIES:
         if matches(view.model):
             return objective(view, **(options or {}))
-    if options:
-        raise ValueError(
-            "`objective` holds options of a family with a loss of its own, such as a "
-            f"ProtoPNet; this classifier has none. Received: objective={options!r}"
-        )
+    Objective.check_options(options)
     return Objective(view)
 
 
@@ -98,6 +94,23 @@ class Objective:
     has_probe = True
     in_stages = False
     takes_multi_label = True
+
+    @classmethod
+    def check_options(cls, options):
+        """Refuses options that the objective does not take.
+
+        Args:
+            options: Dict.
+
+        Raises:
+            TypeError, ValueError: One is unknown or not accepted.
+        """
+        if options:
+            raise ValueError(
+                "`objective` holds options of a family with a loss of its own, such "
+                "as a ProtoPNet; this classifier has none. Received: "
+                f"objective={options!r}"
+            )
 
     @classmethod
     def check_stages(cls, stages, epochs):

@@ -98,7 +98,9 @@ class MeanOfKnown(keras.metrics.Mean):
         known = ops.isfinite(values)
         counts = ops.cast(known, "float32")
         if sample_weight is not None:
-            counts = counts * ops.cast(sample_weight, "float32")
+            # Of a column of weights, too.
+            given = ops.reshape(ops.cast(sample_weight, "float32"), ops.shape(counts))
+            counts = counts * given
         super().update_state(ops.where(known, values, 0.0), sample_weight=counts)
 
     def result(self):

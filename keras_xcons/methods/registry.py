@@ -81,9 +81,21 @@ def training_method(name, *, title, purpose, paper=None, neutral=None):
         )
 
     def declare(cls):
+        if "__init__" in vars(cls):
+            raise TypeError(
+                "A training method takes its `Options` and is set up by `setup`, so "
+                f"that its signature is theirs. Received: {cls.__name__}.__init__"
+            )
+        known = fields(cls.Options)
         for option in neutral or {}:
-            if option not in fields(cls.Options):
-                raise ValueError(checks.unknown("option", option, fields(cls.Options)))
+            if option not in known:
+                raise ValueError(checks.unknown("option of neutral", option, known))
+        taken = {*_OF_KERAS, "classifier", "objective"} & known.keys()
+        if taken:
+            raise ValueError(
+                "An option may not have the name of an argument of every method. "
+                f"Received: {cls.Options.__name__}.{min(taken)}"
+            )
         cls.__doc__ = _with_arguments(cls)
         cls.__init__ = _constructor(cls)
         keras.saving.register_keras_serializable("keras_xcons")(cls)

@@ -116,6 +116,10 @@ class ProtoPNetObjective(Objective):
     takes_multi_label = False
 
     @classmethod
+    def check_options(cls, values):
+        options.make(ProtoPNetOptions, values, "option of a ProtoPNet")
+
+    @classmethod
     def check_stages(cls, stages, epochs):
         known = [field.name for field in dataclasses.fields(StageSchedule)]
         for name in stages:

@@ -60,6 +60,7 @@ def train(options, report=print):
             f"tools/train_zoo.py. Received: model={options.model!r}"
         )
     experiment = Experiment(options)
+    experiment.check_methods()
     methods = ("plain", *(name for name in options.methods if name != "plain"))
     runs = ("probe", *methods) if experiment.has_probe else methods
     written = [*(f"{run}.keras" for run in runs), "metrics.json", "heatmaps.png"]

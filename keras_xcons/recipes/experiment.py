@@ -113,6 +113,28 @@ class Experiment:
             self.options.on_bad_record,
         )
 
+    def check_methods(self):
+        """Makes the trainer of every method, so that nothing is refused too late.
+
+        Raises:
+            TypeError, ValueError: A method does not take the classifier, or the size of
+                its images or batches.
+        """
+        size, batch = self.options.size, self.options.batch
+        for method in self.options.methods:
+            made = self._trainer(method, self._start)
+            made.check_image_size((size, size))
+            count = min(batch, self.options.num_samples or self.info.splits["train"])
+            if count < made.fewest_images:
+                raise ValueError(
+                    f"{made.method.title} compares the images of a batch, which must "
+                    f"be at least {made.fewest_images}. Received: batches of {count}"
+                )
+
+    def _trainer(self, method, classifier, **overrides):
+        options = {**self._method_options(method), **overrides}
+        return trainer(method, classifier, objective=self._objective, **options)
+
     def _test_splits(self):
         if self.options.is_shapes:
             return ("original", "mixed_same", "mixed_rand")
@@ -214,12 +236,7 @@ class Experiment:
         Returns:
             The classifier, and the history of the fit, a dict of lists.
         """
-        model = trainer(
-            method,
-            self.start(),
-            objective=self._objective,
-            **{**self._method_options(method), **overrides},
-        )
+        model = self._trainer(method, self.start(), **overrides)
         # First, so that a backup made at the end of the epoch holds what they do.
         callbacks = [
             *self._family.stage_callbacks(self._training_set, self._stages),

@@ -66,15 +66,16 @@ def advice(flag, values):
         One line, or `None`.
     """
     method, _, option = flag.rpartition(".")
-    if method in methods() and option in fields(method_of(method).options):
+    if method in methods() and option in _told(method):
         return f"--{flag} is for the method {method!r}, which --method does not name"
-    owners = [name for name in methods() if flag in fields(method_of(name).options)]
+    owners = [name for name in methods() if flag in _told(name)]
     named = _named(values.words)
     if not owners or flag in fields(TrainOptions):
         return None
     theirs = [name for name in owners if name in named]
     if theirs:
-        return f"Say which method --{flag} is for: --{theirs[0]}.{flag}"
+        ways = " or ".join(f"--{name}.{flag}" for name in theirs)
+        return f"Say which method --{flag} is for: {ways}"
     whose = ", ".join(map(repr, owners))
     return f"--{flag} is an option of {whose}, and --method does not name one of them"
 
@@ -87,8 +88,14 @@ def _named(words):
         if word == "--":
             break
         if name in ("--method", "-method"):
-            given = (value if joined else following).split(",")
+            given = [one.strip() for one in (value if joined else following).split(",")]
     return [name for name in dict.fromkeys(given) if name in methods()]
+
+
+def _told(method):
+    """The options of a method that are flags."""
+    known = fields(method_of(method).options)
+    return {name for name, (_, declared) in known.items() if declared.told}
 
 
 def _bare(table):

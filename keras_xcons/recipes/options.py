@@ -23,7 +23,7 @@ POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 def _path(name):
     def check(value):
-        if value is None:
+        if value is None and name == "pretrained":
             return None
         checks.path(name, value)
         # metrics.json takes nothing but plain values.
@@ -40,7 +40,7 @@ def check_smoothing(value):
             "`label_smoothing` must leave something of the label, so be below 1. "
             f"Received: label_smoothing={value!r}"
         )
-    return value
+    return float(value)
 
 
 def _image_size(value):
@@ -57,6 +57,7 @@ def _methods(value):
             "`methods` must be a dict from names of training methods to dicts of their "
             f"options, at least one. Received: methods={value!r}"
         )
+    found = {}
     for name, given in value.items():
         method = method_of(name)
         if not isinstance(given, dict):
@@ -64,10 +65,17 @@ def _methods(value):
                 f"The options of {name!r} must be a dict. Received: {given!r}"
             )
         check_options(method, given)
-        # What follows from the data comes later.
+        for key in ("num_samples", "multi_label"):
+            if key in given:
+                raise ValueError(
+                    f"`{key}` of a method follows from the data. Received: "
+                    f"{key}={given[key]!r}"
+                )
         free = {"num_samples": 1} if "num_samples" in fields(method.options) else {}
-        method.options(**{**free, **given})
-    return {name: dict(given) for name, given in value.items()}
+        made = method.options(**{**free, **given})
+        # As checked: plain values, as metrics.json takes them.
+        found[name] = {key: getattr(made, key) for key in given}
+    return found
 
 
 @table

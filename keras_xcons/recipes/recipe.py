@@ -99,9 +99,10 @@ class Recipe:
             _check_kinds(PretrainOptions, self.training)
         else:
             check_options(method_of(self.method["name"]), options)
-        epochs = self.make_options()
+        made = self.make_options()
         if self.method["name"] != PRETRAINING:
-            family.check_stages(self.model.get("stages", {}), epochs.epochs)
+            family.check_options(self.model.get("objective", {}))
+            family.check_stages(self.model.get("stages", {}), made.epochs)
 
     def _check_evaluation(self):
         metrics = self.evaluation.setdefault("metrics", list(METRICS))

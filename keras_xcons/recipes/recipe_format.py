@@ -33,7 +33,13 @@ def of_format_1(content):
     Raises:
         ValueError: A field or an option is unknown.
     """
-    content, options = dict(content), dict(content.get("options") or {})
+    content, options = dict(content), content.get("options", {})
+    for name in ("options", "architecture", "stages"):
+        if not isinstance(content.get(name, {}), dict):
+            raise ValueError(
+                f"`{name}` of a recipe must be an object. Received: "
+                f"{name}={content[name]!r}"
+            )
     name = content.pop("method", None)
     training, of_method = {}, {}
     xcons = fields(method_of("xcons").options)

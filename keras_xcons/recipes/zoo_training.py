@@ -68,6 +68,7 @@ def train_by(recipe, output, report=print, **replaced):
     experiment = Experiment(
         options, model["arguments"], model.get("stages"), model.get("objective")
     )
+    experiment.check_methods()
     # What is measured afterwards, and what is said of it, may change meanwhile.
     settings = {**identity(options, experiment.info), "model": model}
     runs = ["probe", method] if experiment.has_probe else [method]

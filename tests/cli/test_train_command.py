@@ -52,7 +52,7 @@ def test_every_flag_of_train_reaches_the_recipe(trained):
 
 
 def test_several_methods_with_options_of_their_own(trained):
-    words = ["--method=plain,xcons", "--xcons.epsilon=8", "--xcons.seed", "3"]
+    words = ["--method=plain, xcons", "--xcons.epsilon=8", "--xcons.seed", "3"]
     assert cli.main(["train", *words, "--seed=5"]) == 0
     methods = {"plain": {}, "xcons": {"epsilon": 8.0, "seed": 3}}
     assert trained == [TrainOptions(methods=methods, seed=5)]

@@ -41,5 +41,8 @@ def test_what_does_not_fit_is_refused():
         with_unlabelled(IMAGES, good)
     with pytest.raises(ValueError, match=r"must give batches \(images, labels\)"):
         with_unlabelled(good.map(lambda x, y: x), good)
+    large = batches(np.zeros((5, 6, 6, 3), "float32"), LABELS)
+    with pytest.raises(ValueError, match=r"size of the labelled ones, \(4, 4, 3\)"):
+        with_unlabelled(good, large)
     with pytest.raises(ValueError, match="`unlabelled` must give batches of images"):
         with_unlabelled(good, good.unbatch())

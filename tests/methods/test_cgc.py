@@ -8,6 +8,7 @@ import tensorflow as tf
 import keras_xcons as kx
 from keras_xcons.methods import CGCModel, cgc
 from keras_xcons.methods.cgc import cropped, draw_crops
+from tests.protopnet.protopnets import classifier as protopnet
 
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 # Top, left, height, width, flipped.
@@ -116,7 +117,8 @@ def by_hand(model, images, labels, first, second, weight, temperature, variant, 
     terms = []
     for i in range(len(images)):
         if variant == "mse":
-            terms.append(np.mean((there[i] - expected[i]) ** 2))
+            size = there[i].size  # Maps of mean 1.
+            terms.append(np.mean((size * there[i] - size * expected[i]) ** 2))
             continue
         unit = [each / np.linalg.norm(each) for each in there]
         own = expected[i] / np.linalg.norm(expected[i])
@@ -139,7 +141,7 @@ def by_hand(model, images, labels, first, second, weight, temperature, variant, 
     [
         {},
         {"temperature": 0.1, "weight": 3.0, "learned_views": "image"},
-        {"variant": "mse", "weight": 1e5},
+        {"variant": "mse", "weight": 2.0},
     ],
     ids=str,
 )
@@ -258,6 +260,15 @@ def test_empty_maps_are_left_out(build, arrays):
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
+def test_an_empty_map_is_no_negative():
+    maps = np.random.default_rng(0).uniform(size=(3, 4, 4)).astype("float32")
+    maps[2] = 0.0
+    alone, _ = cgc.contrast(maps[:2], maps[:2], 0.5)
+    values, similarity = cgc.contrast(maps, maps, 0.5)
+    np.testing.assert_allclose(np.array(values)[:2], alone, rtol=1e-6)
+    assert np.isnan(values[2]) and np.isnan(similarity[2])
+
+
 def test_images_that_are_too_small(build, arrays):
     trainer = CGCModel(build(), min_scale=0.001)
     trainer.compile("sgd", CROSS_ENTROPY)
@@ -277,3 +288,37 @@ def test_it_makes_maps_follow_crops(build, arrays):
         ).history
         contrast[weight] = np.mean(history["contrast"][-3:])
     assert contrast[5.0] < contrast[0.0] - 0.05
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_metrics_are_of_the_images_with_a_label(jit, build, arrays):
+    """As if those without were not there, with weights of the caller or without."""
+    images, labels = arrays[0][:12], arrays[1][:12]
+    hidden = np.concatenate([labels[:8], np.full(4, -1, labels.dtype)])
+    weights = np.linspace(0.5, 2.0, 12, dtype="float32")
+    entropy = keras.metrics.SparseCategoricalCrossentropy(from_logits=True)
+    found = {}
+    for name, count, given in (("all", 8, labels), ("some", 12, hidden)):
+        trainer = CGCModel(build(), weight=0.0, learned_views="image")
+        trainer.compile(
+            keras.optimizers.SGD(0.0),
+            CROSS_ENTROPY,
+            metrics=["accuracy", entropy],
+            weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="weighted")],
+            jit_compile=jit,
+        )
+        found[name] = trainer.train_on_batch(
+            images[:count], given[:count], weights[:count], return_dict=True
+        )
+    for log in ("accuracy", "weighted", "sparse_categorical_crossentropy", "loss"):
+        assert found["some"][log] == pytest.approx(found["all"][log], rel=1e-5), log
+
+
+def test_a_protopnet_with_unlabelled_images(arrays):
+    model = protopnet()
+    images = np.random.default_rng(0).uniform(0, 255, (6, 32, 32, 3)).astype("float32")
+    trainer = CGCModel(model)
+    trainer.compile(keras.optimizers.Adam(1e-3), CROSS_ENTROPY, run_eagerly=True)
+    labels = np.array([0, 1, 2, -1, -1, 0])
+    logs = trainer.fit(images, labels, batch_size=6, verbose=0).history
+    assert all(np.isfinite(values).all() for values in logs.values())

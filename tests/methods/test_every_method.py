@@ -90,6 +90,10 @@ DATA = {
         make(weights=np.linspace(0.0, 3.0, 36, dtype="float32")),
         {},
     ),
+    "column of weights": lambda make: (
+        make(weights=np.linspace(0.0, 3.0, 36, dtype="float32")[:, None]),
+        {},
+    ),
     "validation": lambda make: (make(), {"validation_data": make(count=20)}),
 }
 
@@ -485,12 +489,41 @@ def test_batches_that_are_refused(name, build, arrays):
     if trainer.fewest_images > 1:
         for size in (1, None):
             data = tf.data.Dataset.from_tensor_slices(arrays).batch(1, size is not None)
-            with pytest.raises(ValueError, match="must be at least 2. Received: ba"):
+            with pytest.raises(ValueError, match="at least 2. Received: batch_size=1"):
                 trainer.fit(data, verbose=0)
-        with pytest.raises(ValueError, match="must be at least 2. Received: ba"):
+        with pytest.raises(ValueError, match="at least 2. Received: batch_size=1"):
             trainer.fit(images, labels, batch_size=1, verbose=0)
     for left, right in zip(before, trainer.get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+@EVERY
+def test_weights_that_are_no_numbers(name, build, arrays):
+    trainer = compiled(kx.trainer(name, build()))
+    weights = np.where(np.arange(36) == 30, np.nan, 1.0)
+    data = tf.data.Dataset.from_tensor_slices((*arrays, weights)).batch(12)
+    with pytest.raises(ValueError, match="sample weights must be finite"):
+        trainer.fit(data, verbose=0)
+    compiled(trainer, logits_loss("Categorical"))
+    for wrong in (np.nan, -1.0, 5.0):
+        shares = np.where(np.eye(5)[arrays[1]] == 0, 0.0, wrong)
+        data = tf.data.Dataset.from_tensor_slices((arrays[0], shares)).batch(12)
+        for feed in ({"x": arrays[0], "y": shares}, {"x": data}):
+            with pytest.raises(
+                ValueError, match="multi-hot labels must be within 0..1"
+            ):
+                trainer.fit(**feed, verbose=0)
+
+
+def test_a_method_has_no_constructor_of_its_own():
+    with pytest.raises(TypeError, match="is set up by `setup`"):
+
+        @kx.methods.training_method("own", title="Own", purpose="Has its own.")
+        class Own(kx.methods.TrainingMethod):
+            def __init__(self, classifier):
+                pass
+
+    assert "own" not in kx.methods()
 
 
 def test_an_unknown_method(build):

@@ -1,6 +1,7 @@
 import math
 import pathlib
 
+import numpy as np
 import pytest
 
 from keras_xcons.options import fields
@@ -152,6 +153,10 @@ def test_options_of_a_method_are_its_own():
     assert options.methods == {"xcons": {"schedule": "memory"}, "plain": {}}
     with pytest.raises(TypeError, match="`schedule` is an option of the method 'xcons"):
         TrainOptions(methods={"plain": {"schedule": "memory"}})
+    numbers = TrainOptions(methods={"xcons": {"epsilon": np.float32(4.0)}})
+    assert type(numbers.methods["xcons"]["epsilon"]) is float
+    with pytest.raises(ValueError, match="follows from the data. Received: num_sam"):
+        TrainOptions(methods={"xcons": {"num_samples": 3}})
     with pytest.raises(TypeError, match="Unknown option. Did you mean 'epsilon'"):
         TrainOptions(methods={"xcons": {"epsilom": 1.0}})
 

@@ -189,6 +189,23 @@ def stop_in_xcons(options, monkeypatch, report=quiet):
             train(options, report)
 
 
+@pytest.mark.parametrize(
+    "methods, more, message",
+    [
+        ({"cgc": {}}, {"batch_size": 1}, "Received: batches of 1"),
+        ({"cgc": {"feature_layer": "no"}}, {}, "Unknown feature layer"),
+        ({"cgc": {"min_scale": 0.001}}, {}, "2 pixels or more"),
+    ],
+)
+def test_what_a_later_method_refuses_is_told_first(
+    methods, more, message, picture_options, tmp_path, no_training
+):
+    options = picture_options(output=tmp_path / "run", methods=methods, **more)
+    with pytest.raises(ValueError, match=message):
+        train(options, quiet)
+    assert not (tmp_path / "run").exists()
+
+
 def test_second_call_trains_anew(picture_options, tmp_path, started):
     options = picture_options(output=tmp_path)
     first = train(options, quiet)

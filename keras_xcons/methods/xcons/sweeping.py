@@ -55,7 +55,7 @@ class SweepsTable:
         targets = find_targets(labels, self.view.num_classes, options.multi_label)
         states = random_states(self.classifier)
         images = self.augment(images, False)
-        batch = Batch(images, labels, sample_weight, sample_weight, ids, states)
+        batch = Batch(images, labels, sample_weight, sample_weight, None, ids, states)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(images)
             clean = explained_pass(self.training_view, images, targets.classes)

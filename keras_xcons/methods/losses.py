@@ -1,0 +1,129 @@
+"""The losses of a training step: the caller's, and the terms that methods add."""
+
+import threading
+
+import tensorflow as tf
+from keras import ops
+
+from keras_xcons.methods.passes import replicas
+
+# Of the step that a thread is in: `tf.distribute` runs each replica's in its own.
+_step = threading.local()
+
+
+class StepLosses:
+    """What `keras_xcons.methods.TrainingMethod` computes losses with."""
+
+    @property
+    def losses(self):
+        """What layers add to the loss, of the first pass of a step; a list."""
+        kept = getattr(_step, "losses", {})
+        return kept[id(self)] if id(self) in kept else super().losses
+
+    def keep_losses(self):
+        """Keeps what layers added to the loss in the first pass of a step."""
+        if id(self) not in getattr(_step, "losses", {}):
+            # A second pass over the layers clears what they added in the first.
+            _step.losses = {id(self): super().losses}
+
+    def forget_losses(self):
+        """Ends a step, see `keep_losses`."""
+        _step.losses = {}
+
+    def weighted_loss(self, labels, outputs, sample_weight, weights=None):
+        """The caller's loss under the caller's sample weights times the method's.
+
+        Args:
+            labels: Labels as the caller's loss takes them.
+            outputs: What the view gives as outputs.
+            sample_weight: The caller's weights `(B,)`, or `None`.
+            weights: The method's weights, float tensor `(B,)`, or `None` for 1.
+
+        Returns:
+            Scalar loss, with regularisation and what the classifier's objective adds.
+        """
+        loss = self._loss_of(labels, outputs, sample_weight, weights)
+        extra = self.objective.regularization()
+        return loss if extra is None else loss + extra / replicas()
+
+    def further_loss(self, labels, outputs, sample_weight, weights=None):
+        """As `weighted_loss`, of a further pass of a step: without regularisation.
+
+        Args:
+            labels: As there.
+            outputs: As there.
+            sample_weight: As there.
+            weights: As there.
+
+        Returns:
+            Scalar loss.
+        """
+        before = getattr(_step, "losses", {})
+        _step.losses = {id(self): []}
+        try:
+            return self._loss_of(labels, outputs, sample_weight, weights)
+        finally:
+            _step.losses = before
+
+    def _loss_of(self, labels, outputs, sample_weight, weights):
+        total = product(weights, sample_weight)
+        loss = self.compute_loss(
+            y=labels,
+            y_pred=self.objective.scores(outputs),
+            sample_weight=total,
+            training=True,
+        )
+        extra = self.objective.loss(labels, outputs, total)
+        return loss if extra is None else loss + extra / replicas()
+
+    def mean_term(self, values, sample_weight=None):
+        """A loss term of one value a sample, weighed as the caller's loss is.
+
+        Args:
+            values: Float tensor `(B,)`; what is not finite is left out.
+            sample_weight: The caller's weights, or `None`.
+
+        Returns:
+            Scalar, the mean over the batch.
+        """
+        known = ops.isfinite(values)
+        values = ops.where(known, ops.cast(values, "float32"), 0.0)
+        if sample_weight is not None:
+            values = values * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
+        return ops.mean(values) / replicas()
+
+    def sample_losses(self, labels, outputs):
+        """The caller's loss of each sample, without any sample weights.
+
+        Args:
+            labels: Labels as the caller's loss takes them.
+            outputs: What the view gives as outputs.
+
+        Returns:
+            Float32 tensor `(B,)`, for a loss that averages over the batch; times B
+            for one that sums.
+        """
+        weights = ops.ones_like(self.objective.scores(outputs)[:, 0], dtype="float32")
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            loss = self.weighted_loss(labels, outputs, None, weights)
+        size = ops.cast(ops.shape(weights)[0] * replicas(), "float32")
+        return tape.gradient(loss, weights) * size
+
+    def track_loss(self, loss, size):
+        """Adds a step's loss, of `size` samples, to the `loss` that `fit` reports."""
+        for metric in self.metrics:
+            if metric.name == "loss":
+                # Keras divides losses by the number of replicas.
+                metric.update_state(loss * replicas(), sample_weight=size)
+
+
+def product(weights, sample_weight):
+    """The method's weights times the caller's, either of which may be `None`."""
+    if sample_weight is None:
+        return weights
+    sample_weight = ops.cast(sample_weight, "float32")
+    if weights is None:
+        return sample_weight
+    extra = len(sample_weight.shape) - 1
+    return ops.reshape(weights, (-1,) + (1,) * extra) * sample_weight
