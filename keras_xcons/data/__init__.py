@@ -12,7 +12,7 @@ from keras_xcons.data.loading import info, load
 from keras_xcons.data.mixing import paste, remove_objects
 from keras_xcons.data.sample_ids import split_sample_ids, with_sample_ids
 from keras_xcons.data.shapes import shapes
-from keras_xcons.data.unlabelled import with_unlabelled
+from keras_xcons.data.unlabelled import unlabelled_of, with_unlabelled
 from keras_xcons.data.verifying import SplitFacts, verify
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "remove_objects",
     "shapes",
     "split_sample_ids",
+    "unlabelled_of",
     "verify",
     "with_sample_ids",
     "with_unlabelled",

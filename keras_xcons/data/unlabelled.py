@@ -68,6 +68,23 @@ def with_unlabelled(dataset, unlabelled):
     )
 
 
+def unlabelled_of(x):
+    """The unlabelled images beside a batch.
+
+    Args:
+        x: Images, or the dictionary that `with_unlabelled` makes of them.
+
+    Returns:
+        What lies under `"unlabelled"`, or `None` where there is none.
+
+    Example:
+
+    >>> unlabelled_of({"image": "images", "unlabelled": "more"})
+    'more'
+    """
+    return x.get("unlabelled") if isinstance(x, dict) else None
+
+
 def _images(*element):
     images = element[0]
     return images["image"] if isinstance(images, dict) else images

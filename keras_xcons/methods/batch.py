@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_xcons.data import split_sample_ids
+from keras_xcons.data import split_sample_ids, unlabelled_of
 from keras_xcons.methods.passes import random_states
 
 
@@ -69,8 +69,8 @@ def batch_of(x, labels, sample_weight, trainer):
         labels = ops.cast(labels, "int32") if labels.dtype == "bool" else labels
         labelled = ops.reshape(labels, (-1,)) >= 0
         labels = ops.maximum(labels, 0)
-    if isinstance(x, dict) and "unlabelled" in x:
-        more = x["unlabelled"]
+    more = unlabelled_of(x)
+    if more is not None:
         count, others = ops.shape(images)[0], ops.shape(more)[0]
         images = ops.concatenate(
             [ops.cast(images, "float32"), ops.cast(more, "float32")]

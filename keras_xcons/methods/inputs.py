@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_xcons import checks
-from keras_xcons.data import split_sample_ids
+from keras_xcons.data import split_sample_ids, unlabelled_of
 from keras_xcons.data.pipeline_errors import plain_message
 
 _MARK = "keras_xcons refused a batch: "
@@ -49,8 +49,9 @@ def checked(x, y, trainer, batch_size=None):
         _check_keys(spec[0], trainer)
         images, ids = split_sample_ids(spec[0])
         _check_spec(images, spec[1], trainer)
-        if isinstance(spec[0], dict) and "unlabelled" in spec[0]:
-            _check_spec(spec[0]["unlabelled"], spec[1], trainer)
+        more = unlabelled_of(spec[0])
+        if more is not None:
+            _check_spec(more, spec[1], trainer)
         _check_size(images.shape[0], trainer)
         _require_ids(ids, trainer)
         return x.enumerate().map(
@@ -59,7 +60,7 @@ def checked(x, y, trainer, batch_size=None):
         )
     if isinstance(x, np.ndarray | tf.Tensor | dict):
         _check_keys(x, trainer)
-        if isinstance(x, dict) and "unlabelled" in x:
+        if unlabelled_of(x) is not None:
             raise ValueError(
                 "Unlabelled images come in a dataset, batch by batch, see "
                 "`keras_xcons.data.with_unlabelled`. Received: arrays with the keys "
@@ -127,8 +128,7 @@ def _require_ids(ids, trainer):
         raise ValueError(
             f"{trainer.method.title} needs sample ids with these options. Wrap the "
             "dataset with `keras_xcons.data.with_sample_ids` before shuffling and "
-            "batching. "
-            "Received: images without a 'sample_id'"
+            "batching. Received: images without a 'sample_id'"
         )
 
 
@@ -159,10 +159,18 @@ def _check_spec(images, labels, trainer):
 def _check_size(count, trainer):
     """Refuses batches that are known to be too small."""
     if count is not None and count < trainer.fewest_images:
-        raise ValueError(f"{_too_small(trainer)} Received: batch_size={count}")
+        raise ValueError(f"{too_small(trainer)} Received: batch_size={count}")
 
 
-def _too_small(trainer):
+def too_small(trainer):
+    """What to tell of batches that are smaller than a method needs.
+
+    Args:
+        trainer: The `keras_xcons.methods.TrainingMethod`.
+
+    Returns:
+        A sentence.
+    """
     return (
         f"{trainer.method.title} compares the images of a batch, which must be at "
         f"least {trainer.fewest_images}."
@@ -189,9 +197,9 @@ def _assert_batch(number, batch, trainer):
     images, ids = split_sample_ids(batch[0])
     labels = batch[1]
     values = tf.cast(images, tf.float32)
-    if isinstance(batch[0], dict) and "unlabelled" in batch[0]:
-        more = tf.cast(batch[0]["unlabelled"], tf.float32)
-        values = tf.concat([values, more], axis=0)
+    more = unlabelled_of(batch[0])
+    if more is not None:
+        values = tf.concat([values, tf.cast(more, tf.float32)], axis=0)
     if images.dtype.is_floating:
         # Python is asked only about batches that may well be in 0..1.
         low = tf.reduce_all((values >= 0.0) & (values <= 1.0))
@@ -210,7 +218,7 @@ def _assert_batch(number, batch, trainer):
         count = tf.shape(images)[0]
         # The last one of an epoch may be smaller; the first tells the size.
         enough = (number > 0) | (count >= trainer.fewest_images)
-        refusal = f"{_too_small(trainer)} Received: batch_size="
+        refusal = f"{too_small(trainer)} Received: batch_size="
         asserts.append(_refuse(enough, refusal, tf.cast(count, tf.float32)))
     if _are_indices(labels.shape, trainer):
         told = tf.cast(labels, tf.float32)
@@ -269,19 +277,6 @@ def _first_outside(values, known):
     """The first of values that are not known; 0 where all are."""
     outside = tf.boolean_mask(values, tf.logical_not(known))
     return tf.concat([outside, tf.zeros(1, outside.dtype)], 0)[0]
-
-
-def as_dataset(x, y, batch_size=None):
-    """Batches of `(x, y)` as a `tf.data.Dataset`, which `x` may be already."""
-    if not isinstance(x, tf.data.Dataset):
-        return tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size or 32)
-    if x.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(
-            "The 'epoch' schedule sweeps over the training data, which must not be "
-            "endless. Leave out `repeat()`, or pass the data to sweep over in "
-            "`callbacks=[EpochReweighting(dataset)]`. Received: an endless dataset x"
-        )
-    return x
 
 
 def warn_of_logits(view, loss):

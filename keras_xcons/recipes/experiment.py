@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_xcons import data, models
 from keras_xcons.methods import method_of, objective_class, trainer
+from keras_xcons.methods.inputs import too_small
 from keras_xcons.models.policy import dtype_policy
 from keras_xcons.options import fields
 from keras_xcons.recipes.data_check import check_data
@@ -126,10 +127,7 @@ class Experiment:
             made.check_image_size((size, size))
             count = min(batch, self.options.num_samples or self.info.splits["train"])
             if count < made.fewest_images:
-                raise ValueError(
-                    f"{made.method.title} compares the images of a batch, which must "
-                    f"be at least {made.fewest_images}. Received: batches of {count}"
-                )
+                raise ValueError(f"{too_small(made)} Received: batches of {count}")
 
     def _trainer(self, method, classifier, **overrides):
         options = {**self._method_options(method), **overrides}

@@ -11,20 +11,10 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
+from distributed_run import classifier
 
 import keras_xcons as kx
 from keras_xcons.methods import method_of
-
-
-def classifier():
-    """Without batch normalisation, whose batches are those of a replica."""
-    keras.utils.set_random_seed(1)
-    inputs = keras.Input((16, 16, 3))
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs)
-    x = keras.layers.Conv2D(6, 3, 2, activation="relu", kernel_regularizer="l2")(x)
-    x = keras.layers.Conv2D(8, 3, activation="relu")(x)
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    return keras.Model(inputs, keras.layers.Dense(5)(x))
 
 
 def main(devices, output):

@@ -1,6 +1,7 @@
 """Keras callbacks that the training methods need."""
 
 import keras
+import tensorflow as tf
 
 from keras_xcons.data import arguments
 
@@ -49,3 +50,16 @@ class EpochReweighting(keras.callbacks.Callback):
             if logs is not None:
                 logs["consistency"] = consistency
                 logs["zero_gradient"] = self.model.swept_zero_gradient
+
+
+def as_dataset(x, y, batch_size=None):
+    """Batches of `(x, y)` as a `tf.data.Dataset`, which `x` may be already."""
+    if not isinstance(x, tf.data.Dataset):
+        return tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size or 32)
+    if x.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(
+            "The 'epoch' schedule sweeps over the training data, which must not be "
+            "endless. Leave out `repeat()`, or pass the data to sweep over in "
+            "`callbacks=[EpochReweighting(dataset)]`. Received: an endless dataset x"
+        )
+    return x

@@ -6,12 +6,15 @@ from keras import ops
 
 from keras_xcons.explainers import explained_pass, find_targets
 from keras_xcons.methods.base import TrainingMethod
-from keras_xcons.methods.inputs import as_dataset
 from keras_xcons.methods.passes import MeanOfKnown, has_weight, known, mean_of_known
 from keras_xcons.methods.registry import training_method
 from keras_xcons.methods.sample_table import SampleTable
 from keras_xcons.methods.xcons.attacking import attack, attack_loss
-from keras_xcons.methods.xcons.callbacks import EpochCounter, EpochReweighting
+from keras_xcons.methods.xcons.callbacks import (
+    EpochCounter,
+    EpochReweighting,
+    as_dataset,
+)
 from keras_xcons.methods.xcons.options import XConsOptions
 from keras_xcons.methods.xcons.sweeping import SweepsTable
 from keras_xcons.methods.xcons.weighting import batch_weights, consistency_of
