@@ -93,7 +93,7 @@ def test_every_run_of_the_table_is_accepted():
         *("coverage_of_intervals", "evaluation_cost"),
         "inspect_weights",
         *("pretrain", "publish", "reference", "report_table", "reproduce"),
-        *("rewrite_recipes", "train_zoo", "zoo_results"),
+        *("rewrite_zoo", "train_zoo", "zoo_results"),
     ],
 )
 def test_a_tool_says_how_it_is_called(name):

@@ -38,7 +38,7 @@ flags.DEFINE_integer(
     "rounds", 15, "Timed rounds; each variant runs once a round.", 1, 2**14
 )
 flags.DEFINE_string("output", None, "CSV file to write.")
-flags.DEFINE_string("peak_of", None, "Internal: print the peak memory of a variant.")
+flags.DEFINE_string("memory_of", None, "Internal: print the memory of a variant.")
 
 # What others are divided by.
 PLAIN = "Keras"
@@ -220,42 +220,12 @@ def faithfulness(model):
 
 
 def memory(model):
-    """Peak resident memory of a process that runs steps of one variant."""
-    peaks = {}
-    for variant in training_variants():
-        command = [sys.executable, __file__, f"--peak_of={model}:{variant}"]
-        command += [f"--image_size={FLAGS.image_size}"]
-        command += [f"--batch_size={FLAGS.batch_size}"]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True)
-        peaks[variant] = json.loads(printed.stdout.splitlines()[-1])
-    for variant, peak in peaks.items():
-        yield {
-            "group": "memory",
-            "model": model,
-            "variant": variant,
-            "median": round(peak),
-            "unit": "MB",
-            "n": 1,
-            "ratio": round(peak / peaks[PLAIN], 3),
-            "to": PLAIN,
-            "limit": "<= 1.3" if variant == "xcons memory" else "",
-        }
+    """Peak and growth of the resident memory of processes that run steps."""
+    import benchmark_memory
 
-
-def peak_memory(model, variant):
-    """Prints the peak resident size of this process after some steps, in MB."""
-    step = training_step(model, variant)
-    for _ in range(5):
-        step()
-    print(json.dumps(peak_resident_size()))
-
-
-def peak_resident_size():
-    """Peak resident size of this process so far, in MB."""
-    # Not getrusage: its maximum is inherited from the process that started this one.
-    with open("/proc/self/status") as file:
-        line = next(line for line in file if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
+    command = [sys.executable, __file__, f"--image_size={FLAGS.image_size}"]
+    command += [f"--batch_size={FLAGS.batch_size}"]
+    yield from benchmark_memory.rows(model, training_variants(), PLAIN, command)
 
 
 def rows_of_group(group):
@@ -282,8 +252,10 @@ def rows_of_group(group):
 def main(argv):
     """Measures, prints and writes the table."""
     del argv
-    if FLAGS.peak_of:
-        peak_memory(*FLAGS.peak_of.split(":"))
+    if FLAGS.memory_of:
+        import benchmark_memory
+
+        benchmark_memory.report(training_step(*FLAGS.memory_of.split(":")))
         return
     rows = []
     for group in FLAGS.groups:

@@ -41,6 +41,9 @@ _CLASS_NAMES = flags.DEFINE_string(
 _FEATURE_LAYER = flags.DEFINE_string(
     "feature_layer", None, "Layer that heatmaps are made of; found when left out."
 )
+_EXPLAINER = flags.DEFINE_string(
+    "explainer", "gradcam++", "Explainer by which its heatmaps were measured."
+)
 _METHOD = flags.DEFINE_string("method", None, "How it was trained.", required=True)
 _RECIPE = flags.DEFINE_string("recipe", None, "JSON file.", required=True)
 _METRICS = flags.DEFINE_string(
@@ -83,6 +86,7 @@ def main(argv):
         arguments=json.loads(_ARGUMENTS.value),
         class_names=[name for name in names if name],
         feature_layer=_FEATURE_LAYER.value,
+        explainer=_EXPLAINER.value,
         method=_METHOD.value,
         recipe=_read_json(_RECIPE.value),
         metrics=_read_json(_METRICS.value),

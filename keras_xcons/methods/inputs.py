@@ -14,13 +14,18 @@ import tensorflow as tf
 from keras_xcons import checks
 from keras_xcons.data import split_sample_ids, unlabelled_of
 from keras_xcons.data.pipeline_errors import plain_message
+from keras_xcons.methods.labels import (
+    MARK,
+    check_labels,
+    first_outside,
+    refusals,
+    refuse,
+)
 
-_MARK = "keras_xcons refused a batch: "
-_SHARES = "one-hot and multi-hot labels must be within 0..1."
 _REFUSED = re.compile(r"([^\]'\n]*)(?:\] \[(-?[\d.e+-]+)\])?")
 
 
-def checked(x, y, trainer, batch_size=None):
+def checked(x, y, trainer, batch_size=None, class_weight=None):
     """Checks training data, at once or as it is read.
 
     Args:
@@ -31,6 +36,7 @@ def checked(x, y, trainer, batch_size=None):
         trainer: The `keras_xcons.methods.TrainingMethod`, whose view, options and
             class attributes say what is taken.
         batch_size: What `fit` got as `batch_size`, for arrays.
+        class_weight: What `fit` got as `class_weight`, which knows no label -1.
 
     Returns:
         `x`, with a check mapped over it if it is a dataset.
@@ -39,6 +45,7 @@ def checked(x, y, trainer, batch_size=None):
         ValueError: Sample ids are missing, or images, labels or ids are not as the
             training model takes them.
     """
+    unlabelled = trainer.takes_unlabelled and class_weight is None
     if isinstance(x, tf.data.Dataset):
         spec = x.element_spec
         if not isinstance(spec, tuple) or len(spec) < 2:
@@ -55,7 +62,7 @@ def checked(x, y, trainer, batch_size=None):
         _check_size(images.shape[0], trainer)
         _require_ids(ids, trainer)
         return x.enumerate().map(
-            lambda number, batch: _assert_batch(number, batch, trainer),
+            lambda number, batch: _assert_batch(number, batch, trainer, unlabelled),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
     if isinstance(x, np.ndarray | tf.Tensor | dict):
@@ -76,18 +83,7 @@ def checked(x, y, trainer, batch_size=None):
                 ids, len(labels), trainer.options.num_samples, "sample_id"
             )
         _check_spec(images, labels, trainer)
-        if _are_indices(labels.shape, trainer):
-            indices = labels.reshape(-1)
-            if trainer.takes_unlabelled:
-                indices = np.where(indices == -1, 0, indices)
-            if trainer.view.binary:
-                _check_soft(indices)
-                indices = np.round(indices)
-            # Keras takes class indices as floats and booleans, too.
-            indices = indices.astype("int64") if indices.dtype.kind in "fb" else indices
-            checks.class_labels(indices, len(images), trainer.view.num_classes)
-        elif not np.all((labels >= 0) & (labels <= 1)):
-            raise ValueError(f"{_SHARES} Received: labels with other values")
+        check_labels(labels, len(images), trainer, unlabelled)
     return x
 
 
@@ -112,7 +108,7 @@ def plain_errors():
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        _, mark, rest = str(error).partition(_MARK)
+        _, mark, rest = str(error).partition(MARK)
         if not mark:
             message = plain_message(str(error))
             if message is None:
@@ -177,23 +173,8 @@ def too_small(trainer):
     )
 
 
-def _are_indices(shape, trainer):
-    """Whether labels are class indices, and not one-hot or multi-hot."""
-    several = trainer.options.multi_label
-    return not several and tuple(shape[1:]) != (trainer.view.num_classes,)
-
-
-def _check_soft(labels):
-    """Labels of a model with one output may be soft, but not beyond its classes."""
-    if labels.size and not (labels.min() >= 0 and labels.max() <= 1):
-        raise ValueError(
-            "`labels` must be within 0..1, as the model has one output. Received: "
-            f"labels with minimum {labels.min()} and maximum {labels.max()}"
-        )
-
-
-def _assert_batch(number, batch, trainer):
-    view, options = trainer.view, trainer.options
+def _assert_batch(number, batch, trainer, unlabelled):
+    options = trainer.options
     images, ids = split_sample_ids(batch[0])
     labels = batch[1]
     values = tf.cast(images, tf.float32)
@@ -208,7 +189,7 @@ def _assert_batch(number, batch, trainer):
         )
     inside = tf.reduce_all((values >= 0.0) & (values <= 255.0))
     asserts = [
-        _refuse(
+        refuse(
             inside,
             "images must be finite and within 0..255; preprocessing belongs inside "
             "the model. Received: images with other values",
@@ -219,40 +200,21 @@ def _assert_batch(number, batch, trainer):
         # The last one of an epoch may be smaller; the first tells the size.
         enough = (number > 0) | (count >= trainer.fewest_images)
         refusal = f"{too_small(trainer)} Received: batch_size="
-        asserts.append(_refuse(enough, refusal, tf.cast(count, tf.float32)))
-    if _are_indices(labels.shape, trainer):
-        told = tf.cast(labels, tf.float32)
-        # Labels of a model with one output may be soft, but not 1.5.
-        below = told <= 1.0 if view.binary else told < view.num_classes
-        known = (told >= 0.0) & below
-        also = ""
-        if trainer.takes_unlabelled:
-            known, also = known | (told == -1.0), " or -1 for none"
-        asserts.append(
-            _refuse(
-                tf.reduce_all(known),
-                f"labels must be within 0..{view.num_classes - 1}, the classes of the "
-                f"model{also}. Received: label=",
-                _first_outside(told, known),
-            )
-        )
-    else:
-        shares = tf.cast(labels, tf.float32)
-        inside = tf.reduce_all((shares >= 0.0) & (shares <= 1.0))
-        asserts.append(_refuse(inside, f"{_SHARES} Received: labels with other values"))
+        asserts.append(refuse(enough, refusal, tf.cast(count, tf.float32)))
+    asserts += refusals(labels, trainer, unlabelled)
     if len(batch) > 2:
         finite = tf.reduce_all(tf.math.is_finite(tf.cast(batch[2], tf.float32)))
         message = "sample weights must be finite. Received: sample_weight with others"
-        asserts.append(_refuse(finite, message))
+        asserts.append(refuse(finite, message))
     if options.needs_sample_ids:
         known = (ids >= 0) & (ids < options.num_samples)
         asserts.append(
-            _refuse(
+            refuse(
                 tf.reduce_all(known),
                 f"sample ids must be within 0..{options.num_samples - 1}, as "
                 f"num_samples={options.num_samples} says; pass the number of all "
                 "samples of the data set. Received: sample_id=",
-                _first_outside(ids, known),
+                first_outside(ids, known),
             )
         )
     with tf.control_dependencies(asserts):
@@ -267,16 +229,6 @@ def _warned(images):
         ),
         images.shape,
     )
-
-
-def _refuse(condition, message, *value):
-    return tf.debugging.Assert(condition, [_MARK + message, *value])
-
-
-def _first_outside(values, known):
-    """The first of values that are not known; 0 where all are."""
-    outside = tf.boolean_mask(values, tf.logical_not(known))
-    return tf.concat([outside, tf.zeros(1, outside.dtype)], 0)[0]
 
 
 def warn_of_logits(view, loss):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_xcons.data import split_sample_ids
 from keras_xcons.methods import saving
 from keras_xcons.methods.inputs import checked, plain_errors, warn_of_logits
+from keras_xcons.methods.labels import checked_labels
 from keras_xcons.methods.passes import random_states
 from keras_xcons.models import TrainsClassifier
 
@@ -114,7 +115,8 @@ class ClassifierModel(TrainsClassifier, keras.Model):
         pipeline: a bad batch ends the run with a `ValueError` before it is learned
         from.
         """
-        x = checked(x, y, self, batch_size)
+        x = checked(x, y, self, batch_size, kwargs.get("class_weight"))
+        kwargs = {**kwargs, **self._checked_validation(kwargs)}
         callbacks = list(keras.tree.flatten(callbacks)) if callbacks else []
         callbacks = self.fit_callbacks(callbacks, x, y, batch_size)
         callbacks = self.objective.callbacks(callbacks)
@@ -126,6 +128,15 @@ class ClassifierModel(TrainsClassifier, keras.Model):
             return super().fit(
                 x, y, batch_size, epochs, verbose, callbacks=callbacks, **kwargs
             )
+
+    def _checked_validation(self, given):
+        """The validation data among the arguments of `fit`, checked, in a dict."""
+        held_out = given.get("validation_data")
+        if isinstance(held_out, tuple | list) and len(held_out) >= 2:
+            checked_labels(held_out[0], held_out[1], self)
+        elif isinstance(held_out, tf.data.Dataset):
+            return {"validation_data": checked_labels(held_out, None, self)}
+        return {}
 
     def fit_callbacks(self, callbacks, x, y, batch_size):
         """The callbacks of a `fit`: the caller's, and those that the method needs.
@@ -146,10 +157,13 @@ class ClassifierModel(TrainsClassifier, keras.Model):
         self.objective.begins()
         return super().train_on_batch(*args, **kwargs)
 
-    def evaluate(self, *args, **kwargs):
+    def evaluate(self, x=None, y=None, *args, **kwargs):
         """Evaluates the classifier; see `keras.Model.evaluate`."""
-        with self._without_trackers():
-            return super().evaluate(*args, **kwargs)
+        # `fit` evaluates too, on what it has checked.
+        if not kwargs.get("_use_cached_eval_dataset"):
+            x = checked_labels(x, y, self)
+        with self._without_trackers(), plain_errors():
+            return super().evaluate(x, y, *args, **kwargs)
 
     def test_on_batch(self, *args, **kwargs):
         """Evaluates the classifier on a batch; see `keras.Model.test_on_batch`."""

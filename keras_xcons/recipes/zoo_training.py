@@ -201,6 +201,7 @@ def publish_by(
         method=method,
         recipe=recipe.to_dict(),
         metrics=metrics,
+        explainer=recipe.evaluation["explainer"],
         offset=offset,
         dataset=recipe.dataset,
         **{

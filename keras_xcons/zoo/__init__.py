@@ -6,7 +6,7 @@ from keras_xcons import checks
 from keras_xcons.models.weights import load_weights
 from keras_xcons.zoo import store
 from keras_xcons.zoo.building import build
-from keras_xcons.zoo.checking import check_image, check_logits, difference
+from keras_xcons.zoo.checking import answers, check_image, difference
 from keras_xcons.zoo.offsets import remember_offset_of
 from keras_xcons.zoo.publishing import publish
 
@@ -115,12 +115,13 @@ def info(name):
 
     Returns:
         A dict: `name`, `architecture` and its `arguments`, `input_size`,
-        `class_names`, `feature_layer`, `offset` (how far its heatmaps are moved, in
+        `class_names`, `feature_layer`, `explainer` (by which its heatmaps were
+        measured), `offset` (how far its heatmaps are moved, in
         pixels, see `keras_xcons.calibrate`; absent or `None` if not measured),
-        `parameters`, `method`, `dataset` (its short
-        name), `data` and `pretraining` (in words), `recipe`, `logits_check` (the logits
-        of `check_image`), `data_license`, `weights_license`, `paper`, `created_with`,
-        the `weights` file with its `url`, `sha256` and `bytes`, and `metrics`, what the
+        `parameters`, `method`, `dataset` (its short name), `data` and `pretraining`
+        (in words), `recipe`, `check` (the `logits` and the `heatmap` of `check_image`),
+        `data_license`, `weights_license`, `paper`, `created_with`, the `weights` file
+        with its `url`, `sha256` and `bytes`, and `metrics`, what the
         evaluator wrote, `None` where that cannot be found.
 
     Raises:
@@ -208,21 +209,24 @@ def load(name):
 
 
 def verify(name, tolerance=0.01):
-    """Loads a published model and compares its logits with those of its card.
+    """Loads a published model and compares its answers with those of its card.
 
-    They are computed on `check_image`, in float32 whatever the dtype policy is.
+    Logits and a heatmap, by the card's explainer, are computed on `check_image`, in
+    float32 whatever the dtype policy is. Cards of format 1 have no heatmap.
 
     Args:
         name: As for `load`.
         tolerance: How far a logit may lie from the card's, as a share of the card's
-            largest logit. Defaults to 0.01, our choice: different processors stay
-            below 0.001, another preprocessing is far above.
+            largest logit, and a cell of the heatmap, of the largest cell. Defaults to
+            0.01, our choice: different processors stay below 0.001, another
+            preprocessing is far above.
 
     Returns:
         The largest difference, as such a share.
 
     Raises:
-        ValueError: A logit differs by more than the tolerance, or as for `load`.
+        ValueError: A logit or a cell of the heatmap differs by more than the
+            tolerance, the explainer is not known, or as for `load`.
         ConnectionError: As for `load`.
         FileNotFoundError: As for `load`.
 
@@ -233,12 +237,17 @@ def verify(name, tolerance=0.01):
     """
     checks.within("tolerance", tolerance, 0.0, None)
     entry = store.find(name)
-    received = check_logits(entry.card, store.weights_file(entry))
-    share = difference(entry.card["logits_check"]["logits"], received)
-    if not share <= tolerance:
-        raise ValueError(
-            f"The logits of {entry.card['name']!r} on the check image are not those "
-            f"of its card: they differ by {share:.3g} of the largest, where "
-            f"{tolerance:.3g} is allowed. Received: name={name!r}"
-        )
-    return share
+    received = answers(entry.card, store.weights_file(entry))
+    shares = {
+        what: difference(expected, received[what])
+        for what, expected in entry.card["check"].items()
+        if expected is not None
+    }
+    for what, share in shares.items():
+        if not share <= tolerance:
+            raise ValueError(
+                f"The {what} of {entry.card['name']!r} on the check image must be as "
+                f"its card says: the difference is {share:.3g} of the largest value, "
+                f"where {tolerance:.3g} is allowed. Received: name={name!r}"
+            )
+    return max(shares.values())

@@ -4,12 +4,12 @@ import re
 import urllib.parse
 
 from keras_xcons.files import read_json
+from keras_xcons.zoo.card_format import FORMAT, of_format_1
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.weights.h5"
 RECIPE_FILE = "recipe.json"
 METRICS_FILE = "metrics.json"
-FORMAT = 1
 
 # What an index tells of a model, so that a zoo is listed without reading every card.
 SUMMARY = ("architecture", "arguments", "dataset", "method", "parameters")
@@ -29,6 +29,7 @@ _MOST_CLASSES = 100_000
 _LONGEST_TEXT = 4000
 _LONGEST_ARGUMENTS = 1_000_000  # as text; a ProtoPNet names a number a class
 _LARGEST_LOGIT = 1e30
+_LARGEST_HEATMAP = 8  # cells a side, as `keras_xcons.zoo.checking` writes them
 
 
 def _is_text(value):
@@ -63,12 +64,15 @@ _FILE = (
 )
 
 _CHECK = (
-    'an object {"logits": [...]} of finite numbers',
+    'an object {"logits": [...], "heatmap": [[...], ...]} of finite numbers, those of '
+    f"the heatmap in 0..1 and at most {_LARGEST_HEATMAP} a side; or null for a heatmap "
+    "that was not recorded",
     lambda v: (
         isinstance(v, dict)
-        and v.keys() == {"logits"}
+        and v.keys() == {"logits", "heatmap"}
         and isinstance(v["logits"], list)
         and all(map(_is_logit, v["logits"]))
+        and (v["heatmap"] is None or _is_heatmap(v["heatmap"]))
     ),
 )
 
@@ -76,6 +80,19 @@ _CHECK = (
 def _is_logit(value):
     # Compared first: an int that no float can hold has no `isfinite`.
     return type(value) in (int, float) and abs(value) <= _LARGEST_LOGIT
+
+
+def _is_heatmap(value):
+    if not isinstance(value, list) or not 0 < len(value) <= _LARGEST_HEATMAP:
+        return False
+    if not all(isinstance(row, list) for row in value):
+        return False
+    widths = {len(row) for row in value}
+    return (
+        len(widths) == 1
+        and 0 < widths.pop() <= _LARGEST_HEATMAP
+        and all(_is_logit(cell) and 0.0 <= cell <= 1.0 for row in value for cell in row)
+    )
 
 
 _OFFSET = (
@@ -133,6 +150,7 @@ _FIELDS = {
         ),
     ),
     "feature_layer": _TEXT,
+    "explainer": _TEXT,
     "offset": _OFFSET,
     "parameters": _count(_LARGEST_WEIGHTS // _BYTES_A_PARAMETER),
     "method": _TEXT,
@@ -140,7 +158,7 @@ _FIELDS = {
     "dataset": _TEXT,
     "data": _TEXT,
     "pretraining": _TEXT,
-    "logits_check": _CHECK,
+    "check": _CHECK,
     "data_license": _TEXT,
     "weights_license": _TEXT,
     "paper": ("null or a non-empty string", lambda v: v is None or _TEXT[1](v)),
@@ -181,13 +199,14 @@ def parse(text, source):
         source: Where it is from, a path or URL, for the error messages.
 
     Returns:
-        The card, a dict of plain values.
+        The card, a dict of plain values, in the present format: one of an earlier
+        format lacks what that did not record.
 
     Raises:
         ValueError: Not JSON, a field is missing, unknown or of another form, or the
             card was written by a later version of the package.
     """
-    card = read_json(text, f"The card {source}")
+    card = of_format_1(read_json(text, f"The card {source}"))
     check(card, source)
     return card
 
@@ -205,8 +224,9 @@ def check(card, source):
         )
     if isinstance(card.get("format"), int) and card["format"] > FORMAT:
         raise ValueError(
-            f"The card {source} was written by a later version of keras-xcons; this "
-            f"one reads format {FORMAT}. Received: format={_short(card['format'])}"
+            f"The card {source} was written by a later version of keras-xcons, and "
+            f"this one reads formats 1 to {FORMAT}. Received: "
+            f"format={_short(card['format'])}"
         )
     for problem, fields in (
         ("lacks the fields", _FIELDS.keys() - card.keys() - _OPTIONAL),
@@ -227,7 +247,7 @@ def check(card, source):
             f"which has {_BYTES_A_PARAMETER} bytes a parameter or more. "
             f"Received: parameters={card['parameters']}, bytes={card['bytes']}"
         )
-    names, logits = len(card["class_names"]), len(card["logits_check"]["logits"])
+    names, logits = len(card["class_names"]), len(card["check"]["logits"])
     if names != logits:
         raise ValueError(
             f"In the card {source} the field 'class_names' must have one name for "

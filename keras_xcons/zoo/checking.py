@@ -4,15 +4,18 @@ import keras
 import numpy as np
 
 from keras_xcons import checks
+from keras_xcons.explainers import explain
 from keras_xcons.models.policy import dtype_policy
 from keras_xcons.models.weights import load_weights
 from keras_xcons.zoo.building import build
 
 _DIGITS = 6  # of float32's seven
+# Our choice: coarse enough for a card, fine enough to tell two models apart.
+_CELLS = 8
 
 
 def check_image(input_size):
-    """Returns the fixed image on which the logits of published models are compared.
+    """Returns the fixed image on which the answers of published models are compared.
 
     Whole numbers alone make it, so that it is the same everywhere and for good: rings
     around the upper left corner, finer the farther they are from it, in each channel
@@ -40,30 +43,53 @@ def check_image(input_size):
     return ((rings + stripes) % 256).astype("uint8")
 
 
-def check_logits(card, path):
-    """Returns the logits of a published model on the check image, in float32.
+def answers(card, path):
+    """Returns what a published model answers to the check image, in float32.
 
     Args:
         card: Its card.
         path: `pathlib.Path` of its weights file, already checked.
 
     Returns:
-        List of floats, one a class, rounded to six significant digits.
+        Dict: `logits`, a list of floats, one a class, rounded to six significant
+        digits; and `heatmap`, a list of rows, the map of the predicted class by the
+        card's explainer, not aligned, as the means of 8 x 8 parts of the image, or of
+        its pixels where it has fewer, rounded to four digits.
+
+    Raises:
+        ValueError: There is no such explainer, or it is not for this model.
     """
     with dtype_policy("float32"):
         model = build(card)
         load_weights(model, path)
         image = check_image(tuple(card["input_size"]))
         logits = keras.ops.convert_to_numpy(model(image[None], training=False))[0]
-    return [float(f"{logit:.{_DIGITS}g}") for logit in logits]
+        # Not aligned: an offset that is measured anew is no other model.
+        shown = {"feature_layer": card["feature_layer"], "align": False}
+        heatmap = explain(model, image[None], explainer=card["explainer"], **shown)[0]
+    return {
+        "logits": [float(f"{logit:.{_DIGITS}g}") for logit in logits],
+        "heatmap": _coarse(heatmap),
+    }
+
+
+def _coarse(heatmap):
+    """Means of the parts of a map `(H, W)`, a list of rows."""
+    return [
+        [
+            round(float(cell.mean()), 4)
+            for cell in np.array_split(row, min(_CELLS, row.shape[1]), axis=1)
+        ]
+        for row in np.array_split(heatmap, min(_CELLS, len(heatmap)))
+    ]
 
 
 def difference(expected, received):
-    """Returns how far logits lie apart, as a share of the largest that is expected.
+    """Returns how far numbers lie apart, as a share of the largest that is expected.
 
     Args:
-        expected: Sequence of numbers.
-        received: Sequence of numbers of the same length.
+        expected: Sequence of numbers, or of such sequences.
+        received: Another of the same shape.
 
     Returns:
         Float, NaN where one of the numbers is.

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_xcons import checks, models
+from keras_xcons import checks, explainers, models
 from keras_xcons.files import (
     files_together,
     is_stopped_in_between,
@@ -25,7 +25,7 @@ from keras_xcons.version import __version__
 from keras_xcons.zoo import card as cards
 from keras_xcons.zoo import store
 from keras_xcons.zoo.building import build
-from keras_xcons.zoo.checking import check_image, check_logits, difference
+from keras_xcons.zoo.checking import answers, check_image, difference
 from keras_xcons.zoo.float16 import save_float16
 from keras_xcons.zoo.offsets import check_offset
 from keras_xcons.zoo.places import INDEX_FILE, Folder
@@ -57,6 +57,7 @@ def publish(
     data,
     pretraining,
     feature_layer=None,
+    explainer="gradcam++",
     offset=None,
     paper=None,
     url=None,
@@ -93,6 +94,9 @@ def publish(
             `"none, random weights"`.
         feature_layer: Name of the layer that heatmaps are made of. Defaults to
             `None`: found by `models.split`.
+        explainer: The explainer, one of `keras_xcons.explainers.names()`, by which its
+            heatmaps were measured; the card keeps the map of `check_image` by it.
+            Defaults to `"gradcam++"`.
         offset: `keras_xcons.explainers.Calibration` of its heatmaps, which whoever
             loads the model then has: of the layer that `models.split` finds, on
             images of the model's size. Defaults to `None`: not measured; where the
@@ -126,6 +130,7 @@ def publish(
     _check_model(model, class_names)
     _check_json("recipe", recipe)
     _check_json("metrics", metrics)
+    explainers.check_name(explainer)
     layer = models.split(model, feature_layer).feature_layer
     check_offset(model, layer, offset)
     card = _card(
@@ -136,6 +141,7 @@ def publish(
         arguments=dict(arguments),
         class_names=list(class_names),
         feature_layer=layer,
+        explainer=explainer,
         offset=None if offset is None else offset.to_card(),
         method=method,
         dataset=dataset,
@@ -235,7 +241,7 @@ def _card(model, **described):
         "input_size": list(model.input_shape[1:3]),
         "parameters": model.count_params(),
         "recipe": cards.RECIPE_FILE,
-        "logits_check": {"logits": [0.0] * len(described["class_names"])},
+        "check": {"logits": [0.0] * len(described["class_names"]), "heatmap": None},
         "created_with": {
             "keras_xcons": __version__,
             "keras": keras.__version__,
@@ -253,7 +259,7 @@ def _write_weights(work, model, twin, card):
     save_float16(model, path)
     card.update(sha256=sha256_of_file(path), bytes=path.stat().st_size)
     _compare(path, model, twin)
-    card.update(logits_check={"logits": check_logits(card, path)})
+    card.update(check=answers(card, path))
 
 
 def _write_data(work, card, recipe, metrics):

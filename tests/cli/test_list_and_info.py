@@ -105,7 +105,7 @@ def test_one_wrong_card_hides_no_other(published, places, capsys, caplog):
     caplog.set_level("WARNING", logger="absl")
     for name, changes in (
         ("a_integer", {"parameters": 10**400}),
-        ("a_logits", {"logits_check": {"logits": [10**400, 0, 0]}}),
+        ("a_logits", {"check": {"logits": [10**400, 0, 0], "heatmap": None}}),
         ("a_surrogate", {"class_names": ["\ud800", "b", "c"]}),
         ("z_escape", {SPOKEN: 1}),
     ):

@@ -172,15 +172,3 @@ def by_hand():
 @pytest.fixture
 def recording_loss():
     return RecordingLoss()
-
-
-@pytest.fixture(scope="session")
-def assert_same_weights():
-    """Asserts that two models hold the same weights, to float rounding."""
-
-    def check(one, other, rtol=1e-5, atol=1e-6):
-        pairs = zip(one.get_weights(), other.get_weights(), strict=True)
-        for left, right in pairs:
-            np.testing.assert_allclose(left, right, rtol=rtol, atol=atol)
-
-    return check

@@ -11,55 +11,21 @@ import sys
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers
 
 import keras_xcons as kx
 from keras_xcons.methods import method_of
 from keras_xcons.options import fields
+from tests.methods.contract import (
+    EVERY,
+    METHODS,
+    assert_learned,
+    compiled,
+    fit,
+    logits_loss,
+)
 from tests.protopnet.protopnets import classifier as protopnet
-
-METHODS = kx.methods()
-EVERY = pytest.mark.parametrize("name", METHODS)
-LEARNERS = [name for name in METHODS if method_of(name).trainer is not kx.PlainModel]
-
-
-def logits_loss(kind="SparseCategorical"):
-    return getattr(keras.losses, f"{kind}Crossentropy")(from_logits=True)
-
-
-def compiled(model, loss=None, eager=False, jit=False, optimizer=None, **arguments):
-    model.compile(
-        optimizer or keras.optimizers.SGD(0.05, momentum=0.9),
-        loss or logits_loss(),
-        run_eagerly=eager,
-        jit_compile=jit,
-        **{"metrics": ["accuracy"], **arguments},
-    )
-    return model
-
-
-def fit(model, data, **arguments):
-    feed = {"x": data} if isinstance(data, tf.data.Dataset) else data
-    arguments = {"epochs": 2, "verbose": 0, "shuffle": False, **arguments}
-    return model.fit(**feed, **arguments).history
-
-
-def assert_same_weights(one, other, rtol=1e-5, atol=1e-6):
-    pairs = zip(one.get_weights(), other.get_weights(), strict=True)
-    for left, right in pairs:
-        np.testing.assert_allclose(left, right, rtol=rtol, atol=atol)
-
-
-def assert_learned(trainer, before, history):
-    for name, values in history.items():
-        assert np.all(np.isfinite(values)), name
-    moved = [
-        np.abs(old - new).max()
-        for old, new in zip(before, trainer.classifier.get_weights(), strict=True)
-    ]
-    assert all(np.isfinite(moved)) and max(moved) > 0.0
-
+from tests.same_weights import assert_same_weights
 
 # What it states of itself.
 
@@ -430,106 +396,6 @@ def test_callbacks_of_keras(name, build, dataset, tmp_path):
     kept = best.evaluate(dataset(ids=False, count=12), verbose=0, return_dict=True)
     assert kept["loss"] == pytest.approx(min(history["val_loss"]), rel=1e-4)
     assert list(pathlib.Path(tmp_path / "logs").rglob("events.out.tfevents.*"))
-
-
-# Bad input.
-
-
-@EVERY
-def test_options_that_do_not_exist(name, build):
-    with pytest.raises(TypeError, match="^Unknown option.*Received: option='epsilom'"):
-        kx.trainer(name, build(), epsilom=4.0)
-    method = method_of(name)
-    foreign = {
-        option: other
-        for other in METHODS
-        for option in fields(method_of(other).options)
-        if option not in fields(method.options)
-    }
-    for option in list(foreign)[:1]:
-        with pytest.raises(TypeError, match=f"`{option}` is an option of the method"):
-            kx.trainer(name, build(), **{option: 1})
-
-
-@EVERY
-def test_options_out_of_range(name, build):
-    for option, (kinds, declared) in fields(method_of(name).options).items():
-        wrong = ["none of these"] if declared.choices else []
-        if {int, float} & set(kinds):
-            wrong = [float("nan"), float("inf"), -1e9, "much"]
-        for value in wrong:
-            with pytest.raises((ValueError, TypeError)) as caught:
-                kx.trainer(name, build(), **{option: value})
-            line = str(caught.value)
-            assert "\n" not in line and f"{option}=" in line
-
-
-@EVERY
-def test_batches_that_are_refused(name, build, arrays):
-    images, labels = arrays
-    trainer = compiled(kx.trainer(name, build()))
-    before = trainer.get_weights()
-    cases = {
-        "Unknown key of a batch. Did you mean 'sample_id'": {
-            "x": {"image": images, "sample_ids": np.arange(36)},
-            "y": labels,
-        },
-        "must be finite and within 0..255": {"x": images - 300.0, "y": labels},
-        "must be within 0..4": {"x": images, "y": labels + 1},
-    }
-    if not trainer.takes_unlabelled:
-        cases["within 0..4.*minimum -1"] = {"x": images, "y": labels - 1}
-    for match, feed in cases.items():
-        with pytest.raises(ValueError, match=match) as caught:
-            trainer.fit(**feed, verbose=0)
-        assert "\n" not in str(caught.value)
-        data = tf.data.Dataset.from_tensor_slices((feed["x"], feed["y"])).batch(12)
-        with pytest.raises(ValueError, match=match.split(".*")[0]):
-            trainer.fit(data, verbose=0)
-    if trainer.fewest_images > 1:
-        for size in (1, None):
-            data = tf.data.Dataset.from_tensor_slices(arrays).batch(1, size is not None)
-            with pytest.raises(ValueError, match="at least 2. Received: batch_size=1"):
-                trainer.fit(data, verbose=0)
-        with pytest.raises(ValueError, match="at least 2. Received: batch_size=1"):
-            trainer.fit(images, labels, batch_size=1, verbose=0)
-    for left, right in zip(before, trainer.get_weights(), strict=True):
-        np.testing.assert_array_equal(left, right)
-
-
-@EVERY
-def test_weights_that_are_no_numbers(name, build, arrays):
-    trainer = compiled(kx.trainer(name, build()))
-    weights = np.where(np.arange(36) == 30, np.nan, 1.0)
-    data = tf.data.Dataset.from_tensor_slices((*arrays, weights)).batch(12)
-    with pytest.raises(ValueError, match="sample weights must be finite"):
-        trainer.fit(data, verbose=0)
-    compiled(trainer, logits_loss("Categorical"))
-    for wrong in (np.nan, -1.0, 5.0):
-        shares = np.where(np.eye(5)[arrays[1]] == 0, 0.0, wrong)
-        data = tf.data.Dataset.from_tensor_slices((arrays[0], shares)).batch(12)
-        for feed in ({"x": arrays[0], "y": shares}, {"x": data}):
-            with pytest.raises(
-                ValueError, match="multi-hot labels must be within 0..1"
-            ):
-                trainer.fit(**feed, verbose=0)
-
-
-def test_a_method_has_no_constructor_of_its_own():
-    with pytest.raises(TypeError, match="is set up by `setup`"):
-
-        @kx.methods.training_method("own", title="Own", purpose="Has its own.")
-        class Own(kx.methods.TrainingMethod):
-            def __init__(self, classifier):
-                pass
-
-    assert "own" not in kx.methods()
-
-
-def test_an_unknown_method(build):
-    with pytest.raises(ValueError, match="Unknown method. Did you mean"):
-        kx.trainer(METHODS[0] + "x", build())
-    assert LEARNERS
 
 
 # Several devices.

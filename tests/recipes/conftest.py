@@ -73,18 +73,6 @@ def picture_options(pictures):
 
 
 @pytest.fixture(scope="session")
-def assert_same_weights():
-    """Asserts that two models hold the same weights, to float rounding."""
-
-    def check(one, other, rtol=1e-5, atol=1e-6):
-        pairs = zip(one.get_weights(), other.get_weights(), strict=True)
-        for left, right in pairs:
-            np.testing.assert_allclose(left, right, rtol=rtol, atol=atol)
-
-    return check
-
-
-@pytest.fixture(scope="session")
 def names():
     """`names(folder)`: the names of what lies in a folder, in order."""
     return lambda folder: sorted(path.name for path in folder.iterdir())

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_xcons import data, models
 from keras_xcons.recipes import Experiment, TrainOptions
 from keras_xcons.recipes import experiment as experiment_module
+from tests.same_weights import assert_same_weights
 
 pytestmark = pytest.mark.usefixtures("eager")
 
@@ -38,7 +39,7 @@ def plain(experiment):
     return experiment.train("plain")
 
 
-def test_every_run_starts_from_the_same_weights(experiment, plain, assert_same_weights):
+def test_every_run_starts_from_the_same_weights(experiment, plain):
     one, other = experiment.start(), experiment.start()
     assert one is not other
     assert_same_weights(one, other, 0, 0)
@@ -82,16 +83,14 @@ def test_runs_see_the_same_images_in_the_same_order(augment):
 
 
 @pytest.mark.parametrize("schedule", ["batch", "memory"])
-def test_uniform_control_equals_the_plain_run(
-    schedule, experiment, plain, assert_same_weights
-):
+def test_uniform_control_equals_the_plain_run(schedule, experiment, plain):
     trained, history = experiment.train("xcons", schedule=schedule, control="uniform")
     assert_same_weights(trained, plain[0], 1e-4, 1e-5)
     assert history["loss"] == pytest.approx(plain[1]["loss"], rel=1e-5)
     assert history["accuracy"] == plain[1]["accuracy"]
 
 
-def test_sweeps_leave_the_order_of_the_data_alone(assert_same_weights):
+def test_sweeps_leave_the_order_of_the_data_alone():
     options = shapes_options({"schedule": "epoch", "control": "uniform"}, epochs=2)
     plain, history = Experiment(options).train("plain")
     trained, swept = Experiment(options).train("xcons")
@@ -116,7 +115,7 @@ def test_xcons_differs_from_the_plain_run_and_repeats(experiment, plain):
     assert repeated["consistency"] == pytest.approx(history["consistency"])
 
 
-def test_plain_run_repeats_by_seed(plain, assert_same_weights):
+def test_plain_run_repeats_by_seed(plain):
     again, history = Experiment(shapes_options()).train("plain")
     assert_same_weights(again, plain[0])
     assert history["loss"] == pytest.approx(plain[1]["loss"])

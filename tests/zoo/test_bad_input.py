@@ -95,11 +95,15 @@ def test_link_is_followed_to_the_right_file_alone(folder, places, nothing_is_ope
 LOGITS = [0.5, 1.0, -2.0]
 
 
+def check(logits, heatmap=None):
+    return {"logits": logits, "heatmap": heatmap}
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
         ({"sha256": None}, "lacks the fields .'sha256'."),
-        ({"logits_check": None}, "lacks the fields .'logits_check'."),
+        ({"check": None}, "lacks the fields .'check'."),
         ({"pickle": "x", "trained_on": "x"}, "unknown fields .'pickle', 'trained_on'."),
         ({"weights": "../model.weights.h5"}, "'weights' must be a plain file name"),
         ({"weights": "/tmp/model.weights.h5"}, "'weights' must be a plain file name"),
@@ -123,26 +127,33 @@ LOGITS = [0.5, 1.0, -2.0]
         ({"class_names": CLASSES[:2]}, "for each of the 3 logits. Received: 2 names"),
         ({"class_names": [*CLASSES, "x"]}, "of the 3 logits. Received: 4 names"),
         (
-            {"class_names": CLASSES[:2], "logits_check": {"logits": LOGITS[:2]}},
+            {"class_names": CLASSES[:2], "check": check(LOGITS[:2])},
             "does not fit its architecture.* for 2 classes",
         ),
-        ({"logits_check": LOGITS}, "'logits_check' must be an object"),
-        ({"logits_check": {"logits": "abc"}}, "'logits_check' must be an object"),
-        ({"logits_check": {"logits": [1, "2", 3]}}, "'logits_check' must be"),
-        ({"logits_check": {"logits": LOGITS, "x": 1}}, "'logits_check' must be"),
+        ({"check": LOGITS}, "'check' must be an object"),
+        ({"check": check("abc")}, "'check' must be an object"),
+        ({"check": check([1, "2", 3])}, "'check' must be"),
+        ({"check": {**check(LOGITS), "x": 1}}, "'check' must be"),
+        ({"check": check(LOGITS, [])}, "'check' must be an object"),
+        ({"check": check(LOGITS, [[0.5], [0.5, 0.5]])}, "'check' must be an object"),
+        ({"check": check(LOGITS, [[1.5]])}, "'check' must be an .* in 0..1"),
+        ({"check": check(LOGITS, [[float("nan")]])}, "in 0..1|JSON"),
+        ({"check": check(LOGITS, [[True]])}, "'check' must be an object"),
+        ({"check": check(LOGITS, [[0.5]] * 9)}, "at most 8 a side"),
+        ({"explainer": 3}, "'explainer' must be a non-empty string"),
         ({"url": "file:///etc/passwd"}, "'url' must be null or an http"),
         ({"arguments": [1]}, "'arguments' must be an object"),
-        ({"format": 2}, "later version of keras-xcons.*Received: format=2"),
-        ({"format": 0}, "'format' must be 1"),
-        ({"format": True}, "'format' must be 1"),
-        ({"format": "1"}, "'format' must be 1"),
+        ({"format": 3}, "later version of keras-xcons.*Received: format=3"),
+        ({"format": 0}, "'format' must be 2"),
+        ({"format": True}, "'format' must be 2"),
+        ({"format": "1"}, "'format' must be 2"),
         ({"name": "small_cnn_pets"}, "that of another model.*name='small_cnn_pets'"),
         ({"parameters": 1}, "does not fit.* has more than 2 parameters.*parameters=1$"),
         ({"parameters": 3001}, "does not fit its architecture.*parameters=3001"),
         ({"parameters": 1 << 30}, "2 bytes a parameter or more.*parameters=1073741824"),
         ({"parameters": 1 << 40}, "'parameters' must be a positive int of at most"),
         ({"input_size": [1 << 31, 1 << 31]}, "'input_size' must .* of at most 2048"),
-        ({"logits_check": {"logits": [10**400, 1, 2]}}, "'logits_check' must be an"),
+        ({"check": check([10**400, 1, 2])}, "'check' must be an"),
         ({"method": "x" * 4001}, "'method' must be .* of at most 4000 characters"),
         ({"arguments": {"x": "y" * 10**6}}, "'arguments' must be an object of at most"),
         (
@@ -164,7 +175,7 @@ LOGITS = [0.5, 1.0, -2.0]
 )
 def test_wrong_card_is_refused(changes, message, folder, nothing_is_opened):
     card = {**card_of(folder), **changes}
-    absent = [name for name in ("sha256", "logits_check") if card[name] is None]
+    absent = [name for name in ("sha256", "check") if card[name] is None]
     write_card(folder, {k: v for k, v in card.items() if k not in absent})
     with pytest.raises(ValueError, match=message):
         zoo.load(NAME)

@@ -5,12 +5,19 @@ import keras
 import numpy as np
 import pytest
 
-from keras_xcons import zoo
+from keras_xcons import explain, zoo
 from keras_xcons.files import read_json
 from keras_xcons.zoo import card as cards
 from keras_xcons.zoo import checking
 from keras_xcons.zoo.places import Folder
-from tests.zoo.published import NAME, card_of, change_card, publish, trained
+from tests.zoo.published import (
+    NAME,
+    card_of,
+    change_card,
+    publish,
+    trained,
+    write_card,
+)
 
 PUBLISHED = pathlib.Path(__file__).parents[2] / "zoo"
 DIGEST = "0c7b6cdf2bdb46d3f352c4c0875f28618d2fbe7cbd1a2e9ebd8af00989e740f1"
@@ -62,7 +69,7 @@ def test_card_holds_the_logits_of_the_published_weights(folder):
     for weight in model.weights:
         weight.assign(weight.numpy().astype("float16").astype("float32"))
     expected = model(zoo.check_image(16)[None]).numpy()[0]
-    told = card_of(folder)["logits_check"]["logits"]
+    told = card_of(folder)["check"]["logits"]
     np.testing.assert_allclose(told, expected, rtol=1e-5)
     assert all(len(f"{logit:.10g}".strip("-").replace(".", "")) <= 8 for logit in told)
     assert zoo.verify(NAME) < 1e-5
@@ -70,7 +77,7 @@ def test_card_holds_the_logits_of_the_published_weights(folder):
 
 def test_models_differ_on_the_check_image(zoo_folder):
     keras.utils.set_random_seed(1)
-    first = card_of(publish(zoo_folder))["logits_check"]["logits"]
+    first = card_of(publish(zoo_folder))["check"]["logits"]
     model = trained()
     kernel = model.get_layer("block1_conv").kernel
     kernel.assign(kernel.numpy()[:, :, ::-1])  # as if the channels were swapped
@@ -79,13 +86,55 @@ def test_models_differ_on_the_check_image(zoo_folder):
 
 
 def test_logits_of_another_model_are_refused(folder):
-    logits = card_of(folder)["logits_check"]["logits"]
+    logits = card_of(folder)["check"]["logits"]
     largest = max(map(abs, logits))
     shifted = [logits[0] + 0.02 * largest, *logits[1:]]
-    change_card(folder, logits_check={"logits": shifted})
-    with pytest.raises(ValueError, match="differ by 0.0.* where 0.01 is allowed"):
+    change_card(folder, check={**card_of(folder)["check"], "logits": shifted})
+    with pytest.raises(ValueError, match="logits of .* is 0.0.* where 0.01 is allowed"):
         zoo.verify(NAME)
     assert 0.01 < zoo.verify(NAME, tolerance=0.1) < 0.1
+
+
+def test_card_holds_the_heatmap_of_the_published_weights(folder):
+    model = zoo.load(NAME)
+    whole = explain(model, zoo.check_image(16)[None], align=False)[0]
+    # 16 x 16 pixels in parts of 2 x 2.
+    expected = whole.reshape(8, 2, 8, 2).mean(axis=(1, 3))
+    told = card_of(folder)
+    assert told["explainer"] == "gradcam++" and expected.max() > 0.5
+    np.testing.assert_allclose(told["check"]["heatmap"], expected, atol=6e-5)
+
+
+def test_heatmap_of_another_model_is_refused(folder):
+    check = card_of(folder)["check"]
+    turned = np.rot90(check["heatmap"], 2).tolist()
+    change_card(folder, check={**check, "heatmap": turned})
+    with pytest.raises(ValueError, match="The heatmap of .* must be as its card says"):
+        zoo.verify(NAME)
+
+
+def test_heatmap_by_another_explainer_is_refused(folder):
+    change_card(folder, explainer="gradcam")
+    with pytest.raises(ValueError, match="The heatmap of .* must be as its card says"):
+        zoo.verify(NAME)
+    change_card(folder, explainer="gradcam+")
+    with pytest.raises(ValueError, match="Did you mean 'gradcam"):
+        zoo.verify(NAME)
+    assert zoo.load(NAME) is not None
+
+
+def test_card_of_format_1_is_read(folder):
+    card = card_of(folder)
+    logits = card.pop("check")["logits"]
+    del card["explainer"]
+    write_card(folder, {**card, "format": 1, "logits_check": {"logits": logits}})
+    told = zoo.info(NAME)
+    assert told["format"] == 2 and told["explainer"] == "gradcam++"
+    assert told["check"] == {"logits": logits, "heatmap": None}
+    assert zoo.verify(NAME) < 1e-5
+    write_card(folder, {**card, "format": 1, "logits_check": logits})
+    with pytest.raises(ValueError, match="the field 'check' must be an object"):
+        zoo.load(NAME)
 
 
 @pytest.mark.parametrize(
@@ -120,4 +169,6 @@ def test_no_promised_model_is_missing():
 @pytest.mark.parametrize("name", NAMES)
 def test_every_published_model_answers_as_its_card_says(name):
     folder = PUBLISHED / name
+    card = card_of(folder)
+    assert card["format"] == 2 and card["check"]["heatmap"] is not None
     assert zoo.verify(folder) < 0.01

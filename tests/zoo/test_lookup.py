@@ -121,7 +121,7 @@ WRONG = [
     ({"method": 7}, "'method' must be a non-empty string"),
     ({"parameters": 10**400}, "'parameters' must be a positive int of at most"),
     ({"bytes": 10**400}, "'bytes' must be a positive int of at most"),
-    ({"logits_check": {"logits": [10**400]}}, "'logits_check' must be an object"),
+    ({"check": {"logits": [10**400], "heatmap": None}}, "'check' must be an object"),
     ({"class_names": ["a", "\ud800", "b"]}, "is not JSON in UTF-8"),
     ({"dataset": "\udc80"}, "is not JSON in UTF-8"),
     ({"a\x1b[2J": 1}, r"the unknown fields ['a\x1b[2J']"),

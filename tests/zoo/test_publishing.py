@@ -85,14 +85,14 @@ def test_backbone_of_keras_is_published(zoo_folder):
 
 
 def test_model_of_low_precision_is_published_with_the_logits_of_float32(zoo_folder):
-    expected = card_of(publish(zoo_folder))["logits_check"]["logits"]
+    expected = card_of(publish(zoo_folder))["check"]["logits"]
     weights = trained().get_weights()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         model = create("small_cnn", 3, 16, width=4)
         model.set_weights(weights)
         folder = zoo.publish(model, "small_cnn_low", zoo_folder, **ABOUT)
-        assert card_of(folder)["logits_check"]["logits"] == expected
+        assert card_of(folder)["check"]["logits"] == expected
         assert zoo.verify("small_cnn_low") == 0.0
         assert zoo.load("small_cnn_low").get_layer("block1_conv").compute_dtype == (
             "bfloat16"
@@ -169,6 +169,7 @@ def test_publish_refuses_weights_of_another_order(zoo_folder):
 def _card_of_small_cnn():
     described = {key: ABOUT[key] for key in ABOUT if key not in ("recipe", "metrics")}
     described |= {"name": NAME, "feature_layer": "features", "paper": None, "url": None}
+    described |= {"explainer": "gradcam++"}
     return publishing._card(trained(), **described)
 
 
@@ -328,6 +329,6 @@ def test_publish_tool(tmp_path):
     card = zoo.info(tmp_path / "zoo" / NAME)
     assert card["class_names"] == CLASSES
     assert card["data"] == "the generated shapes set"
-    assert card["logits_check"]["logits"] == pytest.approx(
+    assert card["check"]["logits"] == pytest.approx(
         list(trained()(checking.check_image(16)[None]).numpy()[0]), rel=0.02
     )

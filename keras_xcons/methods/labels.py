@@ -1,0 +1,145 @@
+"""Checks of labels, at once or in the pipeline that feeds a model."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_xcons import checks
+
+# What the pipeline's own refusals begin with, among TensorFlow's words.
+MARK = "keras_xcons refused a batch: "
+_SHARES = "one-hot and multi-hot labels must be within 0..1."
+
+
+def checked_labels(x, y, trainer):
+    """Checks the labels that a trainer is evaluated with, all of which must be known.
+
+    Args:
+        x: What `evaluate` got as `x`, or a part of `validation_data`. Kinds other than
+            a `tf.data.Dataset` and arrays pass unchecked.
+        y: What it got as `y`.
+        trainer: The `keras_xcons.methods.TrainingMethod`.
+
+    Returns:
+        `x`, with a check mapped over it if it is a dataset.
+
+    Raises:
+        ValueError: A label is none of the model's classes.
+    """
+    if isinstance(x, tf.data.Dataset):
+        spec = x.element_spec
+        if not isinstance(spec, tuple) or len(spec) < 2:
+            return x
+        if not isinstance(spec[1], tf.TensorSpec) or spec[1].shape.rank is None:
+            return x  # Labels of no single tensor: Keras says what is wrong with them.
+
+        def assert_labels(*batch):
+            with tf.control_dependencies(refusals(batch[1], trainer, False)):
+                return tf.nest.map_structure(tf.identity, batch)
+
+        return x.map(assert_labels, num_parallel_calls=tf.data.AUTOTUNE)
+    if isinstance(y, np.ndarray | tf.Tensor):
+        labels = np.asarray(y)
+        check_labels(labels, len(labels), trainer, False)
+    return x
+
+
+def check_labels(labels, count, trainer, unlabelled):
+    """Refuses an array of labels with one that is none of the model's.
+
+    Args:
+        labels: NumPy array, of the label or one-hot or multi-hot labels of each image.
+        count: How many images there are.
+        trainer: The `keras_xcons.methods.TrainingMethod`.
+        unlabelled: Whether -1 stands for an image without a label.
+
+    Raises:
+        ValueError: There is one.
+    """
+    if not _are_indices(labels.shape, trainer):
+        if not np.all((labels >= 0) & (labels <= 1)):
+            raise ValueError(f"{_SHARES} Received: labels with other values")
+        return
+    indices = labels.reshape(-1)
+    if unlabelled:
+        indices = np.where(indices == -1, 0, indices)
+    if trainer.view.binary:
+        _check_soft(indices)
+        indices = np.round(indices)
+    # Keras takes class indices as floats and booleans, too.
+    indices = indices.astype("int64") if indices.dtype.kind in "fb" else indices
+    checks.class_labels(indices, count, trainer.view.num_classes)
+
+
+def refusals(labels, trainer, unlabelled):
+    """Asserts that refuse a batch of labels with one that is none of the model's.
+
+    Args:
+        labels: Tensor of labels.
+        trainer: As for `check_labels`.
+        unlabelled: As for `check_labels`.
+
+    Returns:
+        List of operations.
+    """
+    view = trainer.view
+    if not _are_indices(labels.shape, trainer):
+        shares = tf.cast(labels, tf.float32)
+        inside = tf.reduce_all((shares >= 0.0) & (shares <= 1.0))
+        return [refuse(inside, f"{_SHARES} Received: labels with other values")]
+    told = tf.cast(labels, tf.float32)
+    # Labels of a model with one output may be soft, but not 1.5.
+    below = told <= 1.0 if view.binary else told < view.num_classes
+    known = (told >= 0.0) & below
+    also = ""
+    if unlabelled:
+        known, also = known | (told == -1.0), " or -1 for none"
+    elif trainer.takes_unlabelled:
+        also = "; -1 for none is for training without `class_weight`"
+    message = (
+        f"labels must be within 0..{view.num_classes - 1}, the classes of the "
+        f"model{also}. Received: label="
+    )
+    return [refuse(tf.reduce_all(known), message, first_outside(told, known))]
+
+
+def refuse(condition, message, *value):
+    """An assert that `keras_xcons.methods.inputs.plain_errors` turns into one line.
+
+    Args:
+        condition: Boolean scalar tensor.
+        message: What is refused where it is false.
+        *value: Scalar tensor that is told after the message.
+
+    Returns:
+        Operation.
+    """
+    return tf.debugging.Assert(condition, [MARK + message, *value])
+
+
+def _are_indices(shape, trainer):
+    """Whether labels are class indices, and not one-hot or multi-hot."""
+    several = trainer.options.multi_label
+    return not several and tuple(shape[1:]) != (trainer.view.num_classes,)
+
+
+def _check_soft(labels):
+    """Labels of a model with one output may be soft, but not beyond its classes."""
+    if labels.size and not (labels.min() >= 0 and labels.max() <= 1):
+        raise ValueError(
+            "`labels` must be within 0..1, as the model has one output. Received: "
+            f"labels with minimum {labels.min()} and maximum {labels.max()}"
+        )
+
+
+def first_outside(values, known):
+    """The first of values that are not known.
+
+    Args:
+        values: Tensor.
+        known: Boolean tensor of the same shape.
+
+    Returns:
+        Scalar tensor, 0 where all are known.
+    """
+    outside = tf.boolean_mask(values, tf.logical_not(known))
+    return tf.concat([outside, tf.zeros(1, outside.dtype)], 0)[0]
