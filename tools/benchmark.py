@@ -9,11 +9,9 @@ else, and the import is timed in fresh processes.
 """
 
 import csv
-import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
 

@@ -1,4 +1,4 @@
-"""What a training variant takes of memory, in a process of its own, for benchmark.py."""
+"""The memory that a training variant takes, in a process of its own."""
 
 import json
 import subprocess

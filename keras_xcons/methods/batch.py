@@ -15,7 +15,7 @@ class Batch:
     """The batch of a training step.
 
     Images without a label have class 0 and weight 0, so that the caller's loss is the
-    mean over the images with one.
+    mean, or sum, over the images with one.
 
     Attributes:
         images: Float32 tensor `(B, H, W, channels)` in 0..255, moved by the random
@@ -81,7 +81,8 @@ def batch_of(x, labels, sample_weight, trainer):
         known = ops.ones((count,), "bool") if labelled is None else labelled
         labelled = _extended(known, others)
     if labelled is not None:
-        sample_weight, given = _weights(labelled, given)
+        sums = getattr(trainer.loss, "reduction", None) == "sum"
+        sample_weight, given = _weights(labelled, given, sums)
     return Batch(
         trainer.augment(ops.cast(images, "float32"), trainer.in_training_mode),
         labels,
@@ -105,12 +106,13 @@ def _extended(values, count, value=0):
     return ops.concatenate([values, ops.full(shape, value, values.dtype)])
 
 
-def _weights(labelled, given):
+def _weights(labelled, given, sums):
     """Weights under which unlabelled images do not count, and those of all images."""
     share = ops.cast(labelled, "float32")
-    # Keras divides by the number of rows, here that of the images with a label.
-    rows = ops.cast(ops.shape(share)[0], "float32")
-    share = share * (rows / ops.maximum(ops.sum(share), 1.0))
+    if not sums:
+        # Keras divides by the number of rows, here that of the images with a label.
+        rows = ops.cast(ops.shape(share)[0], "float32")
+        share = share * (rows / ops.maximum(ops.sum(share), 1.0))
     if given is None:
         return share, None
     given = ops.cast(given, "float32")
