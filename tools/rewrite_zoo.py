@@ -12,6 +12,7 @@ pages.
 import json
 import os
 import pathlib
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -23,14 +24,30 @@ _ZOO = flags.DEFINE_string(
 
 
 def main(argv):
-    """Rewrites every file that would change, and tells which."""
+    """Rewrites every file that would change, and tells which, and which could not."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown argument {argv[1]!r}")
-    for folder in sorted(pathlib.Path(_ZOO.value).glob("*/")):
-        for name, rewritten in (("recipe.json", recipe), ("card.json", card)):
-            path = folder / name
-            if path.exists():
-                _write_changed(path, rewritten(path))
+    made = {"recipe.json": recipe, "card.json": card}
+    found = [
+        path for name in made for path in pathlib.Path(_ZOO.value).glob(f"*/{name}")
+    ]
+    if not found:
+        raise SystemExit(
+            "A zoo holds one folder a model, with a card.json or recipe.json. "
+            f"Received: zoo={_ZOO.value!r}, which has none"
+        )
+    failed = False
+    # A card after its recipe, of which it has the explainer.
+    for path in sorted(
+        found, key=lambda path: (path.parent, path.name != "recipe.json")
+    ):
+        try:
+            _write_changed(path, made[path.name](path))
+        except (OSError, ValueError) as error:
+            # One model that cannot be rewritten keeps no other from it.
+            failed = True
+            print(f"Not rewritten: {path}: {error}", file=sys.stderr, flush=True)
+    sys.exit(1 if failed else 0)
 
 
 def recipe(path):
@@ -45,6 +62,7 @@ def card(path):
     from keras_xcons import zoo
     from keras_xcons.recipes import read_recipe
     from keras_xcons.zoo import card as cards
+    from keras_xcons.zoo import store
     from keras_xcons.zoo.checking import answers
 
     told = cards.parse(path.read_bytes(), str(path))
@@ -55,7 +73,7 @@ def card(path):
     told["explainer"] = read_recipe(path.parent / told["recipe"]).evaluation[
         "explainer"
     ]
-    received = answers(told, path.parent / told["weights"])
+    received = answers(told, store.weights_file(store.find(path.parent)))
     told["check"]["heatmap"] = received["heatmap"]
     cards.check(told, str(path))
     return cards.in_order(told)

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons.data import split_sample_ids, unlabelled_of
+from keras_xcons.methods.losses import sums_samples
 from keras_xcons.methods.passes import random_states
 
 
@@ -81,7 +82,7 @@ def batch_of(x, labels, sample_weight, trainer):
         known = ops.ones((count,), "bool") if labelled is None else labelled
         labelled = _extended(known, others)
     if labelled is not None:
-        sums = getattr(trainer.loss, "reduction", None) == "sum"
+        sums = sums_samples(trainer.loss)
         sample_weight, given = _weights(labelled, given, sums)
     return Batch(
         trainer.augment(ops.cast(images, "float32"), trainer.in_training_mode),

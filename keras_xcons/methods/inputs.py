@@ -1,10 +1,12 @@
-"""Checks what is fed to a training model, batch by batch, in the input pipeline.
+"""Checks what is fed to a training model, at once or batch by batch.
 
-The checks run as part of `tf.data`, so they see every batch before the step that
-would learn from it, also where the step is compiled by XLA, which drops asserts.
+The checks of a `tf.data.Dataset` run as part of it, so they see every batch before the
+step that would learn from it, also where the step is compiled by XLA, which drops
+asserts.
 """
 
 import contextlib
+import math
 import re
 import warnings
 
@@ -14,92 +16,124 @@ import tensorflow as tf
 from keras_xcons import checks
 from keras_xcons.data import split_sample_ids, unlabelled_of
 from keras_xcons.data.pipeline_errors import plain_message
-from keras_xcons.methods.labels import (
-    MARK,
-    check_labels,
-    first_outside,
-    refusals,
-    refuse,
+from keras_xcons.methods.array_inputs import (
+    alone,
+    batch_by_batch,
+    check_batch,
+    check_evaluated,
+    is_array,
+)
+from keras_xcons.methods.labels import MARK, first_outside, refusals, refuse
+from keras_xcons.methods.specs import (
+    check_keys,
+    check_size,
+    check_spec,
+    require_ids,
+    settled,
+    too_small,
 )
 
-_REFUSED = re.compile(r"([^\]'\n]*)(?:\] \[(-?[\d.e+-]+)\])?")
+_REFUSED = re.compile(r"([^\]'\n]*)(?:\] \[(-?[\d.e+-]+|nan|inf)\])?")
 
 
-def checked(x, y, trainer, batch_size=None, class_weight=None):
+def checked(x, y, trainer, batch_size=None, class_weight=None, **given):
     """Checks training data, at once or as it is read.
 
     Args:
-        x: What `fit` got as `x`: a `tf.data.Dataset`, or an array of images, or a
-            dict of `image`, `sample_id` and what else the method takes. Other kinds
-            pass unchecked.
+        x: What `fit` got as `x`: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a
+            generator, or an array of images, or a dict of `image`, `sample_id` and
+            what else the method takes. Other kinds pass unchecked.
         y: What `fit` got as `y`.
         trainer: The `keras_xcons.methods.TrainingMethod`, whose view, options and
             class attributes say what is taken.
         batch_size: What `fit` got as `batch_size`, for arrays.
         class_weight: What `fit` got as `class_weight`, which knows no label -1.
+        **given: Of the arguments of `fit`, `sample_weight` and `validation_split` are
+            looked at.
 
     Returns:
-        `x`, with a check mapped over it if it is a dataset.
+        `(x, y)`, with a check of each batch where `x` is read batch by batch.
 
     Raises:
         ValueError: Sample ids are missing, or images, labels or ids are not as the
             training model takes them.
     """
-    unlabelled = trainer.takes_unlabelled and class_weight is None
+    unlabelled = trainer.takes_unlabelled and not class_weight
     if isinstance(x, tf.data.Dataset):
-        spec = x.element_spec
-        if not isinstance(spec, tuple) or len(spec) < 2:
-            raise ValueError(
-                "The training dataset must give (images, labels) or (images, labels, "
-                f"sample_weight). Received: elements of {spec}"
-            )
-        _check_keys(spec[0], trainer)
-        images, ids = split_sample_ids(spec[0])
-        _check_spec(images, spec[1], trainer)
-        more = unlabelled_of(spec[0])
-        if more is not None:
-            _check_spec(more, spec[1], trainer)
-        _check_size(images.shape[0], trainer)
-        _require_ids(ids, trainer)
-        return x.enumerate().map(
-            lambda number, batch: _assert_batch(number, batch, trainer, unlabelled),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-    if isinstance(x, np.ndarray | tf.Tensor | dict):
-        _check_keys(x, trainer)
-        if unlabelled_of(x) is not None:
-            raise ValueError(
-                "Unlabelled images come in a dataset, batch by batch, see "
-                "`keras_xcons.data.with_unlabelled`. Received: arrays with the keys "
-                f"{sorted(x)}"
-            )
-        images, ids = split_sample_ids(x)
-        checks.image_batch(images, trainer.view.input_shape)
-        _check_size(min(batch_size or 32, len(images)), trainer)
-        _require_ids(ids, trainer)
-        labels = np.asarray(y)
-        if ids is not None and trainer.options.needs_sample_ids:
-            checks.class_labels(
-                ids, len(labels), trainer.options.num_samples, "sample_id"
-            )
-        _check_spec(images, labels, trainer)
-        check_labels(labels, len(images), trainer, unlabelled)
-    return x
-
-
-def _check_keys(x, trainer):
-    """Refuses a dict with a key that nothing would read."""
-    if not isinstance(x, dict):
-        return
-    accepted = ("image", *trainer.keys)
-    for name in x:
-        if name not in accepted:
-            raise ValueError(checks.unknown("key of a batch", name, accepted))
-    if "image" not in x:
+        return _checked_dataset(x, trainer, unlabelled), y
+    x, y = alone(x), alone(y)
+    if not is_array(x):
+        return batch_by_batch(
+            x, lambda batch: check_batch(batch, trainer, unlabelled)
+        ), y
+    if unlabelled_of(x) is not None:
         raise ValueError(
-            "The dict of a batch must hold the images under 'image'. Received: keys "
+            "Unlabelled images come in a dataset, batch by batch, see "
+            "`keras_xcons.data.with_unlabelled`. Received: arrays with the keys "
             f"{sorted(x)}"
         )
+    check_batch((x, y, given.get("sample_weight")), trainer, unlabelled)
+    count = len(split_sample_ids(x)[0])
+    check_size(min(batch_size or 32, count), trainer)
+    share = given.get("validation_split")
+    if share and unlabelled:
+        # Keras takes the last ones.
+        held_out = np.asarray(y)[math.floor(count * (1.0 - share)) :]
+        check_evaluated((None, held_out), trainer)
+    return x, y
+
+
+def checked_evaluation(x, y, trainer):
+    """Checks the labels that a trainer is evaluated with, all of which must be known.
+
+    Args:
+        x: What `evaluate` got as `x`, or a part of `validation_data`, as for `checked`.
+        y: What it got as `y`.
+        trainer: The `keras_xcons.methods.TrainingMethod`.
+
+    Returns:
+        `(x, y)`, as `checked` does.
+
+    Raises:
+        ValueError: A label is none of the model's classes.
+    """
+    if not isinstance(x, tf.data.Dataset):
+        x, y = alone(x), alone(y)
+        check_evaluated((x, y), trainer)
+        return batch_by_batch(x, lambda batch: check_evaluated(batch, trainer)), y
+    x = settled(x)
+    spec = x.element_spec
+    if not isinstance(spec, tuple) or len(spec) < 2:
+        return x, y
+    if not isinstance(spec[1], tf.TensorSpec) or spec[1].shape.rank is None:
+        return x, y  # Labels of no single tensor: Keras says what is wrong with them.
+
+    def assert_labels(*batch):
+        with tf.control_dependencies(refusals(batch[1], trainer, False)):
+            return tf.nest.map_structure(tf.identity, batch)
+
+    return x.map(assert_labels, num_parallel_calls=tf.data.AUTOTUNE), y
+
+
+def _checked_dataset(data, trainer, unlabelled):
+    data = settled(data)
+    spec = data.element_spec
+    if not isinstance(spec, tuple) or len(spec) < 2:
+        raise ValueError(
+            "The training dataset must give (images, labels) or (images, labels, "
+            f"sample_weight). Received: elements of {spec}"
+        )
+    check_keys(spec[0], trainer)
+    images, ids = split_sample_ids(spec[0])
+    more = unlabelled_of(spec[0])
+    for each in (images,) if more is None else (images, more):
+        check_spec(each, spec[1], trainer)
+    check_size(images.shape[0], trainer)
+    require_ids(ids, trainer)
+    return data.enumerate().map(
+        lambda number, batch: _assert_batch(number, batch, trainer, unlabelled),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
 
 
 @contextlib.contextmanager
@@ -117,60 +151,12 @@ def plain_errors():
         # TensorFlow writes what it was given in brackets, one pair each.
         message, value = _REFUSED.match(rest).groups()
         raise ValueError(message.strip() + (value or "")) from None
-
-
-def _require_ids(ids, trainer):
-    if trainer.options.needs_sample_ids and ids is None:
-        raise ValueError(
-            f"{trainer.method.title} needs sample ids with these options. Wrap the "
-            "dataset with `keras_xcons.data.with_sample_ids` before shuffling and "
-            "batching. Received: images without a 'sample_id'"
-        )
-
-
-def _check_spec(images, labels, trainer):
-    """Ranks and channels, which a dataset tells before it is read."""
-    view = trainer.view
-    rank, channels = len(images.shape), view.input_shape[-1]
-    if rank != 4 or images.shape[-1] not in (None, channels):
-        raise ValueError(
-            f"Images must be batches of (batch, height, width, {channels}). Received: "
-            f"shape {tuple(images.shape)}; is the dataset batched?"
-        )
-    trainer.check_image_size(tuple(images.shape[1:3]))
-    label_shape = tuple(labels.shape)
-    accepted, wanted = [(), (1,), (None,)], "(batch,) integers"
-    if trainer.options.multi_label:
-        accepted = [(view.num_classes,)]
-        wanted = f"(batch, {view.num_classes}) multi-hot"
-    elif view.binary:
-        wanted = "(batch,) or (batch, 1) of 0 and 1, as the model has one output"
-    else:
-        accepted.append((view.num_classes,))
-        wanted += f" or (batch, {view.num_classes}) one-hot"
-    if label_shape[1:] not in accepted:
-        raise ValueError(f"Labels must be {wanted}. Received: shape {label_shape}")
-
-
-def _check_size(count, trainer):
-    """Refuses batches that are known to be too small."""
-    if count is not None and count < trainer.fewest_images:
-        raise ValueError(f"{too_small(trainer)} Received: batch_size={count}")
-
-
-def too_small(trainer):
-    """What to tell of batches that are smaller than a method needs.
-
-    Args:
-        trainer: The `keras_xcons.methods.TrainingMethod`.
-
-    Returns:
-        A sentence.
-    """
-    return (
-        f"{trainer.method.title} compares the images of a batch, which must be at "
-        f"least {trainer.fewest_images}."
-    )
+    except (TypeError, ValueError) as error:
+        # Keras looks at the first batches of a generator before its pipeline does.
+        message = plain_message(str(error))
+        if message is None:
+            raise
+        raise type(error)(message) from None
 
 
 def _assert_batch(number, batch, trainer, unlabelled):
@@ -201,7 +187,10 @@ def _assert_batch(number, batch, trainer, unlabelled):
         enough = (number > 0) | (count >= trainer.fewest_images)
         refusal = f"{too_small(trainer)} Received: batch_size="
         asserts.append(refuse(enough, refusal, tf.cast(count, tf.float32)))
-    asserts += refusals(labels, trainer, unlabelled)
+    also = ""
+    if trainer.takes_unlabelled and not unlabelled:
+        also = "; -1 for none is for training without `class_weight`"
+    asserts += refusals(labels, trainer, unlabelled, also)
     if len(batch) > 2:
         finite = tf.reduce_all(tf.math.is_finite(tf.cast(batch[2], tf.float32)))
         message = "sample weights must be finite. Received: sample_weight with others"

@@ -8,8 +8,13 @@ import tensorflow as tf
 
 from keras_xcons.data import split_sample_ids
 from keras_xcons.methods import saving
-from keras_xcons.methods.inputs import checked, plain_errors, warn_of_logits
-from keras_xcons.methods.labels import checked_labels
+from keras_xcons.methods.array_inputs import check_batch, check_evaluated
+from keras_xcons.methods.inputs import (
+    checked,
+    checked_evaluation,
+    plain_errors,
+    warn_of_logits,
+)
 from keras_xcons.methods.passes import random_states
 from keras_xcons.models import TrainsClassifier
 
@@ -69,6 +74,11 @@ class ClassifierModel(TrainsClassifier, keras.Model):
         return None, *self.view.input_shape
 
     @property
+    def output_names(self):
+        """Names of the classifier's outputs, by which a dict of losses is given."""
+        return getattr(self.classifier, "output_names", None)
+
+    @property
     def output_shape(self):
         """The shape of what the classifier returns."""
         return tuple(self.classifier.output_shape)
@@ -90,6 +100,7 @@ class ClassifierModel(TrainsClassifier, keras.Model):
         """Configures the training; see `keras.Model.compile`."""
         warn_of_logits(self.view, loss)
         optimizer = self.objective.optimizer(optimizer)
+        self._weighs_samples = False
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         self.objective.compiled(self)
 
@@ -111,12 +122,13 @@ class ClassifierModel(TrainsClassifier, keras.Model):
     ):
         """Trains the classifier; see `keras.Model.fit`.
 
-        Arrays are checked at once, a `tf.data.Dataset` batch by batch in its
-        pipeline: a bad batch ends the run with a `ValueError` before it is learned
-        from.
+        Arrays are checked at once; what is read batch by batch is checked as it is
+        read: a bad batch ends the run with a `ValueError` before it is learned from.
         """
-        x = checked(x, y, self, batch_size, kwargs.get("class_weight"))
+        x, y = checked(x, y, self, batch_size, **kwargs)
         kwargs = {**kwargs, **self._checked_validation(kwargs)}
+        if not kwargs.get("class_weight", True):
+            del kwargs["class_weight"]  # An empty dict weighs nothing.
         callbacks = list(keras.tree.flatten(callbacks)) if callbacks else []
         callbacks = self.fit_callbacks(callbacks, x, y, batch_size)
         callbacks = self.objective.callbacks(callbacks)
@@ -133,9 +145,10 @@ class ClassifierModel(TrainsClassifier, keras.Model):
         """The validation data among the arguments of `fit`, checked, in a dict."""
         held_out = given.get("validation_data")
         if isinstance(held_out, tuple | list) and len(held_out) >= 2:
-            checked_labels(held_out[0], held_out[1], self)
-        elif isinstance(held_out, tf.data.Dataset):
-            return {"validation_data": checked_labels(held_out, None, self)}
+            x, y, *rest = held_out
+            return {"validation_data": (*checked_evaluation(x, y, self), *rest)}
+        if held_out is not None:
+            return {"validation_data": checked_evaluation(held_out, None, self)[0]}
         return {}
 
     def fit_callbacks(self, callbacks, x, y, batch_size):
@@ -152,23 +165,28 @@ class ClassifierModel(TrainsClassifier, keras.Model):
         """
         return callbacks
 
-    def train_on_batch(self, *args, **kwargs):
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
+    ):
         """Trains the classifier on a batch; see `keras.Model.train_on_batch`."""
+        unlabelled = self.takes_unlabelled and not class_weight
+        check_batch((x, y, sample_weight), self, unlabelled)
         self.objective.begins()
-        return super().train_on_batch(*args, **kwargs)
+        return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Evaluates the classifier; see `keras.Model.evaluate`."""
         # `fit` evaluates too, on what it has checked.
         if not kwargs.get("_use_cached_eval_dataset"):
-            x = checked_labels(x, y, self)
+            x, y = checked_evaluation(x, y, self)
         with self._without_trackers(), plain_errors():
             return super().evaluate(x, y, *args, **kwargs)
 
-    def test_on_batch(self, *args, **kwargs):
+    def test_on_batch(self, x, y=None, *args, **kwargs):
         """Evaluates the classifier on a batch; see `keras.Model.test_on_batch`."""
+        check_evaluated((x, y), self)
         with self._without_trackers():
-            return super().test_on_batch(*args, **kwargs)
+            return super().test_on_batch(x, y, *args, **kwargs)
 
     @property
     def metrics(self):

@@ -10,39 +10,6 @@ MARK = "keras_xcons refused a batch: "
 _SHARES = "one-hot and multi-hot labels must be within 0..1."
 
 
-def checked_labels(x, y, trainer):
-    """Checks the labels that a trainer is evaluated with, all of which must be known.
-
-    Args:
-        x: What `evaluate` got as `x`, or a part of `validation_data`. Kinds other than
-            a `tf.data.Dataset` and arrays pass unchecked.
-        y: What it got as `y`.
-        trainer: The `keras_xcons.methods.TrainingMethod`.
-
-    Returns:
-        `x`, with a check mapped over it if it is a dataset.
-
-    Raises:
-        ValueError: A label is none of the model's classes.
-    """
-    if isinstance(x, tf.data.Dataset):
-        spec = x.element_spec
-        if not isinstance(spec, tuple) or len(spec) < 2:
-            return x
-        if not isinstance(spec[1], tf.TensorSpec) or spec[1].shape.rank is None:
-            return x  # Labels of no single tensor: Keras says what is wrong with them.
-
-        def assert_labels(*batch):
-            with tf.control_dependencies(refusals(batch[1], trainer, False)):
-                return tf.nest.map_structure(tf.identity, batch)
-
-        return x.map(assert_labels, num_parallel_calls=tf.data.AUTOTUNE)
-    if isinstance(y, np.ndarray | tf.Tensor):
-        labels = np.asarray(y)
-        check_labels(labels, len(labels), trainer, False)
-    return x
-
-
 def check_labels(labels, count, trainer, unlabelled):
     """Refuses an array of labels with one that is none of the model's.
 
@@ -65,18 +32,24 @@ def check_labels(labels, count, trainer, unlabelled):
     if trainer.view.binary:
         _check_soft(indices)
         indices = np.round(indices)
+    if indices.dtype.kind == "f" and not np.all(indices == np.floor(indices)):
+        raise ValueError(
+            "`labels` must be whole numbers, the index of a class. Received: labels "
+            "with other values"
+        )
     # Keras takes class indices as floats and booleans, too.
     indices = indices.astype("int64") if indices.dtype.kind in "fb" else indices
     checks.class_labels(indices, count, trainer.view.num_classes)
 
 
-def refusals(labels, trainer, unlabelled):
+def refusals(labels, trainer, unlabelled, also=""):
     """Asserts that refuse a batch of labels with one that is none of the model's.
 
     Args:
         labels: Tensor of labels.
         trainer: As for `check_labels`.
         unlabelled: As for `check_labels`.
+        also: What the message adds to what is accepted.
 
     Returns:
         List of operations.
@@ -89,12 +62,10 @@ def refusals(labels, trainer, unlabelled):
     told = tf.cast(labels, tf.float32)
     # Labels of a model with one output may be soft, but not 1.5.
     below = told <= 1.0 if view.binary else told < view.num_classes
-    known = (told >= 0.0) & below
-    also = ""
+    whole = tf.constant(True) if view.binary else told == tf.floor(told)
+    known = (told >= 0.0) & below & whole
     if unlabelled:
         known, also = known | (told == -1.0), " or -1 for none"
-    elif trainer.takes_unlabelled:
-        also = "; -1 for none is for training without `class_weight`"
     message = (
         f"labels must be within 0..{view.num_classes - 1}, the classes of the "
         f"model{also}. Received: label="

@@ -2,6 +2,7 @@
 
 import threading
 
+import keras
 import tensorflow as tf
 from keras import ops
 
@@ -13,6 +14,9 @@ _step = threading.local()
 
 class StepLosses:
     """What `keras_xcons.methods.TrainingMethod` computes losses with."""
+
+    # Whether the compiled loss is known to give one value a sample.
+    _weighs_samples = False
 
     @property
     def losses(self):
@@ -73,8 +77,35 @@ class StepLosses:
             sample_weight=total,
             training=True,
         )
+        if total is not None and not self._weighs_samples:
+            self._check_loss(labels, self.objective.scores(outputs))
         extra = self.objective.loss(labels, outputs, total)
         return loss if extra is None else loss + extra / replicas()
+
+    def _check_loss(self, labels, scores):
+        """Refuses a loss that weights of samples could not reach.
+
+        Keras would multiply a mean over the batch by the mean of the weights.
+        """
+        loss, call = the_loss(self.loss), None
+        if isinstance(loss, keras.losses.Loss):
+            own = type(loss).__call__ is not keras.losses.Loss.__call__
+            call = None if own else loss.call
+        elif callable(loss):
+            call = loss
+        if call is not None:
+            labels = ops.cast(labels, "float32")
+            if scores.shape[-1] == 1:
+                labels = ops.reshape(labels, (-1, 1))
+            shape = tuple(ops.convert_to_tensor(call(labels, scores)).shape)
+            if len(shape) != 1 and shape[1:] != (1,):
+                raise ValueError(
+                    "The loss must give one value a sample, shape (batch,), for its "
+                    "samples to be weighed: take the mean over the last axis and not "
+                    f"over the batch. Received: loss={loss!r}, whose values have "
+                    f"shape {shape}"
+                )
+        self._weighs_samples = True
 
     def mean_term(self, values, sample_weight=None):
         """A loss term of one value a sample, weighed as the caller's loss is.
@@ -116,6 +147,33 @@ class StepLosses:
             if metric.name == "loss":
                 # Keras divides losses by the number of replicas.
                 metric.update_state(loss * replicas(), sample_weight=size)
+
+
+def the_loss(loss):
+    """The only loss in what `compile` takes as `loss`.
+
+    Args:
+        loss: A loss, or a list or dict of one; `None` for none.
+
+    Returns:
+        `keras.losses.Loss`, function, name, or `None`.
+    """
+    found = keras.tree.flatten(loss)
+    return found[0] if len(found) == 1 else None
+
+
+def sums_samples(loss):
+    """Whether a loss is a sum over the samples of a batch, and not their mean.
+
+    Keras learns from the sum of a loss that it does not reduce.
+
+    Args:
+        loss: What `compile` got as `loss`.
+
+    Returns:
+        bool.
+    """
+    return getattr(the_loss(loss), "reduction", "mean") in ("sum", "none", None)
 
 
 def product(weights, sample_weight):

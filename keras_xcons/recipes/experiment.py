@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_xcons import data, models
 from keras_xcons.methods import method_of, objective_class, trainer
-from keras_xcons.methods.inputs import too_small
+from keras_xcons.methods.specs import too_small
 from keras_xcons.models.policy import dtype_policy
 from keras_xcons.options import fields
 from keras_xcons.recipes.data_check import check_data

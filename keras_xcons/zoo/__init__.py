@@ -250,4 +250,4 @@ def verify(name, tolerance=0.01):
                 f"its card says: the difference is {share:.3g} of the largest value, "
                 f"where {tolerance:.3g} is allowed. Received: name={name!r}"
             )
-    return max(shares.values())
+    return float(max(shares.values()))

@@ -116,7 +116,7 @@ def _is_offset(value):
 
 # What a field must be, in words and as a check.
 _FIELDS = {
-    "format": (f"{FORMAT}", lambda v: type(v) is int and v == FORMAT),
+    "format": (f"an int of 1 to {FORMAT}", lambda v: type(v) is int and v == FORMAT),
     "name": ("a model name", lambda v: isinstance(v, str) and is_name(v)),
     "weights": (
         "a plain file name that ends in .weights.h5",
@@ -206,7 +206,7 @@ def parse(text, source):
         ValueError: Not JSON, a field is missing, unknown or of another form, or the
             card was written by a later version of the package.
     """
-    card = of_format_1(read_json(text, f"The card {source}"))
+    card = of_format_1(read_json(text, f"The card {source}"), source)
     check(card, source)
     return card
 

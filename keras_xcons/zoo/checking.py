@@ -89,11 +89,13 @@ def difference(expected, received):
 
     Args:
         expected: Sequence of numbers, or of such sequences.
-        received: Another of the same shape.
+        received: Another.
 
     Returns:
-        Float, NaN where one of the numbers is.
+        Float: NaN where one of the numbers is, infinite where the shapes differ.
     """
     expected, received = np.asarray(expected, float), np.asarray(received, float)
+    if expected.shape != received.shape:
+        return float("inf")
     largest = max(float(np.max(np.abs(expected))), np.finfo("float32").tiny)
     return float(np.max(np.abs(received - expected))) / largest

@@ -314,22 +314,6 @@ def test_metrics_are_of_the_images_with_a_label(jit, build, arrays):
         assert found["some"][log] == pytest.approx(found["all"][log], rel=1e-5), log
 
 
-@pytest.mark.parametrize("reduction", ["sum", "sum_over_batch_size"])
-def test_a_loss_is_reduced_over_the_images_with_a_label(reduction, build, arrays):
-    images, labels = arrays[0][:12], arrays[1][:12]
-    hidden = np.concatenate([labels[:8], np.full(4, -1, labels.dtype)])
-    loss = keras.losses.SparseCategoricalCrossentropy(
-        from_logits=True, reduction=reduction
-    )
-    found = []
-    for count, given in ((8, labels), (12, hidden)):
-        trainer = CGCModel(build(), weight=0.0, learned_views="image")
-        trainer.compile(keras.optimizers.SGD(0.0), loss)
-        logs = trainer.train_on_batch(images[:count], given[:count], return_dict=True)
-        found.append(logs["loss"])
-    assert found[1] == pytest.approx(found[0], rel=1e-5)
-
-
 def test_a_protopnet_with_unlabelled_images(arrays):
     model = protopnet()
     images = np.random.default_rng(0).uniform(0, 255, (6, 32, 32, 3)).astype("float32")

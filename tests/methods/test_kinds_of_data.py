@@ -1,0 +1,230 @@
+"""Every kind of data that Keras takes, and of loss, for every training method."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+import keras_xcons as kx
+from keras_xcons.methods import method_of
+from tests.methods.contract import EVERY, METHODS, compiled, fit, logits_loss
+from tests.same_weights import assert_same_weights
+
+TAKERS = [name for name in METHODS if method_of(name).trainer.takes_unlabelled]
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, images, labels):
+        super().__init__()
+        self.parts, self.ends = (images, labels), 0
+
+    def __len__(self):
+        return len(self.parts[0]) // 12
+
+    def __getitem__(self, index):
+        return tuple(part[12 * index : 12 * index + 12] for part in self.parts)
+
+    def on_epoch_end(self):
+        self.ends += 1
+
+
+def generator(images, labels):
+    yield from iter(Batches(images, labels))
+
+
+def of_unknown_shape(images, labels):
+    return tf.data.Dataset.from_generator(
+        lambda: generator(images, labels), output_types=(tf.float32, tf.float32)
+    )
+
+
+def of_unknown_width(images, labels):
+    specs = tf.TensorSpec((None, None, None, 3)), tf.TensorSpec((None, None))
+    return tf.data.Dataset.from_generator(
+        lambda: generator(images, labels.reshape(len(labels), -1)),
+        output_signature=specs,
+    )
+
+
+KINDS = {
+    "PyDataset": lambda x, y: {"x": Batches(x, y)},
+    "generator": lambda x, y: {"x": generator(x, y)},
+    "lists": lambda x, y: {"x": [x], "y": [y], "batch_size": 12},
+    "tensors": lambda x, y: {
+        "x": tf.constant(x),
+        "y": tf.constant(y),
+        "batch_size": 12,
+    },
+    "unknown shape": lambda x, y: {"x": of_unknown_shape(x, y)},
+    "unknown width": lambda x, y: {"x": of_unknown_width(x, y)},
+}
+# Keras warns that a generator ends, and cannot be shuffled.
+pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")
+
+
+@EVERY
+def test_the_same_run_from_every_kind_of_data(name, build, arrays):
+    first = None
+    for kind in ({"x": arrays[0], "y": arrays[1], "batch_size": 12}, *KINDS.values()):
+        trainer = compiled(kx.trainer(name, build()))
+        data = kind if first is None else kind(*arrays)
+        fit(trainer, data, epochs=1, shuffle=False)
+        first = first or trainer
+        assert_same_weights(first.classifier, trainer.classifier)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@EVERY
+def test_bad_labels_of_every_kind_of_data(name, kind, build, arrays):
+    trainer = compiled(kx.trainer(name, build()))
+    before = trainer.get_weights()
+    images, labels = arrays
+    wrong = labels + 1
+    for call in (
+        lambda: trainer.fit(**KINDS[kind](images, wrong), shuffle=False, verbose=0),
+        lambda: trainer.evaluate(**KINDS[kind](images, wrong), verbose=0),
+        lambda: trainer.evaluate(**KINDS[kind](images, labels - 1), verbose=0),
+        lambda: trainer.train_on_batch(images[:12], wrong[:12]),
+        lambda: trainer.test_on_batch(images[:12], labels[:12] - 1),
+    ):
+        with pytest.raises(ValueError, match="^`?labels`? must be within 0..4") as told:
+            call()
+        assert "\n" not in str(told.value)
+    if kind in ("PyDataset", "unknown shape", "unknown width"):
+        held_out = KINDS[kind](images, labels - 1)["x"]
+        with pytest.raises(ValueError, match="must be within 0..4"):
+            trainer.fit(
+                *arrays, batch_size=36, verbose=0, validation_data=held_out, epochs=1
+            )
+    else:
+        for left, right in zip(before, trainer.get_weights(), strict=True):
+            np.testing.assert_array_equal(left, right)
+
+
+@EVERY
+def test_labels_and_weights_that_are_no_numbers(name, build, arrays):
+    images, labels = arrays
+    trainer = compiled(kx.trainer(name, build()))
+    weights = np.where(np.arange(36) == 30, np.nan, 1.0)
+    for match, y, given in (
+        ("Labels must be numbers.*Received: none", None, {}),
+        ("Labels must be numbers.*dtype <U1", np.array(["a"] * 36), {}),
+        ("must be whole numbers", labels - 0.5, {}),
+        ("must be whole numbers", np.where(labels == 2, np.nan, labels), {}),
+        ("sample weights must be finite", labels, {"sample_weight": weights}),
+    ):
+        with pytest.raises(ValueError, match=match):
+            trainer.fit(images, y, verbose=0, **given)
+        with pytest.raises(ValueError, match=match):
+            trainer.train_on_batch(images, y, **given)
+    data = tf.data.Dataset.from_tensor_slices((images, labels + 0.5)).batch(12)
+    with pytest.raises(ValueError, match="must be within 0..4.*label=0.5"):
+        trainer.fit(data, verbose=0)
+
+
+@EVERY
+def test_multi_hot_labels_of_unknown_width(name, build, arrays):
+    shares = np.eye(5, dtype="float32")[arrays[1]] + np.eye(5)[0]
+    shares = np.minimum(shares, 1.0).astype("float32")
+    trainer = kx.trainer(name, build(), multi_label=True)
+    compiled(trainer, logits_loss("Binary"), metrics=[])
+    history = fit(trainer, of_unknown_width(arrays[0], shares), epochs=1)
+    assert np.isfinite(history["loss"]).all()
+
+
+@EVERY
+def test_an_empty_dict_of_class_weights(name, build, arrays):
+    trainer = compiled(kx.trainer(name, build()))
+    data = tf.data.Dataset.from_tensor_slices(arrays).batch(12)
+    fit(trainer, data, epochs=1, class_weight={})
+
+
+# Losses.
+
+
+def sparse(labels, scores):
+    labels = ops.reshape(ops.cast(labels, "int32"), (-1,))
+    return keras.losses.sparse_categorical_crossentropy(
+        labels, scores, from_logits=True
+    )
+
+
+def mean_over_the_batch(labels, scores):
+    return ops.mean(sparse(labels, scores))
+
+
+class MeanOverTheBatch(keras.losses.Loss):
+    def call(self, labels, scores):
+        return mean_over_the_batch(labels, scores)
+
+
+@EVERY
+def test_a_loss_that_is_a_function(name, build, arrays):
+    trainers = [kx.trainer(name, build()) for _ in range(2)]
+    for trainer, loss in zip(trainers, (sparse, logits_loss()), strict=True):
+        fit(compiled(trainer, loss), dict(zip("xy", arrays, strict=True)), epochs=1)
+    assert_same_weights(*(trainer.classifier for trainer in trainers))
+
+
+@pytest.mark.parametrize("loss", [mean_over_the_batch, MeanOverTheBatch()])
+@EVERY
+def test_a_loss_of_one_value_a_batch(name, loss, build, arrays):
+    """Weights would not reach its samples: it is refused, or no weights are needed."""
+    images, labels = arrays
+    trainer = compiled(kx.trainer(name, build()), loss)
+    before = trainer.get_weights()
+    with pytest.raises(ValueError, match="The loss must give one value a sample"):
+        trainer.fit(images, labels, sample_weight=np.ones(36), verbose=0)
+    for left, right in zip(before, trainer.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+    # It is looked at anew where another one is compiled.
+    fit(compiled(trainer, sparse), {"x": images, "y": labels}, epochs=1)
+    compiled(trainer, loss)
+    with pytest.raises(ValueError, match="The loss must give one value a sample"):
+        trainer.fit(images, labels, sample_weight=np.ones(36), verbose=0)
+
+
+REDUCTIONS = ("sum_over_batch_size", "sum", "none", None, "mean_with_sample_weight")
+WRAPPINGS = {
+    "alone": lambda loss, name: loss,
+    "list": lambda loss, name: [loss],
+    "dict": lambda loss, name: {name: loss},
+}
+
+
+@pytest.mark.parametrize(
+    ("reduction", "wrapping"),
+    [
+        *((reduction, "alone") for reduction in REDUCTIONS),
+        ("sum", "list"),
+        ("sum", "dict"),
+    ],
+)
+@pytest.mark.parametrize("name", TAKERS)
+def test_a_loss_is_reduced_over_the_images_with_a_label(
+    name, reduction, wrapping, build, arrays
+):
+    images, labels = arrays
+    hidden = np.where(labels == 3, -1, labels)
+    loss = keras.losses.SparseCategoricalCrossentropy(True, reduction=reduction)
+    plain = build()
+    trainer = kx.trainer(name, build(), **method_of(name).neutral)
+    wrapped = WRAPPINGS[wrapping](loss, trainer.classifier.output_names[0])
+    for model, given, kept in (
+        (plain, loss, labels != 3),
+        (trainer, wrapped, np.ones(36, "bool")),
+    ):
+        compiled(model, given, optimizer=keras.optimizers.SGD(1e-3), metrics=[])
+        model.train_on_batch(images[kept], hidden[kept])
+    assert_same_weights(plain, trainer.classifier)
+
+
+@pytest.mark.parametrize("name", TAKERS)
+def test_images_that_are_held_out_need_labels(name, build, arrays):
+    images, labels = arrays
+    trainer = compiled(kx.trainer(name, build()))
+    hidden = np.where(np.arange(36) < 12, -1, labels)
+    fit(trainer, {"x": images, "y": hidden}, validation_split=0.5, epochs=1)
+    with pytest.raises(ValueError, match="must be within 0..4.*minimum -1"):
+        trainer.fit(images, hidden[::-1], validation_split=0.5, verbose=0)
