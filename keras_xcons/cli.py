@@ -35,6 +35,9 @@ Commands:
 keras-xcons COMMAND --help shows the flags of a command."""
 
 
+_INTERRUPTED = {"train": "interrupted; the same command goes on where it was"}
+
+
 def run():
     """Runs the command line of this process and exits with its code."""
     # A file name need not be text that a terminal can show.
@@ -73,13 +76,13 @@ def main(arguments):
         line = _advice(error, values) or error
         return fail(name, f"{line} (see keras-xcons {name} --help)", 2)
     if values.help:
-        print(f"{function.__doc__.rstrip()}\n\nFlags:")
+        print(f"{function.__doc__.rstrip()}\n")
         print(command_flags.described(values))
         return 0
     try:
         return function(values, positional)
     except KeyboardInterrupt:
-        return fail(name, "interrupted", 130)
+        return fail(name, _INTERRUPTED.get(name, "interrupted"), 130)
     except UsageError as error:
         return fail(name, f"{error} (see keras-xcons {name} --help)", 2)
     except Exception as error:
@@ -130,10 +133,14 @@ def _list(values, positional):
     }
     found = zoo.summaries(*positional, **filters)
     print(f"Published models ({len(found)}):")
-    for name, told in found.items():
-        size = f"{told['parameters']:>11,} parameters"
-        dataset, method = printable(told["dataset"]), printable(told["method"])
-        print(f"  {name:30} {size}  {dataset:16} {method}")
+    rows = [
+        (name, printable(told["dataset"]), printable(told["method"]))
+        for name, told in found.items()
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, dataset, method in rows:
+        size = f"{found[name]['parameters']:>11,} parameters"
+        print(f"  {name:{widths[0]}} {size}  {dataset:{widths[1]}}  {method}")
     if not positional and set(filters.values()) == {None}:
         lines = [f"  {m.name:8} {m.purpose}" for m in map(method_of, methods())]
         print("Training methods:", *lines, sep="\n")

@@ -116,7 +116,7 @@ def _chosen(options, names):
 
 
 def described(values):
-    """Every flag with its default, one paragraph each.
+    """Every flag with its default, one paragraph each, those of a method apart.
 
     Args:
         values: `CommandFlags`.
@@ -124,19 +124,29 @@ def described(values):
     Returns:
         A string of several lines.
     """
-    lines = []
+    sections = {"": ["Flags:"]}
     for name in sorted(values):
         flag = values[name]
         if name != flag.name:  # the short form of another one
             continue
-        bare = name.rpartition(".")[2]
-        if bare != name and bare in values and values[bare].help == flag.help:
-            continue  # Told by its shorter name.
+        owner, _, bare = name.rpartition(".")
+        told = sections.setdefault(owner, [f"\nOptions of {owner}:"])
+        shown = name
+        if owner and bare in values and values[bare].help == flag.help:
+            shown = bare  # Told by its shorter name.
+        elif any(_is_of_method(name, other, values) for other in values):
+            continue
         short = f"-{flag.short_name}, " if flag.short_name else ""
         switch = "[no]" if flag.boolean else ""
-        lines.append(f"  {short}--{switch}{name}")
-        lines.append(f"      {flag.help} (default: {flag.default})")
-    return "\n".join(lines)
+        default = "" if flag.default is None else f" (default: {flag.default})"
+        told.append(f"  {short}--{switch}{shown}")
+        told.append(f"      {flag.help}{default}")
+    return "\n".join(line for lines in sections.values() for line in lines)
+
+
+def _is_of_method(name, other, values):
+    """Whether a flag is the shorter name of another, which says whose it is."""
+    return other.endswith(f".{name}") and values[other].help == values[name].help
 
 
 def in_flags(message, values):

@@ -11,11 +11,16 @@ Example:
 """
 
 import json
+import os
 import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
 from keras_xcons import zoo
+from keras_xcons.command_errors import first_line
+from keras_xcons.methods import method_of, methods
 from keras_xcons.models.keras_file import open_keras
 
 _CHECKOUT = pathlib.Path(__file__).parents[1]
@@ -44,7 +49,9 @@ _FEATURE_LAYER = flags.DEFINE_string(
 _EXPLAINER = flags.DEFINE_string(
     "explainer", "gradcam++", "Explainer by which its heatmaps were measured."
 )
-_METHOD = flags.DEFINE_string("method", None, "How it was trained.", required=True)
+_METHOD = flags.DEFINE_string(
+    "method", None, "How it was trained, such as xcons or plain.", required=True
+)
 _RECIPE = flags.DEFINE_string("recipe", None, "JSON file.", required=True)
 _METRICS = flags.DEFINE_string(
     "metrics", None, "JSON file that the evaluator wrote.", required=True
@@ -64,7 +71,9 @@ _DATA = flags.DEFINE_string(
 _PRETRAINING = flags.DEFINE_string(
     "pretraining", None, "What the weights were before, in words.", required=True
 )
-_PAPER = flags.DEFINE_string("paper", None, "Reference of the method's paper.")
+_PAPER = flags.DEFINE_string(
+    "paper", None, "Reference of the method's paper, known of kx.methods()."
+)
 _URL = flags.DEFINE_string("url", None, "Where the weights file will be served.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a model of this name.")
 
@@ -77,8 +86,18 @@ def main(argv):
     """Publishes the model that the flags describe."""
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+    try:
+        print(_publish())
+    except (OSError, TypeError, ValueError) as error:
+        raise SystemExit(f"publish.py: error: {first_line(error)}") from error
+
+
+def _publish():
+    paper = _PAPER.value
+    if paper is None and _METHOD.value in methods():
+        paper = method_of(_METHOD.value).paper
     names = pathlib.Path(_CLASS_NAMES.value).read_text(encoding="utf-8").splitlines()
-    folder = zoo.publish(
+    return zoo.publish(
         open_keras(_MODEL.value),
         _NAME.value,
         _ZOO.value,
@@ -95,11 +114,10 @@ def main(argv):
         dataset=_DATASET.value,
         data=_DATA.value,
         pretraining=_PRETRAINING.value,
-        paper=_PAPER.value,
+        paper=paper,
         url=_URL.value,
         overwrite=_OVERWRITE.value,
     )
-    print(folder)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,10 @@ class CGCModel(TrainingMethod):
     label, -1, or those that come under `"unlabelled"` beside a batch
     (`keras_xcons.data.with_unlabelled`), take part in the consistency term alone.
 
+    Logs of `fit`, beside the caller's: `contrast`, the mean of the consistency term
+    before λ, and `map_similarity`, the mean cosine of `g(T(x))` and `T(g(x))`; NaN
+    where no image of the epoch has a map.
+
     Raises:
         TypeError, ValueError: The classifier cannot be split, or an option is not
             accepted; from `fit`, if images or labels are not as the classifier takes
@@ -89,10 +93,6 @@ class CGCModel(TrainingMethod):
     >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     >>> trainer.compile(optimizer="adamw", loss=loss, metrics=["accuracy"])
     >>> trainer.fit(train_ds, epochs=10)
-
-    Logs of `fit`, beside the caller's: `contrast`, the mean of the consistency term
-    before λ, and `map_similarity`, the mean cosine of `g(T(x))` and `T(g(x))`; NaN
-    where no image of the epoch has a map.
 
     Reference:
         [Pillai et al., 2022](https://arxiv.org/abs/2110.00527)

@@ -78,6 +78,11 @@ class SCAATModel(TrainingMethod):
 
     It needs the logits alone: the classifier need not have a feature map.
 
+    Logs of `fit`, beside the caller's: `attacked_term`, the mean KL divergence or loss
+    of the attacked images before `weight`; `budget`, the mean budget of a pixel as a
+    share of `epsilon`; and `zero_gradient`, the share of images whose gradient was all
+    zero, so that nothing was attacked.
+
     Raises:
         TypeError, ValueError: The classifier cannot be split, or an option is not
             accepted; from `fit`, if images or labels are not as the classifier takes
@@ -89,11 +94,6 @@ class SCAATModel(TrainingMethod):
     >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     >>> trainer.compile(optimizer="adamw", loss=loss, metrics=["accuracy"])
     >>> trainer.fit(train_ds, epochs=10)
-
-    Logs of `fit`, beside the caller's: `attacked_term`, the mean KL divergence or loss
-    of the attacked images before `weight`; `budget`, the mean budget of a pixel as a
-    share of `epsilon`; and `zero_gradient`, the share of images whose gradient was all
-    zero, so that nothing was attacked.
 
     Reference:
         [Xu et al., 2023](https://arxiv.org/abs/2311.05143)

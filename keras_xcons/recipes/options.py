@@ -9,8 +9,8 @@ from keras_xcons.methods.registry import check_options, method_of
 from keras_xcons.options import Options, fields, option, table
 
 DATASET_HELP = (
-    "Data set: a name (shapes, a TFDS name), a TFDS directory, or a folder of class "
-    "folders."
+    "Data set: a name (shapes, a TFDS name), a TFDS directory, or a folder of "
+    "train, val and test, or some of them, that hold one folder a class."
 )
 BAD_RECORD_HELP = (
     "What is done about images that cannot be read: error names them and ends, skip "

@@ -53,7 +53,8 @@ def build(card):
     except (TypeError, ValueError, OverflowError, tf.errors.OpError) as error:
         raise ValueError(
             f"{what} describes a model that keras-xcons {__version__} cannot build; a "
-            f"later version may know it. {error}"
+            f"later version may know it, or `keras_xcons.models."
+            f"register_architecture` has to make your own known first. {error}"
         ) from error
     if model.count_params() != card["parameters"]:
         raise ValueError(_other_size(what, card, model.count_params()))

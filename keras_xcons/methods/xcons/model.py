@@ -42,6 +42,11 @@ class XConsModel(SweepsTable, TrainingMethod):
     weights. `classifier` is the plain model, trained, and needs nothing of this
     package.
 
+    Logs of `fit`, beside the caller's: `consistency`, the mean E, `zero_gradient`, the
+    share of images whose gradient was all zero, so that nothing was attacked (both
+    under the `"epoch"` schedule of the last sweep), and `mean_weight`, the mean weight
+    applied.
+
     Raises:
         TypeError, ValueError: The classifier cannot be split, or an argument is out
             of range; from `fit`, if images, labels or sample ids are not as
@@ -54,11 +59,6 @@ class XConsModel(SweepsTable, TrainingMethod):
     >>> trainer.compile(optimizer="adamw", loss=loss, metrics=["accuracy"])
     >>> trainer.fit(train_ds, epochs=10)
     >>> trainer.classifier.save("classifier.keras")
-
-    Logs of `fit`, beside the caller's: `consistency`, the mean E, `zero_gradient`, the
-    share of images whose gradient was all zero, so that nothing was attacked (both
-    under the `"epoch"` schedule of the last sweep), and `mean_weight`, the mean weight
-    applied.
 
     Images are attacked by a loss whose gradient does not fade as the logits grow
     (`keras_xcons.attacks.margin_loss`, our choice), except with FGSM under the
