@@ -45,7 +45,7 @@ def unknown(kind, name, accepted):
         parts.append(f"Did you mean {matches}?")
     listed = ", ".join(repr(candidate) for candidate in accepted) or "none is known"
     parts.append(f"Accepted: {listed}.")
-    parts.append(f"Received: {kind.replace(' ', '_')}={name!r}")
+    parts.append(f"Received: {kind.replace(' ', '_')}={shown(name)}")
     return " ".join(parts)
 
 

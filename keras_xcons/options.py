@@ -148,7 +148,11 @@ def _checked(name, value, kinds, declared):
     if declared.check is not None:
         return declared.check(value)
     if declared.choices is not None:
-        if not any(value is one or value == one for one in declared.accepted):
+        # By type first: an array is equal to a name in each of its elements.
+        known = (
+            isinstance(value, type(one)) and value == one for one in declared.accepted
+        )
+        if not any(known):
             names = [str(choice) for choice in declared.accepted]
             raise ValueError(checks.unknown(name, value, names))
         return value

@@ -21,8 +21,8 @@ def with_unlabelled(dataset, unlabelled):
 
     Raises:
         TypeError: One of them is no `tf.data.Dataset`.
-        ValueError: `dataset` has no labels, or `unlabelled` is not of batches of
-            images.
+        ValueError: `dataset` has no labels, or `unlabelled` is empty or not of batches
+            of images.
 
     Example:
 
@@ -48,6 +48,11 @@ def with_unlabelled(dataset, unlabelled):
         raise ValueError(
             "`unlabelled` must give batches of images (batch, height, width, "
             f"channels). Received: elements of {unlabelled.element_spec}"
+        )
+    if unlabelled.cardinality() == 0:
+        # It would end the epoch before it begins.
+        raise ValueError(
+            "`unlabelled` must have images. Received: unlabelled without a batch"
         )
 
     images = spec[0]["image"] if isinstance(spec[0], dict) else spec[0]

@@ -11,8 +11,12 @@ def test_list(published, capsys):
     captured = capsys.readouterr()
     assert captured.err == ""
     parameters = zoo.info(published)["parameters"]
-    line = f"  {published:30} {parameters:>11,} parameters  {'figures':16} xcons"
-    assert line in captured.out.splitlines()
+    lines = captured.out.partition("Training methods:")[0].splitlines()[1:]
+    told = [published, f"{parameters:,}", "parameters", "figures", "xcons"]
+    assert told in [line.split() for line in lines]
+    # In columns, however long a name is.
+    for word in (3, 4):
+        assert len({line.rindex("  " + line.split()[word]) for line in lines}) == 1
     assert ", ".join(models.architectures()) in captured.out
     assert ", ".join(explainers.names()) in captured.out
 

@@ -45,9 +45,9 @@ def test_help_of_every_command(command, flag, capsys, trained):
 
 def flags_in(text):
     """Flags of a help text: `{name: (text, default)}`."""
-    pattern = r"^  (?:-\w, )?--(?:\[no\])?([\w.]+)\n      (.*) \(default: (.*)\)$"
+    pattern = r"^  (?:-\w, )?--(?:\[no\])?([\w.]+)\n      (.*?)(?: \(default: (.*)\))?$"
     found = re.findall(pattern, text, re.MULTILINE)
-    return {name: (words, default) for name, words, default in found}
+    return {name: (words, default or "None") for name, words, default in found}
 
 
 def check_flag(shown, options, name, flag=None):

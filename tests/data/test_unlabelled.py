@@ -44,5 +44,7 @@ def test_what_does_not_fit_is_refused():
     large = batches(np.zeros((5, 6, 6, 3), "float32"), LABELS)
     with pytest.raises(ValueError, match=r"size of the labelled ones, \(4, 4, 3\)"):
         with_unlabelled(good, large)
+    with pytest.raises(ValueError, match="must have images"):
+        with_unlabelled(good, good.take(0))
     with pytest.raises(ValueError, match="`unlabelled` must give batches of images"):
         with_unlabelled(good, good.unbatch())
