@@ -82,9 +82,9 @@ def known(values, *conditions):
     return values
 
 
-def finite_or_zero(gradients):
-    """Gradients, 0 where a loss scale that is still too large made them no number."""
-    return ops.where(ops.isfinite(gradients), gradients, ops.zeros_like(gradients))
+def without_nan(gradient):
+    """Zero where a scaled loss overflowed: one NaN would spoil all that follows."""
+    return ops.where(ops.isnan(gradient), ops.zeros_like(gradient), gradient)
 
 
 class MeanOfKnown(keras.metrics.Mean):

@@ -8,13 +8,7 @@ from keras_xcons import attacks
 from keras_xcons.explainers import find_targets
 from keras_xcons.methods.base import TrainingMethod
 from keras_xcons.methods.common_options import MethodOptions
-from keras_xcons.methods.passes import (
-    MeanOfKnown,
-    finite_or_zero,
-    has_weight,
-    known,
-    replicas,
-)
+from keras_xcons.methods.passes import MeanOfKnown, has_weight, known, replicas
 from keras_xcons.methods.registry import training_method
 from keras_xcons.options import option, table
 
@@ -168,6 +162,11 @@ class SCAATModel(TrainingMethod):
         still = ops.logical_not(ops.any(ops.stack(moved), axis=0))
         self._zero_gradient.update_state(known(still, present))
         return attacked
+
+
+def finite_or_zero(gradients):
+    """Gradients, 0 where a loss scale that is still too large made them no number."""
+    return ops.where(ops.isfinite(gradients), gradients, ops.zeros_like(gradients))
 
 
 def saliency(gradients):

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_xcons import attacks
 from keras_xcons.explainers import shown_maps
-from keras_xcons.methods.passes import finite_or_zero
+from keras_xcons.methods.passes import without_nan
 from keras_xcons.models.frame import WHOLE
 
 
@@ -68,7 +68,7 @@ def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=W
         # Under a loss scale that is still too large there is no attack to judge.
         for every, found in zip((finite, moving), attacks.moves(gradient), strict=True):
             every.append(found)
-        return finite_or_zero(gradient)
+        return without_nan(gradient)
 
     if options.attack == "fgsm":
         attacked = attacks.fgsm(images, usable(gradient), options.epsilon, mask)
