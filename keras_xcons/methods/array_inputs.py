@@ -1,18 +1,25 @@
 """Checks of data in arrays: all of it at once, or a batch as it is given out."""
 
 import types
+import warnings
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_xcons import checks
 from keras_xcons.data import split_sample_ids, unlabelled_of
 from keras_xcons.data.pipeline_errors import MARK
 from keras_xcons.methods.labels import check_labels
-from keras_xcons.methods.specs import check_keys, check_spec, require_ids
+from keras_xcons.methods.specs import (
+    check_keys,
+    check_size,
+    check_spec,
+    require_ids,
+)
 
 
-def check_batch(batch, trainer, unlabelled):
+def check_batch(batch, trainer, unlabelled, first=True):
     """Refuses a batch that a trainer cannot learn from.
 
     Args:
@@ -20,6 +27,8 @@ def check_batch(batch, trainer, unlabelled):
             The images may be a dict, see `keras_xcons.data.with_sample_ids`.
         trainer: The `keras_xcons.methods.TrainingMethod`.
         unlabelled: Whether -1 stands for an image without a label.
+        first: Whether it is the first of an epoch, which tells the size of the others.
+            Defaults to `True`.
 
     Raises:
         TypeError: Images are no numbers.
@@ -37,23 +46,36 @@ def check_batch(batch, trainer, unlabelled):
         checks.class_labels(ids, len(images), trainer.options.num_samples, "sample_id")
     check_spec(images, labels, trainer)
     check_labels(labels, len(images), trainer, unlabelled)
-    if weights is not None and not np.all(np.isfinite(np.asarray(weights))):
+    if first:
+        check_size(len(images), trainer)
+    if weights is not None:
+        _check_weights(np.asarray(weights))
+
+
+def _check_weights(weights):
+    if weights.dtype.kind not in "uifb" or not np.all(np.isfinite(weights)):
+        kind = weights.dtype.name
+        with_others = "others" if kind[0] in "uifb" else f"values of dtype {kind}"
         raise ValueError(
-            "sample weights must be finite. Received: sample_weight with others"
+            f"sample weights must be finite. Received: sample_weight with {with_others}"
         )
 
 
 def check_evaluated(batch, trainer):
-    """Refuses labels of an evaluation that are none of the model's.
+    """Refuses images and labels of an evaluation that are not as the model takes them.
 
     Args:
-        batch: As for `check_batch`.
+        batch: As for `check_batch`; the labels may be missing.
         trainer: The `keras_xcons.methods.TrainingMethod`.
 
     Raises:
-        ValueError: One is.
+        TypeError: Images are no numbers.
+        ValueError: Something is not as the model takes it.
     """
-    _, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    if is_array(x):
+        check_keys(x, trainer)
+        checks.image_batch(split_sample_ids(x)[0], trainer.view.input_shape)
     if is_array(y):
         labels = labels_of(y)
         check_labels(labels, len(labels), trainer, False)
@@ -98,15 +120,16 @@ def batch_by_batch(data, check):
     Args:
         data: What Keras takes as `x`. A `keras.utils.PyDataset` or a generator is
             checked, anything else is not.
-        check: Function of a batch that raises a `ValueError` or `TypeError`.
+        check: Function of a batch, and of whether it is the first one, that raises a
+            `ValueError` or `TypeError`.
 
     Returns:
         Data that Keras takes in the place of `data`.
     """
 
-    def checked(batch):
+    def checked(batch, first):
         try:
-            check(batch)
+            check(batch, first)
         except (TypeError, ValueError) as error:
             # Keras gives batches out inside a pipeline, which wraps what is raised.
             raise type(error)(f"{MARK}{error}") from None
@@ -115,7 +138,18 @@ def batch_by_batch(data, check):
     if isinstance(data, keras.utils.PyDataset):
         return _CheckedPyDataset(data, checked)
     if isinstance(data, types.GeneratorType):
-        return (checked(batch) for batch in data)
+        return (checked(batch, not place) for place, batch in enumerate(data))
+    if isinstance(data, tf.distribute.DistributedDataset):
+        raise ValueError(
+            "Pass the tf.data.Dataset itself, whose batches are checked; under a "
+            "strategy Keras distributes it. Received: a DistributedDataset"
+        )
+    if data is not None:
+        warnings.warn(
+            f"Batches of a {type(data).__name__} are not checked: images must be in "
+            "0..255, and labels the model's classes.",
+            stacklevel=4,
+        )
     return data
 
 
@@ -131,7 +165,7 @@ class _CheckedPyDataset(keras.utils.PyDataset):
         return self._data.num_batches
 
     def __getitem__(self, index):
-        return self._checked(self._data[index])
+        return self._checked(self._data[index], index == 0)
 
     def on_epoch_begin(self):
         self._data.on_epoch_begin()

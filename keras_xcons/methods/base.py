@@ -148,7 +148,7 @@ class TrainingMethod(StepLosses, ClassifierModel):
             loss, outputs = self.batch_loss(batch)
             scaled = self.optimizer.scale_loss(loss)
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
-        self.track_loss(loss, batch.size)
+        self.track_loss(loss, batch.labels_given)
         return outputs
 
     def train_step(self, data):

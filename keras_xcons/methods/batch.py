@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons.data import split_sample_ids, unlabelled_of
-from keras_xcons.methods.losses import sums_samples
+from keras_xcons.methods.losses import reduction_of
 from keras_xcons.methods.passes import random_states
 
 
@@ -50,6 +50,13 @@ class Batch:
         """The number of images, a scalar."""
         return ops.shape(self.images)[0]
 
+    @property
+    def labels_given(self):
+        """The number of images with a label, a scalar."""
+        if self.labelled is None:
+            return self.size
+        return ops.sum(ops.cast(self.labelled, "int32"))
+
 
 def batch_of(x, labels, sample_weight, trainer):
     """The batch of what `fit` gives a step.
@@ -82,7 +89,8 @@ def batch_of(x, labels, sample_weight, trainer):
         known = ops.ones((count,), "bool") if labelled is None else labelled
         labelled = _extended(known, others)
     if labelled is not None:
-        sums = sums_samples(trainer.loss)
+        # Keras learns from the sum of a loss that it does not reduce.
+        sums = reduction_of(trainer.loss) in ("sum", "none", None)
         sample_weight, given = _weights(labelled, given, sums)
     return Batch(
         trainer.augment(ops.cast(images, "float32"), trainer.in_training_mode),

@@ -24,6 +24,7 @@ from keras_xcons.methods.array_inputs import (
     is_array,
 )
 from keras_xcons.methods.labels import MARK, first_outside, refusals, refuse
+from keras_xcons.methods.losses import the_loss
 from keras_xcons.methods.specs import (
     check_keys,
     check_size,
@@ -64,7 +65,7 @@ def checked(x, y, trainer, batch_size=None, class_weight=None, **given):
     x, y = alone(x), alone(y)
     if not is_array(x):
         return batch_by_batch(
-            x, lambda batch: check_batch(batch, trainer, unlabelled)
+            x, lambda batch, first: check_batch(batch, trainer, unlabelled, first)
         ), y
     if unlabelled_of(x) is not None:
         raise ValueError(
@@ -74,12 +75,11 @@ def checked(x, y, trainer, batch_size=None, class_weight=None, **given):
         )
     check_batch((x, y, given.get("sample_weight")), trainer, unlabelled)
     count = len(split_sample_ids(x)[0])
-    check_size(min(batch_size or 32, count), trainer)
-    share = given.get("validation_split")
-    if share and unlabelled:
+    if given.get("validation_split"):
         # Keras takes the last ones.
-        held_out = np.asarray(y)[math.floor(count * (1.0 - share)) :]
-        check_evaluated((None, held_out), trainer)
+        count = math.floor(count * (1.0 - given["validation_split"]))
+        check_evaluated((None, np.asarray(y)[count:]), trainer)
+    check_size(min(batch_size or 32, count), trainer)
     return x, y
 
 
@@ -100,23 +100,29 @@ def checked_evaluation(x, y, trainer):
     if not isinstance(x, tf.data.Dataset):
         x, y = alone(x), alone(y)
         check_evaluated((x, y), trainer)
-        return batch_by_batch(x, lambda batch: check_evaluated(batch, trainer)), y
-    x = settled(x)
+        if is_array(x) or x is None:
+            return x, y
+        return batch_by_batch(
+            x, lambda batch, first: check_evaluated(batch, trainer)
+        ), y
+    x = settled(x, trainer)
     spec = x.element_spec
     if not isinstance(spec, tuple) or len(spec) < 2:
         return x, y
-    if not isinstance(spec[1], tf.TensorSpec) or spec[1].shape.rank is None:
-        return x, y  # Labels of no single tensor: Keras says what is wrong with them.
+    check_keys(spec[0], trainer)
+    check_spec(split_sample_ids(spec[0])[0], spec[1], trainer)
 
-    def assert_labels(*batch):
-        with tf.control_dependencies(refusals(batch[1], trainer, False)):
+    def assert_batch(*batch):
+        asserts = [_refuse_images(split_sample_ids(batch[0])[0])]
+        asserts += refusals(batch[1], trainer, False)
+        with tf.control_dependencies(asserts):
             return tf.nest.map_structure(tf.identity, batch)
 
-    return x.map(assert_labels, num_parallel_calls=tf.data.AUTOTUNE), y
+    return x.map(assert_batch, num_parallel_calls=tf.data.AUTOTUNE), y
 
 
 def _checked_dataset(data, trainer, unlabelled):
-    data = settled(data)
+    data = settled(data, trainer)
     spec = data.element_spec
     if not isinstance(spec, tuple) or len(spec) < 2:
         raise ValueError(
@@ -173,14 +179,7 @@ def _assert_batch(number, batch, trainer, unlabelled):
         values = tf.cond(
             low & tf.reduce_any(values > 0.0), lambda: _warned(values), lambda: values
         )
-    inside = tf.reduce_all((values >= 0.0) & (values <= 255.0))
-    asserts = [
-        refuse(
-            inside,
-            "images must be finite and within 0..255; preprocessing belongs inside "
-            "the model. Received: images with other values",
-        )
-    ]
+    asserts = [_refuse_images(values)]
     if trainer.fewest_images > 1:
         count = tf.shape(images)[0]
         # The last one of an epoch may be smaller; the first tells the size.
@@ -210,6 +209,15 @@ def _assert_batch(number, batch, trainer, unlabelled):
         return tf.nest.map_structure(tf.identity, batch)
 
 
+def _refuse_images(images):
+    values = tf.cast(images, tf.float32)
+    return refuse(
+        tf.reduce_all((values >= 0.0) & (values <= 255.0)),
+        "images must be finite and within 0..255; preprocessing belongs inside "
+        "the model. Received: images with other values",
+    )
+
+
 def _warned(images):
     """The images, after a warning if they are in 0..1."""
     return tf.ensure_shape(
@@ -229,7 +237,10 @@ def warn_of_logits(view, loss):
         view: `ClassifierView` of the classifier.
         loss: What `compile` got as `loss`.
     """
-    wants = isinstance(loss, str) and "crossentropy" in loss
+    loss = the_loss(loss)
+    keras_own = getattr(loss, "__module__", "").startswith("keras.")
+    name = getattr(loss, "__name__", "") if keras_own else loss
+    wants = isinstance(name, str) and "crossentropy" in name
     wants = wants or getattr(loss, "from_logits", True) is False
     if wants and view.activation is None:
         kind = "Binary" if view.binary else "SparseCategorical"

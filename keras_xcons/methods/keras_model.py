@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_xcons.data import split_sample_ids
 from keras_xcons.methods import saving
-from keras_xcons.methods.array_inputs import check_batch, check_evaluated
+from keras_xcons.methods.array_inputs import alone, check_batch, check_evaluated
 from keras_xcons.methods.inputs import (
     checked,
     checked_evaluation,
@@ -118,6 +118,11 @@ class ClassifierModel(TrainsClassifier, keras.Model):
         epochs=1,
         verbose="auto",
         callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
         **kwargs,
     ):
         """Trains the classifier; see `keras.Model.fit`.
@@ -125,31 +130,32 @@ class ClassifierModel(TrainsClassifier, keras.Model):
         Arrays are checked at once; what is read batch by batch is checked as it is
         read: a bad batch ends the run with a `ValueError` before it is learned from.
         """
-        x, y = checked(x, y, self, batch_size, **kwargs)
-        kwargs = {**kwargs, **self._checked_validation(kwargs)}
-        if not kwargs.get("class_weight", True):
-            del kwargs["class_weight"]  # An empty dict weighs nothing.
+        given = {
+            "validation_split": validation_split,
+            "class_weight": class_weight or None,  # An empty dict weighs nothing.
+            "sample_weight": alone(sample_weight),
+        }
+        x, y = checked(x, y, self, batch_size, **given)
+        given["validation_data"] = self._checked_validation(validation_data)
         callbacks = list(keras.tree.flatten(callbacks)) if callbacks else []
         callbacks = self.fit_callbacks(callbacks, x, y, batch_size)
         callbacks = self.objective.callbacks(callbacks)
         self.objective.begins(callbacks)
         if isinstance(x, tf.data.Dataset):
             # Keras warns of its own default, since it cannot shuffle a dataset.
-            kwargs.setdefault("shuffle", False)
+            shuffle = False
         with plain_errors():
             return super().fit(
-                x, y, batch_size, epochs, verbose, callbacks=callbacks, **kwargs
+                *(x, y, batch_size, epochs, verbose, callbacks),
+                **{"shuffle": shuffle, **given, **kwargs},
             )
 
-    def _checked_validation(self, given):
-        """The validation data among the arguments of `fit`, checked, in a dict."""
-        held_out = given.get("validation_data")
+    def _checked_validation(self, held_out):
+        """The validation data of `fit`, checked."""
         if isinstance(held_out, tuple | list) and len(held_out) >= 2:
             x, y, *rest = held_out
-            return {"validation_data": (*checked_evaluation(x, y, self), *rest)}
-        if held_out is not None:
-            return {"validation_data": checked_evaluation(held_out, None, self)[0]}
-        return {}
+            return (*checked_evaluation(x, y, self), *rest)
+        return checked_evaluation(held_out, None, self)[0]
 
     def fit_callbacks(self, callbacks, x, y, batch_size):
         """The callbacks of a `fit`: the caller's, and those that the method needs.
@@ -170,6 +176,7 @@ class ClassifierModel(TrainsClassifier, keras.Model):
     ):
         """Trains the classifier on a batch; see `keras.Model.train_on_batch`."""
         unlabelled = self.takes_unlabelled and not class_weight
+        x, y, sample_weight = map(alone, (x, y, sample_weight))
         check_batch((x, y, sample_weight), self, unlabelled)
         self.objective.begins()
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
@@ -184,6 +191,7 @@ class ClassifierModel(TrainsClassifier, keras.Model):
 
     def test_on_batch(self, x, y=None, *args, **kwargs):
         """Evaluates the classifier on a batch; see `keras.Model.test_on_batch`."""
+        x, y = alone(x), alone(y)
         check_evaluated((x, y), self)
         with self._without_trackers():
             return super().test_on_batch(x, y, *args, **kwargs)

@@ -70,15 +70,15 @@ class StepLosses:
             _step.losses = before
 
     def _loss_of(self, labels, outputs, sample_weight, weights):
-        total = product(weights, sample_weight)
-        loss = self.compute_loss(
-            y=labels,
-            y_pred=self.objective.scores(outputs),
-            sample_weight=total,
-            training=True,
-        )
+        total, scores = product(weights, sample_weight), self.objective.scores(outputs)
         if total is not None and not self._weighs_samples:
-            self._check_loss(labels, self.objective.scores(outputs))
+            self._check_loss(labels, scores)
+        # Of a loss that is not reduced, Keras learns from the sum.
+        loss = ops.sum(
+            self.compute_loss(
+                y=labels, y_pred=scores, sample_weight=total, training=True
+            )
+        )
         extra = self.objective.loss(labels, outputs, total)
         return loss if extra is None else loss + extra / replicas()
 
@@ -137,14 +137,20 @@ class StepLosses:
         weights = ops.ones_like(self.objective.scores(outputs)[:, 0], dtype="float32")
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            loss = self.weighted_loss(labels, outputs, None, weights)
+            loss = self.further_loss(labels, outputs, None, weights)
         size = ops.cast(ops.shape(weights)[0] * replicas(), "float32")
-        return tape.gradient(loss, weights) * size
+        values = tape.gradient(loss, weights) * size
+        if reduction_of(self.loss) == "mean_with_sample_weight":
+            # Divided by the sum of the weights, which takes the mean away.
+            values += loss * replicas()
+        return values
 
     def track_loss(self, loss, size):
         """Adds a step's loss, of `size` samples, to the `loss` that `fit` reports."""
         for metric in self.metrics:
             if metric.name == "loss":
+                if reduction_of(self.loss) in ("none", None):
+                    loss = loss / ops.cast(size, loss.dtype)  # Keras shows the mean.
                 # Keras divides losses by the number of replicas.
                 metric.update_state(loss * replicas(), sample_weight=size)
 
@@ -162,18 +168,16 @@ def the_loss(loss):
     return found[0] if len(found) == 1 else None
 
 
-def sums_samples(loss):
-    """Whether a loss is a sum over the samples of a batch, and not their mean.
-
-    Keras learns from the sum of a loss that it does not reduce.
+def reduction_of(loss):
+    """How a loss is reduced over the samples of a batch.
 
     Args:
         loss: What `compile` got as `loss`.
 
     Returns:
-        bool.
+        One of Keras' names, or `None`, as for `keras.losses.Loss`.
     """
-    return getattr(the_loss(loss), "reduction", "mean") in ("sum", "none", None)
+    return getattr(the_loss(loss), "reduction", "sum_over_batch_size")
 
 
 def product(weights, sample_weight):

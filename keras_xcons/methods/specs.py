@@ -3,6 +3,8 @@
 import tensorflow as tf
 
 from keras_xcons import checks
+from keras_xcons.methods.labels import refuse
+from keras_xcons.methods.losses import the_loss
 
 
 def check_keys(x, trainer):
@@ -66,6 +68,11 @@ def check_spec(images, labels, trainer):
             f"shape {tuple(images.shape)}; is the dataset batched?"
         )
     trainer.check_image_size(tuple(images.shape[1:3]))
+    if not _is_number(labels.dtype):
+        raise ValueError(
+            "Labels must be numbers, beside the images. Received: labels of dtype "
+            f"{getattr(labels.dtype, 'name', labels.dtype)}"
+        )
     label_shape = tuple(labels.shape)
     accepted, wanted = [(), (1,)], "(batch,) integers"
     if trainer.options.multi_label:
@@ -78,6 +85,11 @@ def check_spec(images, labels, trainer):
         wanted += f" or (batch, {view.num_classes}) one-hot"
     if label_shape[1:] not in accepted:
         raise ValueError(f"Labels must be {wanted}. Received: shape {label_shape}")
+
+
+def _is_number(dtype):
+    dtype = tf.as_dtype(dtype)
+    return dtype.is_floating or dtype.is_integer or dtype.is_bool
 
 
 def check_size(count, trainer):
@@ -109,47 +121,81 @@ def too_small(trainer):
     )
 
 
-def settled(dataset):
-    """A dataset that tells the ranks of its elements and the width of its labels.
+def settled(dataset, trainer):
+    """A dataset of single tensors that tells the width of its labels.
 
-    Many pipelines in Python do not tell them, and whether labels are indices or
-    one-hot must be known as a step is built. Where it is not, the first batch tells.
+    Whether labels are indices or one-hot must be known as a step is built, and many
+    pipelines in Python do not tell. To read a batch would take it from a source that
+    gives each once, so what the trainer was compiled with tells.
 
     Args:
         dataset: `tf.data.Dataset` of batches.
+        trainer: As for `check_keys`.
 
     Returns:
-        `tf.data.Dataset` of the same batches.
-    """
-    specs = tf.nest.flatten(dataset.element_spec)
-    if all(not isinstance(s, tf.TensorSpec) or _is_settled(s.shape) for s in specs):
-        return dataset
-    first = next(iter(dataset.take(1)), None)
-    if first is None:
-        return dataset
-    shapes = [
-        _settled_shape(spec.shape, value.shape) if hasattr(spec, "shape") else None
-        for spec, value in zip(specs, tf.nest.flatten(first), strict=True)
-    ]
+        `tf.data.Dataset` of the same batches: what came as the only one of a tuple
+        is taken out of it.
 
-    def ensure(*batch):
-        parts = zip(tf.nest.flatten(batch), shapes, strict=True)
-        told = [
-            tf.ensure_shape(part, shape) if isinstance(part, tf.Tensor) else part
-            for part, shape in parts
-        ]
-        return tf.nest.pack_sequence_as(batch, told)
+    Raises:
+        ValueError: Images or labels have an unknown rank, or labels an unknown width
+            that the loss does not tell.
+    """
+    spec = dataset.element_spec
+    if not isinstance(spec, tuple) or len(spec) < 2:
+        return dataset
+    if any(isinstance(part, tuple) and len(part) == 1 for part in spec):
+        dataset = dataset.map(lambda *batch: tuple(map(_alone, batch)))
+        spec = dataset.element_spec
+    labels = spec[1]
+    if not isinstance(labels, tf.TensorSpec):
+        raise ValueError(f"Labels must be a single tensor. Received: {labels}")
+    images = spec[0]["image"] if isinstance(spec[0], dict) else spec[0]
+    unknown = [
+        name
+        for name, part in (("images", images), ("labels", labels))
+        if isinstance(part, tf.TensorSpec) and part.shape.rank is None
+    ]
+    if unknown:
+        raise ValueError(
+            "The dataset must tell the ranks of what it gives: map `lambda x, y: "
+            "(tf.ensure_shape(x, (None, None, None, 3)), tf.ensure_shape(y, (None,)))` "
+            f"over it. Received: {' and '.join(unknown)} of unknown rank"
+        )
+    if labels.shape.rank != 2 or labels.shape[1] is not None:
+        return dataset
+    width = _width_of_labels(trainer)
+
+    def ensure(x, y, *rest):
+        # An assert tells more than the error of `ensure_shape`.
+        told = (
+            f"labels must be (batch, {width}), as the loss takes them. Received: width="
+        )
+        found = tf.shape(y)[1]
+        with tf.control_dependencies(
+            [refuse(found == width, told, tf.cast(found, "float32"))]
+        ):
+            return x, tf.ensure_shape(tf.identity(y), (None, width)), *rest
 
     return dataset.map(ensure, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _is_settled(shape):
-    # Images may be of any size.
-    return shape.rank is not None and (shape.rank == 4 or None not in shape[1:])
+def _alone(part):
+    return part[0] if isinstance(part, tuple) and len(part) == 1 else part
 
 
-def _settled_shape(shape, seen):
-    """The shape of a spec, with what a batch tells of it beyond the sizes of images."""
-    if len(seen) == 4:
-        return shape if shape.rank == 4 else (None, None, None, seen[3])
-    return (None if shape.rank is None else shape[0], *seen[1:]) if len(seen) else ()
+def _width_of_labels(trainer):
+    """1 for a column of class indices, or the number of classes."""
+    view, loss = trainer.view, the_loss(trainer.loss)
+    if trainer.options.multi_label:
+        return view.num_classes
+    name = loss if isinstance(loss, str) else getattr(loss, "name", None)
+    name = name or getattr(loss, "__name__", "")
+    if view.binary or "sparse" in name:
+        return 1
+    if "categorical" in name:
+        return view.num_classes
+    raise ValueError(
+        "The dataset must tell the width of its labels, 1 for class indices and "
+        f"{view.num_classes} for one-hot: map `lambda x, y: (x, tf.ensure_shape(y, "
+        f"(None, {view.num_classes})))` over it. Received: labels of shape (None, None)"
+    )

@@ -28,6 +28,8 @@ def define(values):
     )
     named = _named(values.words)
     for name in named:
+        if name not in methods():
+            continue
         table = method_of(name).options
         command_flags.define_fields(table, values, prefix=f"{name}.")
         if len(named) == 1:
@@ -44,13 +46,19 @@ def read(values):
         Dict from the names of methods to dicts of what was typed of their options.
 
     Raises:
-        ValueError: There is no such method.
+        ValueError: There is no such method, or none is named, or one twice.
     """
     found = {}
-    for name in values.method:
+    names = [name.strip() for name in values.method]
+    if not any(names) or len(set(names)) < len(names):
+        raise ValueError(
+            "--method must name one training method or several, each once. Received: "
+            f"method={','.join(names)!r}"
+        )
+    for name in names:
         table = method_of(name).options
         found[name] = command_flags.fields(table, values, prefix=f"{name}.", given=True)
-        if len(values.method) == 1:
+        if len(names) == 1:
             found[name] |= command_flags.fields(table, values, _bare(table), given=True)
     return found
 
@@ -81,7 +89,7 @@ def advice(flag, values):
 
 
 def _named(words):
-    """The known methods that the words of a command name."""
+    """The methods that the words of a command name, known or not."""
     given = _DEFAULT
     for word, following in zip(words, [*words[1:], ""], strict=False):
         name, joined, value = word.partition("=")
@@ -89,7 +97,7 @@ def _named(words):
             break
         if name in ("--method", "-method"):
             given = [one.strip() for one in (value if joined else following).split(",")]
-    return [name for name in dict.fromkeys(given) if name in methods()]
+    return list(dict.fromkeys(given))
 
 
 def _told(method):

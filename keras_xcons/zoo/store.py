@@ -141,9 +141,11 @@ def _from_cache(entry):
         urls = (*urls, card["url"])
     there = is_right()
     if not there and (not urls or is_offline()):
+        beside = isinstance(place, Folder) and not urls
+        missing = place.path / card["weights"] if beside else path
         reason = "KERAS_XCONS_OFFLINE is set" if urls else "the card has no URL"
         raise FileNotFoundError(
-            f"The weights of {card['name']!r} are not on this machine ({path} is "
+            f"The weights of {card['name']!r} are not on this machine ({missing} is "
             f"missing or not that of the card), and {reason}. "
             f"Received: urls={list(urls)}"
         )

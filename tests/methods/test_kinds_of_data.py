@@ -8,7 +8,14 @@ from keras import ops
 
 import keras_xcons as kx
 from keras_xcons.methods import method_of
-from tests.methods.contract import EVERY, METHODS, compiled, fit, logits_loss
+from tests.methods.contract import (
+    EVERY,
+    LEARNERS,
+    METHODS,
+    compiled,
+    fit,
+    logits_loss,
+)
 from tests.same_weights import assert_same_weights
 
 TAKERS = [name for name in METHODS if method_of(name).trainer.takes_unlabelled]
@@ -39,6 +46,11 @@ def of_unknown_shape(images, labels):
     )
 
 
+def tuples_of_one(images, labels):
+    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(12)
+    return data.map(lambda x, y: ((x,), (y,)))
+
+
 def of_unknown_width(images, labels):
     specs = tf.TensorSpec((None, None, None, 3)), tf.TensorSpec((None, None))
     return tf.data.Dataset.from_generator(
@@ -56,7 +68,7 @@ KINDS = {
         "y": tf.constant(y),
         "batch_size": 12,
     },
-    "unknown shape": lambda x, y: {"x": of_unknown_shape(x, y)},
+    "tuples of one": lambda x, y: {"x": tuples_of_one(x, y)},
     "unknown width": lambda x, y: {"x": of_unknown_width(x, y)},
 }
 # Keras warns that a generator ends, and cannot be shuffled.
@@ -91,7 +103,7 @@ def test_bad_labels_of_every_kind_of_data(name, kind, build, arrays):
         with pytest.raises(ValueError, match="^`?labels`? must be within 0..4") as told:
             call()
         assert "\n" not in str(told.value)
-    if kind in ("PyDataset", "unknown shape", "unknown width"):
+    if kind in ("PyDataset", "tuples of one", "unknown width"):
         held_out = KINDS[kind](images, labels - 1)["x"]
         with pytest.raises(ValueError, match="must be within 0..4"):
             trainer.fit(
@@ -134,6 +146,94 @@ def test_multi_hot_labels_of_unknown_width(name, build, arrays):
 
 
 @EVERY
+def test_a_source_that_gives_each_batch_once(name, build, arrays):
+    """No batch is read to learn its shape."""
+    trainers = [compiled(kx.trainer(name, build())) for _ in range(2)]
+    batches = generator(arrays[0], arrays[1][:, None])
+    specs = tf.TensorSpec((None, 16, 16, 3)), tf.TensorSpec((None, None))
+    once = tf.data.Dataset.from_generator(lambda: batches, output_signature=specs)
+    known = tf.data.Dataset.from_tensor_slices(arrays).batch(12)
+    for trainer, data in zip(trainers, (once, known), strict=True):
+        fit(trainer, data, epochs=1)
+    assert_same_weights(*(trainer.classifier for trainer in trainers))
+
+
+@EVERY
+def test_datasets_that_do_not_tell_enough(name, build, arrays):
+    trainer = compiled(kx.trainer(name, build()))
+    one_hot = np.eye(5, dtype="float32")[arrays[1]]
+    text = arrays[1].astype(str)
+    data = tf.data.Dataset.from_tensor_slices((arrays[0], text)).batch(12)
+    for match, wrong in (
+        ("must tell the ranks of what it gives", of_unknown_shape(*arrays)),
+        (
+            "labels must be \\(batch, 1\\).*width=5",
+            of_unknown_width(arrays[0], one_hot),
+        ),
+        ("Labels must be numbers.*dtype string", data),
+        ("Labels must be a single tensor", data.map(lambda x, y: (x, {"a": y}))),
+    ):
+        for call in (trainer.fit, trainer.evaluate):
+            with pytest.raises(ValueError, match=match) as told:
+                call(wrong, verbose=0)
+            assert "\n" not in str(told.value)
+    compiled(trainer, entropies)
+    with pytest.raises(ValueError, match="must tell the width of its labels"):
+        trainer.fit(of_unknown_width(*arrays), verbose=0)
+
+
+@EVERY
+def test_images_of_an_evaluation(name, build, arrays):
+    images, labels = arrays
+    trainer = compiled(kx.trainer(name, build()))
+    wrong = np.where(np.arange(36)[:, None, None, None] == 30, np.nan, images)
+    data = tf.data.Dataset.from_tensor_slices((wrong, labels)).batch(12)
+    for feed in ((wrong, labels), (data,), (generator(wrong, labels),)):
+        with pytest.raises(ValueError, match="images`? must be finite"):
+            trainer.evaluate(*feed, verbose=0)
+    with pytest.raises(ValueError, match="Unknown key of a batch"):
+        trainer.evaluate({"image": images, "unlabeled": images}, labels, verbose=0)
+
+
+@EVERY
+def test_data_that_cannot_be_checked(name, build, arrays):
+    trainer = compiled(kx.trainer(name, build()))
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    data = tf.data.Dataset.from_tensor_slices(arrays).batch(12)
+    spread = strategy.experimental_distribute_dataset(data)
+    with pytest.raises(ValueError, match="Pass the tf.data.Dataset itself"):
+        trainer.fit(spread, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in METHODS if method_of(n).trainer.fewest_images > 1]
+)
+def test_batches_that_are_too_small_in_every_kind_of_data(name, build, arrays):
+    images, labels = arrays
+    trainer = compiled(kx.trainer(name, build()))
+    one = generator(images, labels)
+    small = ((x[:1], y[:1]) for x, y in one)
+    for call in (
+        lambda: trainer.fit(small, shuffle=False, verbose=0),
+        lambda: trainer.train_on_batch(images[:1], labels[:1]),
+        lambda: trainer.fit(images[:2], labels[:2], validation_split=0.5, verbose=0),
+    ):
+        with pytest.raises(ValueError, match="at least 2. Received: batch_size=1"):
+            call()
+
+
+@EVERY
+def test_arguments_by_position(name, build, arrays):
+    trainers = [compiled(kx.trainer(name, build())) for _ in range(2)]
+    held_out = arrays[0][:12], arrays[1][:12]
+    trainers[0].fit(*arrays, 12, 1, 0, None, 0.0, held_out, False)
+    trainers[1].fit(*arrays, 12, verbose=0, validation_data=held_out, shuffle=False)
+    assert_same_weights(*(trainer.classifier for trainer in trainers))
+    left, right = (t.train_on_batch([arrays[0]], [arrays[1]]) for t in trainers)
+    np.testing.assert_allclose(left, right, rtol=1e-5)
+
+
+@EVERY
 def test_an_empty_dict_of_class_weights(name, build, arrays):
     trainer = compiled(kx.trainer(name, build()))
     data = tf.data.Dataset.from_tensor_slices(arrays).batch(12)
@@ -143,7 +243,7 @@ def test_an_empty_dict_of_class_weights(name, build, arrays):
 # Losses.
 
 
-def sparse(labels, scores):
+def entropies(labels, scores):
     labels = ops.reshape(ops.cast(labels, "int32"), (-1,))
     return keras.losses.sparse_categorical_crossentropy(
         labels, scores, from_logits=True
@@ -151,7 +251,7 @@ def sparse(labels, scores):
 
 
 def mean_over_the_batch(labels, scores):
-    return ops.mean(sparse(labels, scores))
+    return ops.mean(entropies(labels, scores))
 
 
 class MeanOverTheBatch(keras.losses.Loss):
@@ -162,7 +262,7 @@ class MeanOverTheBatch(keras.losses.Loss):
 @EVERY
 def test_a_loss_that_is_a_function(name, build, arrays):
     trainers = [kx.trainer(name, build()) for _ in range(2)]
-    for trainer, loss in zip(trainers, (sparse, logits_loss()), strict=True):
+    for trainer, loss in zip(trainers, (entropies, logits_loss()), strict=True):
         fit(compiled(trainer, loss), dict(zip("xy", arrays, strict=True)), epochs=1)
     assert_same_weights(*(trainer.classifier for trainer in trainers))
 
@@ -179,10 +279,31 @@ def test_a_loss_of_one_value_a_batch(name, loss, build, arrays):
     for left, right in zip(before, trainer.get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
     # It is looked at anew where another one is compiled.
-    fit(compiled(trainer, sparse), {"x": images, "y": labels}, epochs=1)
+    fit(compiled(trainer, entropies), {"x": images, "y": labels}, epochs=1)
     compiled(trainer, loss)
     with pytest.raises(ValueError, match="The loss must give one value a sample"):
         trainer.fit(images, labels, sample_weight=np.ones(36), verbose=0)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_the_term_of_a_method_does_not_grow_with_the_batch(name, build, arrays):
+    """Whatever the caller's loss is reduced by."""
+    learned = {}
+    for reduction in ("sum", "none"):
+        for neutral in (False, True):
+            options = method_of(name).neutral if neutral else {}
+            loss = keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, reduction=reduction
+            )
+            trainer = kx.trainer(name, build(), **options)
+            compiled(trainer, loss, optimizer=keras.optimizers.SGD(1e-3))
+            logs = trainer.train_on_batch(*arrays, return_dict=True)
+            learned[reduction, neutral] = trainer.classifier, logs
+    for neutral in (False, True):
+        models = [learned[reduction, neutral][0] for reduction in ("sum", "none")]
+        assert_same_weights(*models)
+        total, mean = (learned[r, neutral][1]["loss"] for r in ("sum", "none"))
+        assert total == pytest.approx(36 * mean, rel=1e-4)
 
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "none", None, "mean_with_sample_weight")
