@@ -24,9 +24,7 @@ class SCAATOptions(MethodOptions):
         TypeError, ValueError: An option is not accepted.
     """
 
-    weight: float = option(
-        0.25, "Factor λ of the term of the attacked images.", low=0.0
-    )
+    weight: float = option(0.1, "Factor λ of the term of the attacked images.", low=0.0)
     term: str = option(
         "kl",
         "What is learned of attacked images. kl: to predict what the network predicts "
