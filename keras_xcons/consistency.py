@@ -132,7 +132,7 @@ def explanation_consistency(maps, others, valid=None, measure="cosine"):
     return ops.where(count > 0.0, total / ops.maximum(count, 1.0), float("nan"))
 
 
-def sample_weights(values, scale="mean", floor=0.0, mean=None):
+def sample_weights(values, scale="mean", floor=0.0, mean=None, effective_share=None):
     """Turns values such as `v = 1 - E` into weights of the samples of a batch.
 
     Args:
@@ -146,6 +146,11 @@ def sample_weights(values, scale="mean", floor=0.0, mean=None):
         mean: Function of values and of how much each of them counts, two float
             tensors `(B,)`, to their mean; pass one that spans replicas when a batch
             is spread over several. Defaults to the mean of the batch.
+        effective_share: Smallest effective number of samples, as a share of the batch,
+            in (0, 1]: under `"mean"` the weights are drawn towards 1, to
+            `1 + s · (v / mean(v) - 1)`, by the largest s of at most 1 that keeps it,
+            see `effective_share`. Our choice. Defaults to `None`, for no bound. A
+            floor is applied afterwards, and only raises it.
 
     Returns:
         Float32 tensor `(B,)`; all ones under `"mean"` where every value is 0, and
@@ -168,10 +173,41 @@ def sample_weights(values, scale="mean", floor=0.0, mean=None):
     elif scale == "mean":
         safe = ops.where(average > 0.0, average, 1.0)
         values = ops.where(average > 0.0, values / safe, ops.ones_like(values))
+        if effective_share is not None:
+            spread = mean(ops.square(values - 1.0), ops.ones_like(values))
+            bound = 1.0 / effective_share - 1.0
+            shrink = ops.sqrt(bound / ops.maximum(spread, max(bound, 1e-12)))
+            values = 1.0 + shrink * (values - 1.0)
     elif scale != "raw":
         raise ValueError(checks.unknown("weight scale", scale, WEIGHT_SCALES))
     anything = mean(known, ops.ones_like(known)) > 0.0
     return ops.where(anything, ops.maximum(values, floor), ops.ones_like(values))
+
+
+def effective_share(weights, mean=None):
+    """The effective number of samples that weights leave, as a share of the batch.
+
+    Kish's `(Σ w)² / (B Σ w²)`: by how much the variance of a weighted mean grows.
+
+    Args:
+        weights: Float tensor `(B,)`, non-negative.
+        mean: As for `sample_weights`.
+
+    Returns:
+        Float32 scalar in 0..1: 1 where all weights are equal, 0 where all are 0.
+
+    Example:
+
+    >>> float(effective_share(np.array([1.0, 1.0, 0.0, 0.0])))
+    0.5
+
+    Reference:
+        [Kish, 1965](https://archive.org/details/surveysampling0000kish), section 11.7
+    """
+    weights, mean = ops.cast(weights, "float32"), mean or _mean
+    ones = ops.ones_like(weights)
+    square = mean(ops.square(weights), ones)
+    return ops.square(mean(weights, ones)) / ops.where(square > 0.0, square, 1.0)
 
 
 def _mean(values, counts):

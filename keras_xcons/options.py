@@ -12,6 +12,7 @@ ValueError: `radius` must be within [0.0, 64.0]. Received: radius=-1
 """
 
 import dataclasses
+import functools
 import numbers
 import textwrap
 import types
@@ -79,10 +80,16 @@ def option(default, help, **declared):
 class Options:
     """A table of options: a subclass under `table` checks what it is made with.
 
+    Attributes:
+        presets: Dict from a value of the option `preset`, if there is one, to a dict of
+            what it puts in the place of other defaults.
+
     Raises:
         TypeError: A value is of another type.
         ValueError: A name is unknown, or a number is out of range or not finite.
     """
+
+    presets = {}
 
     def __post_init__(self):
         for name, (kinds, declared) in fields(type(self)).items():
@@ -100,10 +107,22 @@ def table(cls):
         The dataclass, its docstring with a line for each field.
     """
     made = dataclasses.dataclass(frozen=True)(cls)
+    if made.presets:
+        made.__init__ = _with_presets(made.__init__, made.presets)
     before, raises, after = (made.__doc__ or "").partition("    Raises:")
     told = "\n".join(["    Attributes:", *documented(made), "", ""])
     made.__doc__ = before + told + raises + after
     return made
+
+
+def _with_presets(init, presets):
+    @functools.wraps(init)
+    def with_presets(self, **given):
+        preset = given.get("preset")
+        known = isinstance(preset, str) and preset in presets
+        init(self, **{**(presets[preset] if known else {}), **given})
+
+    return with_presets
 
 
 class Field(typing.NamedTuple):

@@ -87,6 +87,20 @@ def without_nan(gradient):
     return ops.where(ops.isnan(gradient), ops.zeros_like(gradient), gradient)
 
 
+def when(condition, do, otherwise):
+    """What one of two functions returns.
+
+    Args:
+        condition: Boolean scalar tensor, or `None` for `do` without a question.
+        do: Function without arguments.
+        otherwise: Function without arguments that returns the same structure.
+
+    Returns:
+        What that returned.
+    """
+    return do() if condition is None else tf.cond(condition, do, otherwise)
+
+
 class MeanOfKnown(keras.metrics.Mean):
     """The mean of the values that are numbers; NaN where there is none.
 

@@ -1,4 +1,4 @@
-"""One remembered number for each training sample, part of the checkpoint."""
+"""Remembered numbers of samples and of classes, part of the checkpoint."""
 
 import keras
 import tensorflow as tf
@@ -44,7 +44,7 @@ class SampleTable(keras.layers.Layer):
         seen = ops.cast(values >= 0.0, "float32")
         return values * seen, seen
 
-    def store(self, ids, values):
+    def store(self, ids, values, momentum=0.0):
         """Sets the values of samples; of a sample that occurs twice, the mean.
 
         Under `tf.distribute` every replica stores the samples of all replicas.
@@ -53,6 +53,8 @@ class SampleTable(keras.layers.Layer):
             ids: Integer tensor `(B,)`.
             values: Float tensor `(B,)`; a sample whose value is not finite, as it
                 could not be measured, stays as it was.
+            momentum: Share of what a sample that was seen before keeps of its value,
+                in [0, 1). Defaults to 0.
         """
         # Segment sums, not a scatter: the order of duplicates cannot matter.
         values = ops.cast(values, "float32")
@@ -64,10 +66,74 @@ class SampleTable(keras.layers.Layer):
         )
         total, count = totals[:, 0], totals[:, 1]
         old = ops.convert_to_tensor(self.values)
-        self.values.assign(ops.where(count > 0.0, total / ops.maximum(count, 1.0), old))
+        new = total / ops.maximum(count, 1.0)
+        if momentum:
+            new = ops.where(old >= 0.0, momentum * old + (1.0 - momentum) * new, new)
+        self.values.assign(ops.where(count > 0.0, new, old))
 
     def get_config(self):
         return {**super().get_config(), "num_samples": self.num_samples}
+
+
+@keras.saving.register_keras_serializable("keras_xcons")
+class ClassMeans(keras.layers.Layer):
+    """Running means of non-negative values, one a class, part of the checkpoint.
+
+    Args:
+        num_classes: Number of classes.
+        decay: Share of what is kept of a class' past by each batch that has it.
+            Defaults to 0.9, our choice.
+    """
+
+    def __init__(self, num_classes, decay=0.9, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
+        self.num_classes, self.decay = num_classes, decay
+        # Sums and numbers of values.
+        self.totals = self.add_weight(
+            shape=(num_classes, 2),
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+            name="totals",
+        )
+        self.built = True
+
+    def update(self, classes, values):
+        """Takes in the values of a batch, of all replicas.
+
+        Args:
+            classes: Integer tensor `(B,)`.
+            values: Float tensor `(B,)`; what is not finite is left out.
+        """
+        known = ops.isfinite(values)
+        counted = ops.cast(known, "float32")
+        stacked = ops.stack([ops.where(known, values, 0.0), counted], axis=-1)
+        new = sum_over_replicas(
+            tf.math.unsorted_segment_sum(stacked, classes, self.num_classes)
+        )
+        old = ops.convert_to_tensor(self.totals)
+        present = new[:, 1:] > 0.0
+        self.totals.assign(ops.where(present, self.decay * old + new, old))
+
+    def relative(self, classes, values):
+        """Values as shares of the mean of their class.
+
+        Args:
+            classes: Integer tensor `(B,)`.
+            values: Float tensor `(B,)`.
+
+        Returns:
+            Float tensor `(B,)`; 1 where the mean is 0 or nothing is known of the class,
+            NaN where the value is.
+        """
+        totals = ops.take(ops.convert_to_tensor(self.totals), classes, axis=0)
+        mean = totals[:, 0] / ops.maximum(totals[:, 1], 1e-12)
+        some = ops.logical_or(mean > 0.0, ops.logical_not(ops.isfinite(values)))
+        return ops.where(some, values / ops.where(mean > 0.0, mean, 1.0), 1.0)
+
+    def get_config(self):
+        config = {"num_classes": self.num_classes, "decay": self.decay}
+        return {**super().get_config(), **config}
 
 
 def sum_over_replicas(tensor):

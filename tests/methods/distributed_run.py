@@ -23,6 +23,8 @@ RUNS = {
     "memory": {"schedule": "memory"},
     "epoch": {"schedule": "epoch"},
     "loss": {"schedule": "memory", "control": "loss", "weight_scale": "raw"},
+    "terms": {"attacked_loss": 0.5, "consistency_loss": 0.5, "every": 2},
+    "balance": {"schedule": "memory", "balance": "class", "memory_momentum": 0.5},
 }
 
 

@@ -65,7 +65,7 @@ def test_an_attack_spares_what_any_label_claims():
     gradient = -tf.ones_like(images)
     found = {}
     for control in (None, "whole_image"):
-        options = XConsOptions(control=control, epsilon=8.0)
+        options = XConsOptions(preset="paper", control=control, epsilon=8.0)
         attacked = attack(images, clean, targets, gradient, None, None, options)
         assert np.all(attacked.judged) and not np.any(attacked.zero)
         found[control] = attacked.images
@@ -81,7 +81,9 @@ def test_gradients_that_are_no_number_attack_nothing(kind):
     targets = Targets(None, tf.ones((1, 1)))
     images = tf.fill((1, 2, 2, 1), 100.0)
     gradient = tf.reshape(tf.constant([np.nan, np.inf, -1.0, np.nan]), (1, 2, 2, 1))
-    options = XConsOptions(attack=kind, epsilon=8.0, step_size=8.0, attack_steps=4)
+    options = XConsOptions(
+        preset="paper", attack=kind, epsilon=8.0, step_size=8.0, attack_steps=4
+    )
     attacked = attack(
         images, clean, targets, gradient, lambda _: gradient, (0, 1), options
     )
@@ -101,7 +103,7 @@ def test_a_gradient_that_is_all_zero_is_no_attack(kind):
     gradient = np.zeros((3, 2, 2, 1), "float32")
     gradient[1, 0, 1], gradient[2, 0, 0] = -1e-30, np.nan
     gradient = tf.constant(gradient)
-    options = XConsOptions(attack=kind, attack_steps=2)
+    options = XConsOptions(preset="paper", attack=kind, attack_steps=2)
     attacked = attack(
         images, clean, targets, gradient, lambda _: gradient, (0, 1), options
     )
@@ -112,9 +114,11 @@ def test_a_gradient_that_is_all_zero_is_no_attack(kind):
 def test_images_are_attacked_by_the_mean_margin():
     logits = tf.constant([[3.0, 1.0, 0.5], [0.0, 4.0, 6.0]])
     one = Targets(tf.constant([[0], [1]]), tf.ones((2, 1)))
-    assert float(attack_loss(logits, one, XConsOptions())) == 0.0  # (-2 + 2) / 2
+    assert (
+        float(attack_loss(logits, one, XConsOptions(preset="paper"))) == 0.0
+    )  # (-2 + 2) / 2
     several = Targets(None, tf.constant([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]))
-    options = XConsOptions(multi_label=True)
+    options = XConsOptions(preset="paper", multi_label=True)
     found = attack_loss(logits, several, options)
     assert float(found) == pytest.approx((-3.0 - 1.0 + 0.5 + 4.0 - 6.0) / 2)
 
@@ -132,10 +136,10 @@ def test_consistency_counts_valid_maps_and_agreement():
     attacked = explained(other, [[1.0, 0.0], [0.0, 1.0]])
     both = Targets(None, tf.ones((2, 2)))
     first = Targets(None, tf.constant([[1.0, 0.0]] * 2))
-    options = XConsOptions()
+    options = XConsOptions(preset="paper")
     np.testing.assert_allclose(consistency_of(clean, attacked, both, options), [0.5, 1])
     np.testing.assert_allclose(consistency_of(clean, attacked, first, options), [1, 1])
-    hard = XConsOptions(agreement="hard")
+    hard = XConsOptions(preset="paper", agreement="hard")
     np.testing.assert_allclose(consistency_of(clean, attacked, both, hard), [0.5, 0])
 
 
@@ -143,7 +147,7 @@ VALUES = tf.constant([0.1, 0.2, 0.3, 0.6])
 
 
 def weights(warm=False, values=VALUES, **options):
-    options = XConsOptions(**{"weight_floor": 0.5, **options})
+    options = XConsOptions(preset="paper", **{"weight_floor": 0.5, **options})
     return np.array(batch_weights(values, tf.constant(warm), (3, 0), options))
 
 

@@ -18,7 +18,8 @@ EPSILON = 64.0
 
 def xcons(classifier, schedule="batch", loss=None, rate=0.0, **options):
     """A compiled, eager trainer that by default learns nothing."""
-    options = {"num_samples": 36, "epsilon": EPSILON, **options}
+    given = {"num_samples": 36, "epsilon": EPSILON, "preset": "paper"}
+    options = {**given, **options}
     trainer = XConsModel(classifier, schedule=schedule, **options)
     loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     trainer.compile(
@@ -538,6 +539,7 @@ def test_train_on_batch(build, arrays):
         "loss",
         "accuracy",
         "consistency",
+        "effective_share",
         "mean_weight",
         "zero_gradient",
     }

@@ -45,7 +45,8 @@ def check_runs(plain, trainer, plain_data, data, **fit):
         np.testing.assert_allclose(found[name], values, rtol=1e-5, err_msg=name)
     assert len(expected["loss"]) == 2 and np.ptp(expected["loss"]) > 0
     extra = set(found) - set(expected)
-    assert extra == {"consistency", "mean_weight", "zero_gradient"}
+    measured = {"consistency", "zero_gradient"}
+    assert extra == measured | {"mean_weight", "effective_share"}
     np.testing.assert_allclose(found["mean_weight"], 1.0)
     weights = zip(plain.get_weights(), trainer.classifier.get_weights(), strict=True)
     for left, right in weights:

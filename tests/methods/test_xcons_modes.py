@@ -88,8 +88,10 @@ def check_mode(mode, schedule, graph_run, build, dataset):
         {"control": "adversarial", "attack": "pgd", "attack_steps": 2},
         {"control": "shuffled", "consistency_loss": 0.5, "measure": "ssim"},
         {"control": "loss", "agreement": "soft", "warmup_epochs": 1},
+        {"control": None, "attacked_loss": 0.5, "consistency_loss": 0.5, "every": 2},
+        {"control": None, "attack": "swap", "attacked_loss": 0.5, "balance": "class"},
     ],
-    ids=lambda options: options["control"],
+    ids=str,
 )
 def test_options_under_xla(options, build, dataset):
     """A head that needs the tape, whose maps are second order in the loss."""

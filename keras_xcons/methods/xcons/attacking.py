@@ -41,6 +41,12 @@ class Attack(typing.NamedTuple):
     zero: tf.Tensor
 
 
+def no_attack(images):
+    """Images that are as they were, of which nothing is to be judged."""
+    not_one = ops.zeros_like(images[:, 0, 0, 0], dtype="bool")
+    return Attack(images, not_one, not_one)
+
+
 def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=WHOLE):
     """Attacks a region of the images, told from their clean maps.
 
@@ -70,6 +76,8 @@ def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=W
             every.append(found)
         return without_nan(gradient)
 
+    if options.attack == "swap":
+        return _swapped(images, mask, seed)
     if options.attack == "fgsm":
         attacked = attacks.fgsm(images, usable(gradient), options.epsilon, mask)
     else:
@@ -86,3 +94,15 @@ def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=W
     moving = ops.any(ops.stack(moving), axis=0)
     zero = ops.logical_and(finite, ops.logical_not(moving))
     return Attack(attacked, ops.logical_and(finite, moving), zero)
+
+
+def _swapped(images, mask, seed):
+    """Images on the background of another one of the batch."""
+    count = ops.shape(images)[0]
+    # From 1 to the number of the others: never the image itself.
+    step = 1 + tf.random.stateless_uniform((), seed, 0, 2**31 - 1, "int32") % (
+        ops.maximum(count - 1, 1)
+    )
+    attacked = ops.where(mask > 0.0, tf.roll(images, step, axis=0), images)
+    several = ops.broadcast_to(count > 1, (count,))
+    return Attack(attacked, several, ops.zeros_like(several))

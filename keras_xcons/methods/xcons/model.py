@@ -4,12 +4,23 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_xcons.consistency import effective_share
 from keras_xcons.explainers import explained_pass, find_targets
 from keras_xcons.methods.base import TrainingMethod
-from keras_xcons.methods.passes import MeanOfKnown, has_weight, known, mean_of_known
+from keras_xcons.methods.passes import (
+    MeanOfKnown,
+    has_weight,
+    known,
+    mean_of_known,
+    when,
+)
 from keras_xcons.methods.registry import training_method
-from keras_xcons.methods.sample_table import SampleTable
-from keras_xcons.methods.xcons.attacking import attack, attack_loss
+from keras_xcons.methods.sample_table import (
+    ClassMeans,
+    SampleTable,
+    mean_over_replicas,
+)
+from keras_xcons.methods.xcons.attacking import attack, attack_loss, no_attack
 from keras_xcons.methods.xcons.callbacks import (
     EpochCounter,
     EpochReweighting,
@@ -85,8 +96,11 @@ class XConsModel(SweepsTable, TrainingMethod):
         options = self.options
         tabled = options.needs_sample_ids
         self.table = SampleTable(options.num_samples) if tabled else None
+        balanced = options.balance == "class"
+        self.class_means = ClassMeans(self.view.num_classes) if balanced else None
         self._mean_weight = keras.metrics.Mean(name="mean_weight")
-        self.trackers.append(self._mean_weight)
+        self._share = keras.metrics.Mean(name="effective_share")
+        self.trackers += [self._mean_weight, self._share]
         # Between the sweeps of the "epoch" schedule no consistency is measured.
         if options.attacks_in_step:
             self._mean_consistency = MeanOfKnown(name="consistency")
@@ -118,68 +132,104 @@ class XConsModel(SweepsTable, TrainingMethod):
     def learn(self, batch):
         options = self.options
         targets = find_targets(batch.labels, self.view.num_classes, options.multi_label)
-        given = batch.labels, batch.sample_weight
+        variables = self.learned_variables
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(batch.images)
             clean = self.learning_pass(
                 batch.images, explained_pass, classes=targets.classes
             )
-            weights = self._remembered_weights(batch)
+            weights = self._remembered_weights(batch, targets)
             if options.attacks_first:
                 loss = attack_loss(clean.logits, targets, options)
             else:
-                loss = self._loss(given, clean, weights)
+                loss = self._loss(batch, clean.outputs, weights)
             scaled = self.optimizer.scale_loss(loss)
 
-        variables = self.learned_variables
+        gradients, slope = None, None
         if not options.attacks_in_step:
             gradients = tape.gradient(scaled, variables)
-        else:
-            first = options.attacks_first
-            sources = [batch.images] if first else [*variables, batch.images]
-            *gradients, image_gradient = tape.gradient(scaled, sources)
-            seed, present = self.seed("start"), has_weight(given[1], weights)
-            attacked = self._attacked(batch, targets, clean, image_gradient, seed)
+        elif not options.attacks_first:
+            *gradients, slope = tape.gradient(scaled, [*variables, batch.images])
+        if options.attacks_in_step:
+            active = self._is_attacked()
+            attacked = when(
+                active,
+                # Of an image that is not attacked nothing is asked.
+                lambda: self._attacked(
+                    *(batch, targets, clean),
+                    slope if gradients else tape.gradient(scaled, batch.images),
+                ),
+                lambda: no_attack(batch.images),
+            )
             with tape:
-                other, survival = self._judged(batch, attacked, targets, clean, present)
+                other, survival = self._judged(
+                    batch, attacked, targets, clean, weights, active=active
+                )
             values = self._values(batch, survival, clean)
-            if options.schedule == "memory":
-                self.table.store(batch.ids, values)
+            self._remember(batch, targets, values)
             self._mean_consistency.update_state(survival)
-            self._zero_gradient.update_state(known(attacked.zero, present))
+            present = has_weight(batch.sample_weight, weights)
+            attempted = present if active is None else ops.logical_and(present, active)
+            self._zero_gradient.update_state(known(attacked.zero, attempted))
         if options.attacks_first:
             if self.table is None:
-                weights = self._weights(tf.stop_gradient(values))
-            learned = other if options.control == "adversarial" else clean
+                weights = self._weights(self._balanced(targets, values))
             with tape:
-                loss = self._loss(given, learned, weights)
-                if options.consistency_loss > 0.0:
-                    # Only then: a factor of 0 would still cost a backward pass.
-                    lost = mean_of_known(1.0 - survival)
-                    loss += options.consistency_loss * lost
+                loss = self._loss_with_terms(
+                    *(batch, clean.outputs, other, survival, weights), active
+                )
                 scaled = self.optimizer.scale_loss(loss)
             gradients = tape.gradient(scaled, variables)
-        del tape
 
         self.optimizer.apply(gradients, variables)
-        present = has_weight(given[1], ops.ones_like(weights))
+        present = has_weight(batch.sample_weight, ops.ones_like(weights))
         self._mean_weight.update_state(weights, sample_weight=present)
+        self._share.update_state(effective_share(weights, mean_over_replicas))
         self.track_loss(loss, batch.size)
         return clean.outputs
 
-    def _loss(self, given, learned, weights):
-        labels, sample_weight = given
-        return self.weighted_loss(labels, learned.outputs, sample_weight, weights)
+    def _is_attacked(self):
+        """Whether this step is one of those that attack; `None` for always."""
+        if self.options.every == 1:
+            return None
+        steps = ops.convert_to_tensor(self.optimizer.iterations)
+        return steps % self.options.every == 0
+
+    def _loss(self, batch, outputs, weights):
+        return self.weighted_loss(batch.labels, outputs, batch.sample_weight, weights)
+
+    def _loss_with_terms(self, batch, outputs, other, survival, weights, active):
+        options = self.options
+        share = 1.0 if active is None else ops.cast(active, "float32")
+        given = batch.labels, other, batch.sample_weight, weights
+        if options.control == "adversarial":
+            # Of a step that attacks nothing the outputs are those of the images.
+            return self.weighted_loss(*given)
+        loss = self._loss(batch, outputs, weights)
+        # Only then: a factor of 0 would still cost a backward pass.
+        if options.attacked_loss > 0.0:
+            loss += share * options.attacked_loss * self.further_loss(*given)
+        if options.consistency_loss > 0.0:
+            loss += options.consistency_loss * mean_of_known(1.0 - survival)
+        return loss
 
     def _values(self, batch, survival, clean):
         """What the weights of the samples are made of, NaN where it is not known."""
         if self.options.control != "loss":
-            return 1.0 - survival
+            return tf.stop_gradient(1.0 - survival)
         losses = self.sample_losses(batch.labels, clean.outputs)
         present = has_weight(batch.sample_weight, ops.ones_like(losses))
-        return ops.where(present, losses, float("nan"))
+        return tf.stop_gradient(ops.where(present, losses, float("nan")))
 
-    def _attacked(self, batch, targets, clean, gradient, seed, training=None):
+    def _remember(self, batch, targets, values):
+        """Takes values into what outlives the step."""
+        options = self.options
+        if self.class_means is not None:
+            self.class_means.update(targets.classes[:, 0], values)
+        if options.schedule == "memory":
+            self.table.store(batch.ids, values, options.memory_momentum)
+
+    def _attacked(self, batch, targets, clean, gradient, seed=None, training=None):
         options = self.options
 
         def gradient_fn(attacked):
@@ -189,23 +239,40 @@ class XConsModel(SweepsTable, TrainingMethod):
             return self.image_gradients(batch, attacked, loss, training=training)[0]
 
         frame = self.training_view.frame
+        seed = self.seed("start") if seed is None else seed
         how = gradient, gradient_fn, seed, options, frame
         return attack(batch.images, clean, targets, *how)
 
-    def _judged(self, batch, attacked, targets, clean, present, training=None):
-        """The pass over attacked images, and E, NaN where there is none."""
+    def _judged(
+        self, batch, attacked, targets, clean, weights, training=None, active=None
+    ):
+        """Outputs for attacked images, and E, NaN where there is none."""
         how = {"training": training, "classes": targets.classes}
-        other = self.still_pass(batch, attacked.images, explained_pass, **how)
-        survival = consistency_of(clean, other, targets, self.options)
-        return other, known(survival, attacked.judged, present)
+
+        def judge():
+            other = self.still_pass(batch, attacked.images, explained_pass, **how)
+            survival = consistency_of(clean, other, targets, self.options)
+            return other.outputs, survival
+
+        missing = ops.full_like(attacked.judged, float("nan"), dtype="float32")
+        outputs, survival = when(active, judge, lambda: (clean.outputs, missing))
+        present = has_weight(batch.sample_weight, weights)
+        return outputs, known(survival, attacked.judged, present)
 
     def _weights(self, values):
         warm = ops.convert_to_tensor(self.epoch) < self.options.warmup_epochs
         return batch_weights(values, warm, self.seed("shuffle"), self.options)
 
-    def _remembered_weights(self, batch):
+    def _remembered_weights(self, batch, targets):
         """Weights from the table; an unseen sample counts like the average one."""
         if self.table is None:
             return ops.ones_like(batch.images[:, 0, 0, 0])
         values, seen = self.table.lookup(batch.ids)
-        return self._weights(ops.where(seen > 0.0, values, float("nan")))
+        values = ops.where(seen > 0.0, values, float("nan"))
+        return self._weights(self._balanced(targets, values))
+
+    def _balanced(self, targets, values):
+        """Values as shares of their class' mean, where the options balance classes."""
+        if self.class_means is None:
+            return values
+        return self.class_means.relative(targets.classes[:, 0], values)

@@ -13,7 +13,15 @@ CONTROLS = (
     "adversarial",
     "whole_image",
 )
-ATTACKS = ("fgsm", "pgd")
+ATTACKS = ("fgsm", "pgd", "swap")
+BALANCES = (None, "class")
+# The bare transcription of what is known of the paper, its settings our choice.
+PAPER = {
+    "measure": "cosine",
+    "effective_share": None,
+    "attacked_loss": 0.0,
+    "consistency_loss": 0.0,
+}
 
 
 @table
@@ -24,6 +32,16 @@ class XConsOptions(MethodOptions):
         TypeError, ValueError: An option is not accepted.
     """
 
+    presets = {"paper": PAPER}
+
+    preset: str | None = option(
+        None,
+        "paper: the bare transcription of what is known of the paper, as defaults of "
+        "the other options: "
+        + ", ".join(f"{name}={value!r}" for name, value in PAPER.items())
+        + ".",
+        choices=(None, "paper"),
+    )
     schedule: str = option(
         "batch",
         "When a sample's weight is measured. batch: in this step, before its weight "
@@ -54,7 +72,8 @@ class XConsOptions(MethodOptions):
     )
     attack: str = option(
         "fgsm",
-        "Attack on the background; PGD has a random start.",
+        "Attack on the background; PGD has a random start. swap: no attack, but the "
+        "background of another image of the batch (ours).",
         choices=ATTACKS,
     )
     epsilon: float = option(
@@ -63,7 +82,7 @@ class XConsOptions(MethodOptions):
     step_size: float = option(1.0, "Step of PGD, in 0..255.", above=0.0, high=255.0)
     attack_steps: int = option(5, "Steps of PGD.", low=1, high=10_000)
     measure: str = option(
-        "cosine",
+        "soft_iou",
         "How alike two maps are, see `keras_xcons.consistency`.",
         choices=MAP_MEASURES,
     )
@@ -86,12 +105,44 @@ class XConsOptions(MethodOptions):
         low=0.0,
         high=1.0,
     )
+    effective_share: float | None = option(
+        0.8,
+        "Smallest effective number of samples that the weights leave, as a share of "
+        "the batch: they are drawn towards 1 as far as that takes, under the weight "
+        "scale mean. None for no bound. Ours.",
+        above=0.0,
+        high=1.0,
+    )
+    balance: str | None = option(
+        None,
+        "class: v as a share of the running mean of its class, so that no class is "
+        "starved. Not for multi-hot labels. Ours.",
+        choices=BALANCES,
+    )
+    memory_momentum: float = option(
+        0.0,
+        "Share of its old value that a sample keeps when it is measured again, under "
+        "the memory and epoch schedules: v averaged over visits. Ours.",
+        low=0.0,
+        high=0.999,
+    )
     warmup_epochs: int = option(0, "Epochs with all weights 1.", low=0)
+    attacked_loss: float = option(
+        0.0,
+        "Factor α of the loss of the attacked images, beside that of the images. Ours.",
+        low=0.0,
+    )
     consistency_loss: float = option(
         0.0,
         "Factor λ of an explicit loss term, the mean of `λ · (1 - E)`, beside the "
-        "weights. Not the paper's.",
+        "weights. Ours.",
         low=0.0,
+    )
+    every: int = option(
+        1,
+        "Images are attacked in each so many-th step alone; the steps between cost "
+        "what plain steps cost, under the weights that are remembered. Ours.",
+        low=1,
     )
     sweep_every: int = option(1, "Epochs between sweeps of the epoch schedule.", low=1)
 
@@ -102,6 +153,11 @@ class XConsOptions(MethodOptions):
                 f"The {self.schedule!r} schedule remembers one weight a sample. Pass "
                 "`num_samples`, the number of training samples. Received: "
                 "num_samples=None"
+            )
+        if self.balance == "class" and self.multi_label:
+            raise ValueError(
+                "`balance` takes images of one class each. Received: balance='class', "
+                "multi_label=True"
             )
 
     @property
@@ -131,4 +187,8 @@ class XConsOptions(MethodOptions):
     @property
     def learns_from_attack(self):
         """Whether gradients flow through the pass over attacked images."""
-        return self.consistency_loss > 0.0 or self.control == "adversarial"
+        return (
+            self.consistency_loss > 0.0
+            or self.attacked_loss > 0.0
+            or self.control == "adversarial"
+        )

@@ -43,7 +43,8 @@ def batch_weights(values, warm, seed, options):
     if options.control == "shuffled":
         values = _shuffled(values, seed)
     weights = consistency.sample_weights(
-        values, options.weight_scale, options.weight_floor, mean_over_replicas
+        *(values, options.weight_scale, options.weight_floor, mean_over_replicas),
+        effective_share=options.effective_share,
     )
     return ops.where(warm, ops.ones_like(weights), weights)
 
