@@ -10,7 +10,17 @@ import pytest
 
 SCRIPT = pathlib.Path(__file__).with_name("distributed_run.py")
 ROOT = pathlib.Path(__file__).parents[2]
-RUNS = ("uniform", "batch", "padded", "padded memory", "memory", "epoch", "loss")
+RUNS = (
+    "uniform",
+    "batch",
+    "padded",
+    "padded memory",
+    "memory",
+    "epoch",
+    "loss",
+    "terms",
+    "balance",
+)
 
 
 @pytest.fixture(scope="module")

@@ -95,8 +95,10 @@ def check_mode(mode, schedule, graph_run, build, dataset):
 )
 def test_options_under_xla(options, build, dataset):
     """A head that needs the tape, whose maps are second order in the loss."""
-    data = dataset(count=24)
-    options["num_samples"] = 24
+    # So many steps an epoch that each image is attacked in one of two.
+    count = 36 if "every" in options else 24
+    data = dataset(count=count)
+    options = {**options, "num_samples": count}
     classifier = build(head="tape")
     check_trained(*run(classifier, "memory", data, options=options, jit_compile=True))
 
