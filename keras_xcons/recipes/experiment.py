@@ -61,8 +61,7 @@ class Experiment:
 
     Raises:
         ValueError, FileNotFoundError, OSError: The data set or the weights cannot be
-            loaded, the data set has no split `"train"` or none beside it, or labels
-            are to be smoothed of images that have several.
+            loaded, or the data set has no split `"train"` or none beside it.
     """
 
     def __init__(self, options, architecture=None, stages=None, objective=None):
@@ -71,12 +70,6 @@ class Experiment:
         self._stages, self._objective = stages or {}, objective
         self.info = data.info(options.dataset)
         self.test_splits = self._test_splits()
-        if options.label_smoothing and self.info.multi_label:
-            raise ValueError(
-                "Labels are smoothed where an image has a single one. Received: "
-                f"label_smoothing={options.label_smoothing!r} with the data set "
-                f"{self.info.name!r} of several labels an image"
-            )
         keras.utils.set_random_seed(options.seed)
         self._architecture = architecture or {}
         self._start = self._create(options.dtype, options.pretrained)
@@ -282,10 +275,11 @@ class Experiment:
         return keras.optimizers.AdamW(rate, weight_decay=self.options.weight_decay)
 
     def _loss(self):
+        smoothing = self.options.smoothing
         if self.info.multi_label:
-            return keras.losses.BinaryCrossentropy(from_logits=True)
-        if self.options.label_smoothing:
-            return _smoothed(len(self.info.class_names), self.options.label_smoothing)
+            return keras.losses.BinaryCrossentropy(True, label_smoothing=smoothing)
+        if smoothing:
+            return _smoothed(len(self.info.class_names), smoothing)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 

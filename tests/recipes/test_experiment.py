@@ -174,12 +174,23 @@ def test_labels_are_smoothed(plain):
     assert np.abs(moved).max() > 1e-4
 
 
-def test_several_labels_an_image_are_not_smoothed(picture_options, monkeypatch):
-    options = picture_options(label_smoothing=0.1)
+def test_several_labels_an_image_are_smoothed_one_by_one(picture_options, monkeypatch):
+    options = picture_options(label_smoothing=0.2)
     info = dataclasses.replace(data.info(options.dataset), multi_label=True)
     monkeypatch.setattr(data, "info", lambda name: info)
-    with pytest.raises(ValueError, match="a single one. Received: label_smoothing=0.1"):
-        Experiment(options)
+    loss = Experiment(options)._loss()
+    hard = keras.losses.BinaryCrossentropy(from_logits=True)
+    logits = np.array([[1.0, -2.0]], "float32")
+    found = loss(np.array([[1.0, 0.0]]), logits)
+    assert float(found) == pytest.approx(
+        float(hard(np.array([[0.9, 0.1]]), logits)), rel=1e-5
+    )
+
+
+def test_labels_are_smoothed_where_a_network_is_fine_tuned(weights):
+    assert shapes_options().smoothing == 0.0
+    assert shapes_options(pretrained=weights).smoothing == 0.1
+    assert shapes_options(pretrained=weights, label_smoothing=0.0).smoothing == 0.0
 
 
 def test_probe_trains_the_last_layer_alone(weights, monkeypatch):
