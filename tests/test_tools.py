@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from keras_xcons.consistency import MAP_MEASURES
 from keras_xcons.evaluation import measure
 from keras_xcons.evaluation.statistics import value_of
 from keras_xcons.methods import (
@@ -90,7 +91,7 @@ def test_every_run_of_the_table_is_accepted():
     "name",
     [
         *("benchmark", "compare_methods", "compare_xplique"),
-        *("coverage_of_intervals", "evaluation_cost"),
+        *("coverage_of_intervals", "evaluation_cost", "evidence"),
         "inspect_weights",
         *("pretrain", "publish", "reference", "report_table", "reproduce"),
         *("rewrite_zoo", "train_zoo", "zoo_results"),
@@ -271,16 +272,28 @@ def inspect_weights(*flags):
 
 @pytest.mark.slow
 def test_weights_of_a_published_model_are_told():
-    done = inspect_weights("--model=shapes_cnn_plain", "--dataset=shapes")
+    flags = "--model=shapes_cnn_plain", "--dataset=shapes", "--split=train[:600]"
+    done = inspect_weights(*flags)
     assert done.returncode == 0, done.stderr
-    told = dict(line.split(": ") for line in done.stdout.splitlines() if ": " in line)
-    low, median, high, _ = map(
-        float, told["weight, 10/50/90/99th percentile"][1:-1].split()
+    assert done.stdout.startswith("600 samples, 9")
+    head, _, *lines = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in done.stdout.splitlines()
+        if line.startswith("|")
     )
-    assert 0.0 <= low < median < high
-    effective = float(told["effective number of samples (Kish)"])
-    assert 1.0 < effective < 4000.0
-    assert done.stdout.startswith("4000 samples, 9")
+    told = {
+        line[0]: dict(zip(head[1:], map(float, line[1:]), strict=True))
+        for line in lines
+    }
+    assert told.keys() == set(MAP_MEASURES)
+    for figures in told.values():
+        assert 0.3 < figures["mean E"] < 1.0 and 0.0 < figures["reliability"] < 1.0
+        assert 0.0 < figures["effective share"] < 1.0
+        assert figures["with the bound"] > 0.799
+        assert abs(figures["with the loss"]) < 1.0 and abs(figures["with energy"]) < 1.0
+    # What is linear in how far a map moves leaves more samples.
+    share = {name: figures["effective share"] for name, figures in told.items()}
+    assert share["soft_iou"] > share["cosine"]
 
 
 def test_weights_of_a_model_need_its_data():

@@ -1,0 +1,83 @@
+"""The tools that show what XCons brings: the grid of runs, and what v is."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from keras_xcons import evaluation
+from keras_xcons.methods import method_of
+from tests.test_tools import tool
+
+
+@pytest.fixture
+def evidence(tmp_path, monkeypatch):
+    module = tool("evidence")
+    monkeypatch.setattr(module, "RESULTS", tmp_path / "evidence")
+    return module
+
+
+def record(folder, arm, seed, seconds, accuracy, pointing):
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = {"test/accuracy": accuracy, "test/pointing_game": pointing}
+    np.savez(folder / f"{arm}_{seed}.npz", seconds=np.array(seconds), **rows)
+
+
+def test_every_arm_can_be_made(evidence):
+    for method, options, other in evidence.ARMS.values():
+        if method != "probe":
+            method_of(method).options(**options)
+        assert other.keys() <= {"epochs"}
+    assert set(evidence.FIGURES) <= evaluation.METRICS.keys()
+
+
+def test_tables_of_what_is_recorded(evidence):
+    random = np.random.default_rng(0)
+    folder = evidence.RESULTS / "cub"
+    for seed in (0, 1, 2):
+        plain = (random.random(200) < 0.5).astype("float16")
+        better = np.maximum(plain, random.random(200) < 0.4).astype("float16")
+        record(folder, "plain", seed, 100.0, plain, plain)
+        record(folder, "both", seed, 210.0, better, plain)
+    # Of a seed that plain has not, nothing can be told.
+    record(folder, "both", 3, 210.0, better, plain)
+    text = evidence.tables()
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("| both |")
+    ]
+    ((_, seeds, time, accuracy, pointing),) = cells
+    assert (seeds, time) == ("3", "2.1×") and pointing.startswith("+0.0 [")
+    value, _, ends = accuracy.partition(" ")
+    low, high = json.loads(ends.replace("+", ""))
+    assert 10.0 < low < float(value) < high < 35.0
+    lines = (evidence.RESULTS / "runs.csv").read_text().splitlines()
+    assert lines[0] == "set,arm,seed,seconds,test/accuracy,test/pointing_game"
+    assert len(lines) == 8 and lines[1].startswith("cub,plain,0,100,")
+
+
+def test_a_recorded_run_is_not_repeated(evidence):
+    record(evidence.RESULTS / "cub", "plain", 0, 1.0, np.ones(3), np.ones(3))
+    found = evidence.run("cub", "plain", 0)
+    assert found == pathlib.Path(evidence.RESULTS / "cub" / "plain_0.npz")
+
+
+def test_what_is_told_of_v():
+    inspect = tool("inspect_weights")
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 50)
+    # Class 1 moves three times as far, and within a class nothing is repeated.
+    v = np.where(labels == 1, 0.3, 0.1) + 0.001 * random.random(100)
+    other = np.where(labels == 1, 0.3, 0.1) + 0.001 * random.random(100)
+    v[0] = np.nan
+    right = labels == 0
+    told = inspect.told_of(v, other, labels, right, {"the loss": -v})
+    assert told["mean E"] == pytest.approx(0.8, abs=0.01)
+    assert told["between classes"] > 0.99
+    assert told["effective share"] == pytest.approx(0.8, abs=0.01)
+    assert told["with the bound"] >= 0.799
+    assert 0.6 < told["reliability"] < 0.85  # between classes alone
+    assert told["with the loss"] == pytest.approx(-1.0)
+    assert told["weight of wrong ones"] == pytest.approx(1.5, abs=0.02)
