@@ -47,6 +47,17 @@ class XConsModel(SweepsTable, TrainingMethod):
     paper is known to us from its abstract and a public summary. The weight, the
     background attack and the loop are the paper's; the measure of E, the attack's
     settings, the threshold, scales and schedules are our choice, each an argument.
+    `preset="paper"` is what is known of the paper and no more.
+
+    Ours is what else is learned from the attacked image x̂:
+
+        L = mean w · loss(x) + α · mean w · loss(x̂) + λ · mean (1 - E)
+
+    with α `attacked_loss` and λ `consistency_loss`, in each `every`-th step. Ours, too,
+    is that the weights are drawn towards 1 until the effective number of samples is at
+    least `effective_share` of the batch: v is a noisy figure, of which a heavy-tailed
+    weight would make noise in the gradient. `balance="class"` and `memory_momentum`
+    take further noise out of it.
 
     It is a `keras.Model`: `compile`, `fit`, `evaluate`, `predict` and `save` work as
     for any other, with the caller's loss, metrics, optimizer, sample and class
@@ -55,8 +66,10 @@ class XConsModel(SweepsTable, TrainingMethod):
 
     Logs of `fit`, beside the caller's: `consistency`, the mean E, `zero_gradient`, the
     share of images whose gradient was all zero, so that nothing was attacked (both
-    under the `"epoch"` schedule of the last sweep), and `mean_weight`, the mean weight
-    applied.
+    under the `"epoch"` schedule of the last sweep), `mean_weight`, the mean weight
+    applied, and `effective_share`, the effective number of samples that the weights
+    leave, as a share of the batch. An epoch without an attack has NaN for what is
+    measured by one.
 
     Raises:
         TypeError, ValueError: The classifier cannot be split, or an argument is out
