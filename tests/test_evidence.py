@@ -81,3 +81,14 @@ def test_what_is_told_of_v():
     assert 0.6 < told["reliability"] < 0.85  # between classes alone
     assert told["with the loss"] == pytest.approx(-1.0)
     assert told["weight of wrong ones"] == pytest.approx(1.5, abs=0.02)
+
+
+def test_backgrounds_that_tell_the_class():
+    pets = tool("pets_on_backgrounds")
+    labels, clusters = np.repeat([0, 1, 2], 300), np.repeat([0, 1, 2], [5, 50, 9])
+    random = np.random.default_rng(0)
+    for share in (0.9, 1 / 3, 1.0, 0.0):
+        chosen = clusters[pets.drawn(labels, clusters, share, random)]
+        for label in range(3):
+            found = (chosen == label)[labels == label].mean()
+            assert found == pytest.approx(share, abs=0.09)

@@ -93,7 +93,14 @@ def test_every_run_of_the_table_is_accepted():
         *("benchmark", "compare_methods", "compare_xplique"),
         *("coverage_of_intervals", "evaluation_cost", "evidence"),
         "inspect_weights",
-        *("pretrain", "publish", "reference", "report_table", "reproduce"),
+        *(
+            "pets_on_backgrounds",
+            "pretrain",
+            "publish",
+            "reference",
+            "report_table",
+            "reproduce",
+        ),
         *("rewrite_zoo", "train_zoo", "zoo_results"),
     ],
 )

@@ -13,10 +13,14 @@ a 95 % interval over seeds and images together (`keras_xcons.evaluation.across_r
 The default is what RULE picks.
 """
 
+import atexit
 import csv
+import functools
 import os
 import pathlib
+import shutil
 import sys
+import tempfile
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -70,6 +74,10 @@ SETS = {
         **_FINE_TUNED,
         **{"dataset": "pets_three", "image_size": 160, "epochs": 8},
     },
+    "pets_on_backgrounds": {
+        **_FINE_TUNED,
+        **{"dataset": "pets_on_backgrounds", "image_size": 160, "epochs": 8},
+    },
     "shapes": {"dataset": "shapes", "epochs": 10},
 }
 FIGURES = (
@@ -91,10 +99,24 @@ def options_of(name, arm, seed):
         told["epochs"] = round(told["epochs"] * other["epochs"])
     if told.get("pretrained"):
         told["pretrained"] = flags_of()["pretrained"]
-    if told["dataset"] != "shapes":
+    if told["dataset"] == "pets_on_backgrounds":
+        told["dataset"] = generated(seed)
+    elif told["dataset"] != "shapes":
         told["dataset"] = recipes.find_dataset(told["dataset"], flags_of()["data_dir"])
     methods = {"plain": {}} if method == "probe" else {method: given}
     return recipes.TrainOptions(**told, seed=seed, methods=methods)
+
+
+@functools.cache
+def generated(seed):
+    """A folder with pets on backgrounds, for as long as the process runs."""
+    from pets_on_backgrounds import write
+
+    folder = tempfile.mkdtemp(prefix="pets_on_backgrounds_")
+    atexit.register(shutil.rmtree, folder)
+    told = flags_of()
+    write(folder, told["data_dir"], told["pretrained"], seed=seed)
+    return folder
 
 
 def run(name, arm, seed):
@@ -141,8 +163,10 @@ def run(name, arm, seed):
 
 def is_allowed(figure, experiment):
     """Whether the annotations of a set allow a figure."""
-    masks = experiment.info.annotations == "masks"
-    return masks or figure not in ("pxap", "iou_auc")
+    if figure in ("pxap", "iou_auc"):
+        return experiment.info.annotations == "masks"
+    located = ("pointing_game", "energy_pointing_game", "max_box_acc_v2")
+    return experiment.info.annotations is not None or figure not in located
 
 
 _probes = {}
