@@ -23,18 +23,20 @@ flags.DEFINE_string("output", "shapes_table.csv", "CSV file, one line a run and 
 flags.DEFINE_integer("epochs", None, "Epochs of each run. Default: the command's.")
 
 # The method of each run, and what it is told.
+# The bare paper, as which the table was measured.
+PAPER = {"preset": "paper"}
 RUNS = {
     "plain": ("plain", {}),
-    "XCons": ("xcons", {}),
-    "uniform": ("xcons", {"control": "uniform"}),
-    "shuffled": ("xcons", {"control": "shuffled"}),
-    "loss": ("xcons", {"control": "loss"}),
-    "adversarial": ("xcons", {"control": "adversarial"}),
-    "whole_image": ("xcons", {"control": "whole_image"}),
-    "XCons + consistency loss": ("xcons", {"consistency_loss": 1.0}),
+    "XCons": ("xcons", PAPER),
+    "uniform": ("xcons", {**PAPER, "control": "uniform"}),
+    "shuffled": ("xcons", {**PAPER, "control": "shuffled"}),
+    "loss": ("xcons", {**PAPER, "control": "loss"}),
+    "adversarial": ("xcons", {**PAPER, "control": "adversarial"}),
+    "whole_image": ("xcons", {**PAPER, "control": "whole_image"}),
+    "XCons + consistency loss": ("xcons", {**PAPER, "consistency_loss": 1.0}),
     "consistency loss alone": (
         "xcons",
-        {"control": "uniform", "consistency_loss": 1.0},
+        {**PAPER, "control": "uniform", "consistency_loss": 1.0},
     ),
     "SCAAT": ("scaat", {}),
     "CGC": ("cgc", {}),

@@ -51,6 +51,11 @@ def of_format_1(content):
             raise ValueError(checks.unknown("option", key, {*known, *xcons}))
         elif name == "xcons":
             of_method[key] = value
+    # What that format meant where it said nothing.
+    if name == "xcons":
+        of_method = {"preset": "paper", **of_method}
+    if "label_smoothing" in known:
+        training.setdefault("label_smoothing", 0.0)
     model = {"architecture": training.pop("model", None)}
     for old, new in (("architecture", "arguments"), ("stages", "stages")):
         if content.get(old):
