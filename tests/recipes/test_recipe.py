@@ -96,8 +96,9 @@ OLD = {
 def test_format_1_is_still_read(write):
     expected = {
         "model": {"architecture": "small_cnn", "arguments": {"width": 8}},
-        "method": {"name": "xcons", "options": {"epsilon": 8.0}},
-        "training": {"dataset": "shapes", "epochs": 2},
+        # What that format meant where it said nothing.
+        "method": {"name": "xcons", "options": {"preset": "paper", "epsilon": 8.0}},
+        "training": {"dataset": "shapes", "epochs": 2, "label_smoothing": 0.0},
         "evaluation": {"metrics": ["accuracy"], "explainer": "gradcam"},
         "card": CARD,
     }
