@@ -174,14 +174,14 @@ class XConsModel(SweepsTable, TrainingMethod):
                 ),
                 lambda: no_attack(batch.images),
             )
+            present = has_weight(batch.sample_weight, weights)
             with tape:
                 other, survival = self._judged(
-                    batch, attacked, targets, clean, weights, active=active
+                    batch, attacked, targets, clean, present, active=active
                 )
             values = self._values(batch, survival, clean)
-            self._remember(batch, targets, values)
+            self._remember(batch, targets, values, options.schedule == "memory")
             self._mean_consistency.update_state(survival)
-            present = has_weight(batch.sample_weight, weights)
             attempted = present if active is None else ops.logical_and(present, active)
             self._zero_gradient.update_state(known(attacked.zero, attempted))
         if options.attacks_first:
@@ -234,13 +234,12 @@ class XConsModel(SweepsTable, TrainingMethod):
         present = has_weight(batch.sample_weight, ops.ones_like(losses))
         return tf.stop_gradient(ops.where(present, losses, float("nan")))
 
-    def _remember(self, batch, targets, values):
-        """Takes values into what outlives the step."""
-        options = self.options
+    def _remember(self, batch, targets, values, of_samples):
+        """Takes values into the means of classes and, if asked to, of samples."""
         if self.class_means is not None:
             self.class_means.update(targets.classes[:, 0], values)
-        if options.schedule == "memory":
-            self.table.store(batch.ids, values, options.memory_momentum)
+        if of_samples:
+            self.table.store(batch.ids, values, self.options.memory_momentum)
 
     def _attacked(self, batch, targets, clean, gradient, seed=None, training=None):
         options = self.options
@@ -257,7 +256,7 @@ class XConsModel(SweepsTable, TrainingMethod):
         return attack(batch.images, clean, targets, *how)
 
     def _judged(
-        self, batch, attacked, targets, clean, weights, training=None, active=None
+        self, batch, attacked, targets, clean, present, training=None, active=None
     ):
         """Outputs for attacked images, and E, NaN where there is none."""
         how = {"training": training, "classes": targets.classes}
@@ -269,7 +268,6 @@ class XConsModel(SweepsTable, TrainingMethod):
 
         missing = ops.full_like(attacked.judged, float("nan"), dtype="float32")
         outputs, survival = when(active, judge, lambda: (clean.outputs, missing))
-        present = has_weight(batch.sample_weight, weights)
         return outputs, known(survival, attacked.judged, present)
 
     def _weights(self, values):

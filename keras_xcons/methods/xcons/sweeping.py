@@ -66,10 +66,7 @@ class SweepsTable:
         # No step is counted between the batches of a sweep.
         seed = fold(self.seed("sweep"), place)
         attacked = self._attacked(batch, targets, clean, image_gradient, seed, False)
-        every = ops.ones_like(images[:, 0, 0, 0])
-        _, survival = self._judged(batch, attacked, targets, clean, every, False)
+        _, survival = self._judged(batch, attacked, targets, clean, present, False)
         values = self._values(batch, survival, clean)
-        if self.class_means is not None:
-            self.class_means.update(targets.classes[:, 0], values)
-        self.table.store(ids, values, options.memory_momentum)
+        self._remember(batch, targets, values, True)
         return survival, known(attacked.zero, present)
