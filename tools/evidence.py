@@ -2,20 +2,18 @@ r"""What XCons and its parts bring: data sets x arms x seeds, trained and measur
 
     python tools/evidence.py --data_dir=DIR_OF_TFDS_SETS --pretrained=FILE \
         --sets=cub --seeds=0,1,2
-    python tools/evidence.py --table
+    python tools/evidence_tables.py
 
 An arm is a way to train from the same start: the probe, plain training, the bare paper,
 and XCons with its parts in and out (ARMS). A run that is recorded is not repeated: of
 each, `tools/results/evidence/<set>/<arm>_<seed>.npz` holds the figures of every test
-image and the seconds that its training took. `--table` writes what is recorded:
-`runs.csv` has the figures of each run, `tables.md` each arm's difference to plain with
-a 95 % interval over seeds and images together (`keras_xcons.evaluation.across_runs`).
-The default is what RULE picks.
+image and the seconds that its training took. `tools/evidence_tables.py` makes tables
+and plots of what is recorded. The default is what RULE picks.
 """
 
 import atexit
-import csv
 import functools
+import json
 import os
 import pathlib
 import shutil
@@ -41,7 +39,7 @@ ARMS = {
     "probe": ("probe", {}, {}),
     "plain": ("plain", {}, {}),
     # As many epochs as the wall time of "both" is of plain's.
-    "plain_long": ("plain", {}, {"epochs": 2.0}),
+    "plain_long": ("plain", {}, {"epochs": 2.5}),
     "paper": ("xcons", {"preset": "paper"}, {}),
     "weights": ("xcons", {}, {}),
     "shuffled": ("xcons", {"control": "shuffled"}, {}),
@@ -60,50 +58,51 @@ ARMS = {
     "both_every_2": ("xcons", {**_UNIFORM, **_BOTH, "every": 2}, {}),
     "swap": ("xcons", {**_UNIFORM, "attack": "swap", "attacked_loss": 1.0}, {}),
 }
-_FINE_TUNED = {"model": "mobilenet_v2", "pretrained": True, "learning_rate": 1e-4}
-SETS = {
-    "cub": {
-        **_FINE_TUNED,
-        **{"dataset": "cub200_first50", "image_size": 160, "epochs": 8},
-    },
-    "cub_224": {
-        **_FINE_TUNED,
-        **{"dataset": "cub200_first50", "image_size": 224, "epochs": 8},
-    },
-    "pets": {
-        **_FINE_TUNED,
-        **{"dataset": "pets_three", "image_size": 160, "epochs": 8},
-    },
-    "pets_on_backgrounds": {
-        **_FINE_TUNED,
-        **{"dataset": "pets_on_backgrounds", "image_size": 160, "epochs": 8},
-    },
-    "shapes": {"dataset": "shapes", "epochs": 10},
+_FINE_TUNED = {
+    **{"model": "mobilenet_v2", "pretrained": True, "learning_rate": 1e-4},
+    **{"image_size": 160, "epochs": 8},
 }
-FIGURES = (
-    *("accuracy", "pointing_game", "energy_pointing_game", "max_box_acc_v2", "pxap"),
-    *("iou_auc", "fgsm_background_accuracy", "pgd_background_accuracy"),
-    *("explanation_consistency", "insertion", "deletion"),
+SETS = {
+    "cub": {**_FINE_TUNED, "dataset": "cub200_first50"},
+    "cub_224": {**_FINE_TUNED, "dataset": "cub200_first50", "image_size": 224},
+    "cub_resnet18": {
+        **_FINE_TUNED,
+        **{"dataset": "cub200_first50", "model": "resnet18", "learning_rate": 1e-3},
+        **{"pretrained": "resnet18_tiny_imagenet", "freeze_batch_norm": False},
+    },
+    "pets": {**_FINE_TUNED, "dataset": "pets_three"},
+    "pets_on_backgrounds": {**_FINE_TUNED, "dataset": "pets_on_backgrounds"},
+    "shapes": {"dataset": "shapes", "epochs": 10},
+    "shapes_70": {"dataset": "shapes", "epochs": 10, "correlation": 0.7},
+}
+_QUICK = ("accuracy", "pointing_game", "energy_pointing_game")
+_FIGURES = (
+    *(*_QUICK, "max_box_acc", "max_box_acc_v2", "pxap", "iou_auc"),
+    *("fgsm_background_accuracy", "pgd_background_accuracy", "explanation_consistency"),
 )
-# Sharper maps want lower thresholds than the default grid has.
-_HOW = {"pgd_steps": 3}
+# Figures that take many passes an image are of the first so many images.
+_SLOW, _IMAGES = ("insertion", "deletion"), 320
+# Sharp maps want low thresholds: from 0.01 up. E is of the measure that trains.
+_HOW = {"pgd_steps": 3, "box_thresholds": 100, "consistency_measure": "soft_iou"}
 
 
 def options_of(name, arm, seed):
     """The `TrainOptions` of a run."""
-    from keras_xcons import recipes
+    from keras_xcons import recipes, zoo
 
-    told = dict(SETS[name])
-    method, given, other = ARMS[arm]
+    told, given = dict(SETS[name]), flags_of()
+    method, options, other = ARMS[arm]
     if "epochs" in other:
         told["epochs"] = round(told["epochs"] * other["epochs"])
-    if told.get("pretrained"):
-        told["pretrained"] = flags_of()["pretrained"]
+    if told.get("pretrained") is True:
+        told["pretrained"] = given["pretrained"]
+    elif "pretrained" in told:
+        told["pretrained"] = str(zoo.download(told["pretrained"]))
     if told["dataset"] == "pets_on_backgrounds":
         told["dataset"] = generated(seed)
     elif told["dataset"] != "shapes":
-        told["dataset"] = recipes.find_dataset(told["dataset"], flags_of()["data_dir"])
-    methods = {"plain": {}} if method == "probe" else {method: given}
+        told["dataset"] = recipes.find_dataset(told["dataset"], given["data_dir"])
+    methods = {"plain": {}} if method == "probe" else {method: options}
     return recipes.TrainOptions(**told, seed=seed, methods=methods)
 
 
@@ -122,50 +121,93 @@ def generated(seed):
 def run(name, arm, seed):
     """Trains and measures a run, and records it.
 
-    Returns:
-        Path of what is recorded.
+    Does nothing where it is recorded, or where there is no such run: a network that
+    starts from nothing has no probe.
     """
     import numpy as np
 
-    from keras_xcons import evaluation, recipes
+    from keras_xcons import recipes
     from keras_xcons.files import whole_file
 
     path = RESULTS / name / f"{arm}_{seed}.npz"
     if path.exists():
-        return path
+        return
     experiment = recipes.Experiment(options_of(name, arm, seed))
-    began = time.monotonic()
-    if experiment.has_probe:
-        model = probe_of(name, seed, experiment)
-        experiment.start_from(model)
     method = ARMS[arm][0]
-    if method == "probe":
-        if not experiment.has_probe:
-            return None
-        seconds = time.monotonic() - began
-    else:
-        began = time.monotonic()
-        model, _ = experiment.train(method)
-        seconds = time.monotonic() - began
-    found = {"seconds": np.array(seconds)}
-    for split in experiment.test_splits:
-        test = experiment.test_data(split)
-        figures = FIGURES if split == experiment.test_splits[0] else FIGURES[:3]
-        names = [one for one in figures if is_allowed(one, experiment)]
-        for figure, rows in evaluation.measure(model, test, names, **_HOW).items():
-            found[f"{split}/{figure}"] = rows.astype("float16")
+    if method == "probe" and not experiment.has_probe:
+        return
+    model, cost = trained(name, arm, seed, experiment)
+    # A shift of the maps is no merit or fault of what they show.
+    experiment.calibrate(model)
+    began = time.monotonic()
+    found = {"cost": np.array(cost), **figures_of(model, experiment)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, **found)
-    print(f"{name}, {arm}, seed {seed}: {seconds:.0f} s", flush=True)
-    return path
+    measured = time.monotonic() - began
+    accuracy = found[f"{experiment.test_splits[-1]}/accuracy"].mean(dtype="float64")
+    print(
+        f"{name}, {arm}, seed {seed}: trained in {cost[0]:.0f} s, measured in "
+        f"{measured:.0f} s, accuracy {accuracy:.3f}",
+        flush=True,
+    )
+
+
+def trained(name, arm, seed, experiment):
+    """The model of a run, of the folder `--models` if it is there, and its cost.
+
+    The cost is the seconds by the clock, and those of all cores, which count nothing
+    of what else the machine does.
+    """
+    folder = flags_of()["models"]
+    weights = folder and pathlib.Path(folder) / f"{name}_{arm}_{seed}.weights.h5"
+    if weights and weights.exists():
+        model = experiment.start()
+        model.load_weights(weights)
+        return model, json.loads(weights.with_suffix(".json").read_text())
+    method = ARMS[arm][0]
+    began = _seconds()
+    if experiment.has_probe:
+        model = probe_of(name, seed, experiment)
+        experiment.start_from(model)
+    if method != "probe":
+        began = _seconds()
+        model, _ = experiment.train(method)
+    cost = [after - before for after, before in zip(_seconds(), began, strict=True)]
+    if weights:
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.with_suffix(".json").write_text(json.dumps(cost))
+        model.save_weights(weights)
+    return model, cost
+
+
+def _seconds():
+    return time.monotonic(), time.process_time()
+
+
+def figures_of(model, experiment):
+    """What is recorded of a model: dict from split/figure to an array of its images."""
+    from keras_xcons import evaluation
+
+    found = {}
+    for place, split in enumerate(experiment.test_splits):
+        test = experiment.test_data(split)
+        parts = [(_QUICK if place else _FIGURES, test)]
+        if not place:
+            parts.append((_SLOW, test.unbatch().take(_IMAGES).batch(16)))
+        for figures, images in parts:
+            names = [one for one in figures if is_allowed(one, experiment)]
+            measured = evaluation.measure(model, images, names, **_HOW)
+            for figure, rows in measured.items():
+                found[f"{split}/{figure}"] = rows.astype("float16")
+    return found
 
 
 def is_allowed(figure, experiment):
     """Whether the annotations of a set allow a figure."""
     if figure in ("pxap", "iou_auc"):
         return experiment.info.annotations == "masks"
-    located = ("pointing_game", "energy_pointing_game", "max_box_acc_v2")
+    located = ("pointing_game", "energy_pointing_game", "max_box_acc", "max_box_acc_v2")
     return experiment.info.annotations is not None or figure not in located
 
 
@@ -180,104 +222,25 @@ def probe_of(name, seed, experiment):
     return _probes[name, seed]
 
 
-def recorded(name):
-    """What is recorded of a set: dict from arm to dict from seed to arrays."""
-    import numpy as np
-
-    found = {}
-    for path in sorted((RESULTS / name).glob("*.npz")):
-        arm, _, seed = path.stem.rpartition("_")
-        rows = dict(np.load(path))
-        seconds = float(rows.pop("seconds"))
-        rows = {key: value.astype("float32") for key, value in rows.items()}
-        found.setdefault(arm, {})[int(seed)] = rows, seconds
-    return {arm: found[arm] for arm in ARMS if arm in found}
-
-
-def figure(key, runs, base=None):
-    """A figure of several runs, or its difference to those of another arm."""
-    from keras_xcons import evaluation
-
-    metric = evaluation.METRICS[key.partition("/")[2]]
-    how = {"statistic": metric.statistic, "limits": metric.range}
-    if len(runs) > 1:
-        return evaluation.across_runs(runs, *(() if base is None else (base,)), **how)
-    if base is None:
-        return evaluation.summarize(runs[0], **how)
-    return evaluation.compare(runs[0], base[0], **how)
-
-
-def tables():
-    """Writes `runs.csv` and `tables.md` of what is recorded."""
-    lines, pages = [], []
-    for name in SETS:
-        found = recorded(name)
-        if "plain" not in found:
-            continue
-        keys = list(next(iter(found["plain"].values()))[0])
-        pages += [f"## {name}", ""]
-        head = ["arm", "seeds", "time", *(key.replace("/", ", ") for key in keys)]
-        pages += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-        plain = found["plain"]
-        for arm, runs in found.items():
-            for seed, (rows, seconds) in runs.items():
-                line = {
-                    "set": name,
-                    "arm": arm,
-                    "seed": seed,
-                    "seconds": round(seconds),
-                }
-                values = {key: figure(key, [rows[key]])["value"] for key in keys}
-                lines.append({**line, **{k: round(v, 4) for k, v in values.items()}})
-            seeds = sorted(runs.keys() & plain.keys())
-            if not seeds:
-                continue
-            times = [runs[seed][1] / plain[seed][1] for seed in seeds]
-            cells = [arm, str(len(seeds)), f"{sum(times) / len(times):.1f}×"]
-            for key in keys:
-                own, base = (
-                    [one[seed][0][key] for seed in seeds] for one in (runs, plain)
-                )
-                if arm == "plain":
-                    cells.append(f"{100 * figure(key, own)['value']:.1f}")
-                    continue
-                told = figure(key, own, base)
-                ends = f"{100 * told['low']:+.1f}, {100 * told['high']:+.1f}"
-                cells.append(f"{100 * told['value']:+.1f} [{ends}]")
-            pages.append("| " + " | ".join(cells) + " |")
-        pages.append("")
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    columns = list(dict.fromkeys(key for line in lines for key in line))
-    with (RESULTS / "runs.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(lines)
-    text = "\n".join(["<!-- Written by tools/evidence.py --table. -->", "", *pages])
-    (RESULTS / "tables.md").write_text(text, encoding="utf-8")
-    return text
-
-
 def flags_of():
     """The flags, a dict."""
     return flags.FLAGS.flag_values_dict()
 
 
 def main(argv):
-    """Runs what is missing, seed by seed, then writes the tables."""
+    """Runs what is missing, seed by seed."""
     flags.DEFINE_list("sets", list(SETS), "Data sets.")
     flags.DEFINE_list("arms", list(ARMS), "Arms.")
     flags.DEFINE_list("seeds", ["0"], "Seeds.")
     flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets.")
     flags.DEFINE_string("pretrained", None, "Weights that are fine-tuned.")
-    flags.DEFINE_bool("table", False, "Only write the tables.")
+    flags.DEFINE_string("models", None, "Folder where trained weights are kept.")
     flags.FLAGS(argv)
     told = flags_of()
-    if not told["table"]:
-        for name in told["sets"]:
-            for seed in map(int, told["seeds"]):
-                for arm in told["arms"]:
-                    run(name, arm, seed)
-    print(tables())
+    for name in told["sets"]:
+        for seed in map(int, told["seeds"]):
+            for arm in told["arms"]:
+                run(name, arm, seed)
 
 
 if __name__ == "__main__":

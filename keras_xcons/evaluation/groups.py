@@ -72,14 +72,19 @@ def localisation(batch, wanted):
 
 def _box_hits(batch, heatmaps, components):
     """Hits of the boxes of heatmaps, or of one for all images, by the protocol."""
-    where = batch.where
+    where, count = batch.where, batch.options.box_thresholds
+    thresholds = np.arange(count) / count
     if batch.options.box_protocol == "wsolevaluation":
         if len(heatmaps) < len(batch.ids):
             heatmaps = np.repeat(heatmaps, len(batch.ids), axis=0)
-        return metrics.wsol_hits(heatmaps.clip(0, 1), **where, components=components)
+        how = {"components": components, "thresholds": thresholds}
+        return metrics.wsol_hits(heatmaps.clip(0, 1), **where, **how)
     if components == "all":
-        return metrics.box_hits(metrics.component_overlaps(heatmaps, **where))
-    found = metrics.largest_boxes(heatmaps)
+        overlaps = metrics.component_overlaps(
+            heatmaps, **where, thresholds=thresholds
+        )
+        return metrics.box_hits(overlaps)
+    found = metrics.largest_boxes(heatmaps, thresholds)
     return metrics.box_hits(metrics.box_overlaps(found, **where))
 
 

@@ -85,6 +85,13 @@ class EvaluationOptions(Options):
         "it, or below it alone as in TorchRay.",
         choices=POINTING_PROTOCOLS,
     )
+    box_thresholds: int = option(
+        50,
+        "Thresholds of a heatmap that MaxBoxAcc and V2 choose from, at equal distances "
+        "from 0. Sharp maps want low ones, so many.",
+        low=1,
+        high=1000,
+    )
     steps: int = _size(10, "Steps of the insertion and deletion curves.")
     epsilon: float = _strength(4.0, "Strength of the attacks, in 0..255.")
     pgd_steps: int = _size(10, "Steps of the PGD attack.")

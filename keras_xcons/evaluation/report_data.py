@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_xcons.evaluation import alignment, flags, statistics
 from keras_xcons.evaluation.provenance import provenance
-from keras_xcons.metrics import LEVELS, THRESHOLDS
+from keras_xcons.metrics import LEVELS
 
 CENTRE = "centre Gaussian"
 _BINS = 20
@@ -165,7 +165,8 @@ def _curves(measured):
     if hits:
         first = next(iter(measured))
         centre = _means({CENTRE: measured[first]}, "centre_hits", middle)
-        curves["max_box_acc"] = {"x": np.asarray(THRESHOLDS).tolist()}
+        count = len(next(iter(hits.values())))
+        curves["max_box_acc"] = {"x": (np.arange(count) / count).tolist()}
         curves["max_box_acc"]["y"] = hits | centre
     values = {
         name: found.rows["explanation_consistency"]

@@ -2,16 +2,20 @@
 
 import os
 import pathlib
+import warnings
 
 import numpy as np
 
 from keras_xcons import data, explainers, models
 from keras_xcons.data import arguments, image_files, images, photographs, splits
+from keras_xcons.models.offset import forget_offset
 from keras_xcons.recipes.explain import open_model
 
 _BATCH_SIZE = 16
 _IMAGE_SIZE = 224
 _MOST_IMAGES = 100_000
+# Images of a training set that suffice.
+_CALIBRATED = 200
 
 
 def calibrate_model(
@@ -98,6 +102,40 @@ def calibrate_model(
         f"For {commands}, of this model alone: "
         f"{layer}--align={found.rows:.2f},{found.columns:.2f}"
     )
+    return found
+
+
+def calibrate_trained(model, dataset, explainer="gradcam++"):
+    """Measures the offset of a model that a job has trained, on its training images.
+
+    An offset that is in doubt is taken from the model, too: what it had before it was
+    trained holds no more.
+
+    Args:
+        model: The trained `keras.Model`, which remembers the offset.
+        dataset: Name or folder of the data set.
+        explainer: As for `calibrate_model`.
+
+    Returns:
+        A `keras_xcons.explainers.Calibration`, of 200 images of the split "train",
+        spread over it; `None` for maps of too few cells to be calibrated, and where
+        the offset is in doubt.
+
+    Example:
+
+    >>> calibrate_trained(model, "shapes")
+    """
+    view = models.split(model)
+    if min(view.flat.outputs[0].shape[1:3]) < explainers.FEWEST_CELLS:
+        return None
+    images = images_of(dataset, "train", _CALIBRATED, model.input_shape[1:3])
+    with warnings.catch_warnings():
+        # No user asked for it; what follows from a doubt is done here.
+        warnings.filterwarnings("ignore", ".*The offset is not known")
+        found = explainers.calibrate(model, images, explainer=explainer)
+    if found.doubts:
+        forget_offset(view.model, found.feature_layer)
+        return None
     return found
 
 

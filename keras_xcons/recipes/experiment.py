@@ -11,6 +11,7 @@ from keras_xcons.methods import method_of, objective_class, trainer
 from keras_xcons.methods.specs import too_small
 from keras_xcons.models.policy import dtype_policy
 from keras_xcons.options import fields
+from keras_xcons.recipes.calibrate import calibrate_trained
 from keras_xcons.recipes.data_check import check_data
 from keras_xcons.recipes.resuming import SkipSeenEpochs
 
@@ -204,6 +205,17 @@ class Experiment:
         )
         return model, fit.history
 
+    def calibrate(self, classifier):
+        """Measures where heatmaps lie, so that they are laid there from now on.
+
+        Args:
+            classifier: The start, or what a run has returned.
+
+        Returns:
+            As `keras_xcons.recipes.calibrate.calibrate_trained`.
+        """
+        return calibrate_trained(classifier, self.options.dataset)
+
     def job(self, run):
         """What trains a run.
 
@@ -227,7 +239,11 @@ class Experiment:
         Returns:
             The classifier, and the history of the fit, a dict of lists.
         """
-        model = self._trainer(method, self.start(), **overrides)
+        start = self.start()
+        if self.has_probe and method_of(method).trainer.needs_maps:
+            # What is attacked lies where the probe's maps say it does.
+            self.calibrate(start)
+        model = self._trainer(method, start, **overrides)
         # First, so that a backup made at the end of the epoch holds what they do.
         callbacks = [
             *self._family.stage_callbacks(self._training_set, self._stages),

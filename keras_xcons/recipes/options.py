@@ -147,6 +147,13 @@ class TrainOptions(Options):
         low=1,
         high=arguments.MOST_GENERATED,
     )
+    correlation: float | None = option(
+        None,
+        "Share of the shapes that stand on the texture of their class, in 0..1. "
+        "Default: 0.95.",
+        low=0.0,
+        high=1.0,
+    )
     on_bad_record: str = option("error", BAD_RECORD_HELP, choices=ON_BAD_RECORD)
     seed: int = option(
         0, "Seed of weights, order and augmentation.", low=0, high=2**31 - 1
@@ -161,12 +168,13 @@ class TrainOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.num_samples is not None and not self.is_shapes:
-            raise ValueError(
-                "`num_samples` is for the shapes set, whose size is the caller's "
-                f"choice. Received: num_samples={self.num_samples} with "
-                f"dataset={self.dataset!r}"
-            )
+        for name in () if self.is_shapes else ("num_samples", "correlation"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"`{name}` is for the shapes set, which is drawn as the caller "
+                    f"says. Received: {name}={getattr(self, name)} with "
+                    f"dataset={self.dataset!r}"
+                )
 
     @property
     def is_shapes(self):
@@ -207,15 +215,12 @@ class TrainOptions(Options):
         """Whether the training images are augmented."""
         return self.pretrained is not None if self.augment is None else self.augment
 
-    @property
-    def dataset_options(self):
-        """What the shapes set takes beside what every data set takes."""
-        return {"num_samples": self.num_samples} if self.num_samples else {}
-
     def load(self, split, **arguments):
         """The batched data set of a split, see `keras_xcons.data.load`."""
         # Only the training set has the caller's size.
-        options = self.dataset_options if split == "train" else {}
+        names = ("num_samples", "correlation") if split == "train" else ("correlation",)
+        told = {name: getattr(self, name) for name in names}
+        options = {name: value for name, value in told.items() if value is not None}
         return data.load(
             self.dataset,
             split,

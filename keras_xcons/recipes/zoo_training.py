@@ -6,15 +6,13 @@ from keras_xcons import data, evaluation, explainers, models, zoo
 from keras_xcons.methods import method_of, objective_class
 from keras_xcons.models.offset import forget_offset
 from keras_xcons.recipes import ownership
-from keras_xcons.recipes.calibrate import images_of
+from keras_xcons.recipes.calibrate import calibrate_trained
 from keras_xcons.recipes.experiment import Experiment
 from keras_xcons.recipes.pretraining import pretrain
 from keras_xcons.recipes.progress import Progress
 from keras_xcons.recipes.recipe_format import PRETRAINING
 from keras_xcons.recipes.settings import identity, settings_of
 
-# Images to calibrate on.
-_CALIBRATED = 200
 
 
 def find_dataset(name, data_dir):
@@ -106,23 +104,11 @@ def calibrate_by(recipe, model, dataset=None):
         spread over it; `None` for maps of too few cells to be calibrated, and where
         the offset is in doubt.
     """
-    view = models.split(model)
-    if min(view.flat.outputs[0].shape[1:3]) < explainers.FEWEST_CELLS:
-        return None
-    images = images_of(
+    return calibrate_trained(
+        model,
         recipe.dataset if dataset is None else dataset,
-        "train",
-        _CALIBRATED,
-        model.input_shape[1:3],
+        recipe.evaluation["explainer"],
     )
-    found = explainers.calibrate(
-        model, images, explainer=recipe.evaluation["explainer"]
-    )
-    if found.doubts:
-        # Nor is it measured with what its card has said until now.
-        forget_offset(view.model, found.feature_layer)
-        return None
-    return found
 
 
 def measure_by(recipe, model, dataset=None):

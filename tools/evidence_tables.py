@@ -1,0 +1,212 @@
+r"""Tables and plots of the runs that `tools/evidence.py` has recorded.
+
+    python tools/evidence_tables.py
+    python tools/evidence_tables.py --rows=rows.csv
+
+Written to `tools/results/evidence`: `runs.csv`, the figures of each run; `tables.md`,
+each arm's difference to plain training of the same seeds, with a 95 % interval over
+seeds and images together (`keras_xcons.evaluation.across_runs`; of one seed the
+interval is over images alone); a plot of each set. `--rows` writes the figures of every
+image of every run, one line each. Arms are compared over the seeds that plain has, too.
+"""
+
+import csv
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from absl import flags
+from evidence import ARMS, RESULTS, SETS
+
+# What is plotted, in this order.
+_PLOTTED = {
+    "accuracy": "Top-1",
+    "pointing_game": "Pointing game",
+    "energy_pointing_game": "Energy in the box",
+    "max_box_acc_v2": "MaxBoxAccV2",
+    "fgsm_background_accuracy": "Background FGSM",
+    "explanation_consistency": "E",
+    "bg_gap": "BG-gap (less is better)",
+}
+
+
+def recorded(name):
+    """What is recorded of a set: dict from arm to dict from seed to arrays and cost."""
+    found = {}
+    for path in sorted((RESULTS / name).glob("*.npz")):
+        arm, _, seed = path.stem.rpartition("_")
+        rows = dict(np.load(path))
+        cost = rows.pop("cost")
+        rows = {key: value.astype("float32") for key, value in rows.items()}
+        if "mixed_same/accuracy" in rows:
+            # The two splits have the same objects in the same order.
+            gap = rows["mixed_same/accuracy"] - rows["mixed_rand/accuracy"]
+            rows["mixed_rand/bg_gap"] = gap
+        found.setdefault(arm, {})[int(seed)] = rows, cost
+    return {arm: found[arm] for arm in ARMS if arm in found}
+
+
+def figure(key, runs, base=None):
+    """A figure of several runs, or its difference to those of another arm."""
+    from keras_xcons import evaluation
+
+    name = key.partition("/")[2]
+    if name == "bg_gap":
+        how = {"limits": (-1.0, 1.0)}
+    else:
+        metric = evaluation.METRICS[name]
+        how = {"statistic": metric.statistic, "limits": metric.range}
+    if len(runs) > 1:
+        return evaluation.across_runs(runs, *(() if base is None else (base,)), **how)
+    if base is None:
+        return evaluation.summarize(runs[0], **how)
+    return evaluation.compare(runs[0], base[0], **how)
+
+
+def compared(found):
+    """The differences of every arm to plain.
+
+    Args:
+        found: What `recorded` returns.
+
+    Returns:
+        Dict from arm to a dict of `"seeds"`, `"time"` (a ratio) and a summary of each
+        figure, of plain itself not a difference.
+    """
+    plain = found["plain"]
+    keys = list(next(iter(plain.values()))[0])
+    told = {}
+    for arm, runs in found.items():
+        seeds = sorted(runs.keys() & plain.keys())
+        if not seeds:
+            continue
+        # Seconds of all cores: other programs have no part in them.
+        times = [runs[seed][1][1] / plain[seed][1][1] for seed in seeds]
+        told[arm] = {"seeds": len(seeds), "time": float(np.mean(times))}
+        for key in keys:
+            own, base = ([one[seed][0][key] for seed in seeds] for one in (runs, plain))
+            told[arm][key] = figure(key, own, None if arm == "plain" else base)
+    return told
+
+
+def table(told):
+    """Lines of Markdown of what `compared` returns."""
+    keys = [key for key in told["plain"] if "/" in key]
+    head = ["arm", "seeds", "time", *(key.replace("/", ", ") for key in keys)]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for arm, figures in told.items():
+        cells = [arm, str(figures["seeds"]), f"{figures['time']:.1f}×"]
+        for key in keys:
+            value, low, high = (
+                100 * figures[key][end] for end in ("value", "low", "high")
+            )
+            if arm == "plain":
+                cells.append(f"{value:.1f}")
+            else:
+                cells.append(f"{value:+.1f} [{low:+.1f}, {high:+.1f}]")
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def plot(name, told):
+    """Writes a picture of the differences of a set to plain."""
+    from matplotlib.figure import Figure
+
+    arms = [arm for arm in told if arm != "plain"]
+    first = [key for key in told["plain"] if key.partition("/")[2] in _PLOTTED]
+    last = first[-1].partition("/")[0] if first else ""
+    # A set with mixed backgrounds is read off at both ends.
+    keys = [
+        key
+        for key in first
+        if key.partition("/")[0] in (first[0].partition("/")[0], last)
+    ]
+    picture = Figure(figsize=(2.1 * len(keys) + 1.4, 0.3 * len(arms) + 1.1))
+    axes = picture.subplots(1, len(keys), sharey=True, squeeze=False)[0]
+    places = np.arange(len(arms))[::-1]
+    for axis, key in zip(axes, keys, strict=True):
+        values, lows, highs = (
+            np.array([100 * told[arm][key][end] for arm in arms])
+            for end in ("value", "low", "high")
+        )
+        clear = (lows > 0) | (highs < 0)
+        for sure, colour in ((True, "#1f5fa8"), (False, "#9a9a9a")):
+            kept = clear == sure
+            ends = [values - lows, highs - values]
+            axis.errorbar(
+                values[kept],
+                places[kept],
+                xerr=[np.maximum(one[kept], 0.0) for one in ends],
+                fmt="o",
+                markersize=4,
+                color=colour,
+            )
+        axis.axvline(0.0, color="black", linewidth=0.8)
+        split, _, figure_name = key.partition("/")
+        where = "" if split == "test" else f"\n{split}"
+        axis.set_title(_PLOTTED[figure_name] + where, fontsize=9)
+        axis.set_yticks(places, arms)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right", "left"]].set_visible(False)
+    picture.supxlabel("points against plain training, 95 %", fontsize=9)
+    picture.tight_layout()
+    picture.savefig(RESULTS / f"{name}.png", dpi=110)
+
+
+def write_runs(sets):
+    """Writes `runs.csv`, a line each run."""
+    lines = []
+    for name, found in sets.items():
+        for arm, runs in found.items():
+            for seed, (rows, cost) in runs.items():
+                line = {"set": name, "arm": arm, "seed": seed}
+                line |= {"seconds": round(cost[0]), "core_seconds": round(cost[1])}
+                for key, values in rows.items():
+                    line[key] = round(figure(key, [values])["value"], 4)
+                lines.append(line)
+    columns = dict.fromkeys(key for line in lines for key in line)
+    with (RESULTS / "runs.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(columns))
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def write_rows(sets, path):
+    """Writes a line each run, image and figure that is one number an image."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["set", "arm", "seed", "split", "figure", "image", "value"])
+        for name, found in sets.items():
+            for arm, runs in found.items():
+                for seed, (rows, _) in runs.items():
+                    for key, values in rows.items():
+                        if values.ndim == 1:
+                            start = [name, arm, seed, *key.split("/")]
+                            for image, value in enumerate(values):
+                                writer.writerow([*start, image, f"{value:.5g}"])
+
+
+def main(argv):
+    """Writes what the flags say."""
+    flags.DEFINE_string("rows", None, "CSV file to write the figures of images into.")
+    flags.FLAGS(argv)
+    sets = {name: recorded(name) for name in SETS}
+    sets = {name: found for name, found in sets.items() if "plain" in found}
+    write_runs(sets)
+    if flags.FLAGS.rows:
+        write_rows(sets, flags.FLAGS.rows)
+    lines = ["<!-- Written by tools/evidence_tables.py. -->", ""]
+    for name, found in sets.items():
+        told = compared(found)
+        lines += [f"## {name}", "", *table(told), ""]
+        if len(told) > 1:
+            plot(name, told)
+    text = "\n".join(lines)
+    (RESULTS / "tables.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main(sys.argv)
