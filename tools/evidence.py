@@ -72,8 +72,9 @@ SETS = {
     },
     "pets": {**_FINE_TUNED, "dataset": "pets_three"},
     "pets_on_backgrounds": {**_FINE_TUNED, "dataset": "pets_on_backgrounds"},
-    "shapes": {"dataset": "shapes", "epochs": 10},
-    "shapes_70": {"dataset": "shapes", "epochs": 10, "correlation": 0.7},
+    "shapes": {"dataset": "shapes"},
+    "shapes_95": {"dataset": "shapes", "correlation": 0.95},
+    "shapes_70": {"dataset": "shapes", "correlation": 0.7},
 }
 _QUICK = ("accuracy", "pointing_game", "energy_pointing_game")
 _FIGURES = (

@@ -22,7 +22,7 @@ def test_every_flag_of_train_reaches_the_recipe(trained):
         "batch_size": 4,
         "learning_rate": 0.5,
         "weight_decay": 0.01,
-        "label_smoothing": 0.1,
+        "label_smoothing": 0.2,
         "freeze_batch_norm": False,
         "dtype": "mixed_bfloat16",
         "augment": False,

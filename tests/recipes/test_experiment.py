@@ -189,12 +189,6 @@ def test_several_labels_an_image_are_smoothed_one_by_one(picture_options, monkey
     )
 
 
-def test_labels_are_smoothed_where_a_network_is_fine_tuned(weights):
-    assert shapes_options().smoothing == 0.0
-    assert shapes_options(pretrained=weights).smoothing == 0.1
-    assert shapes_options(pretrained=weights, label_smoothing=0.0).smoothing == 0.0
-
-
 def test_probe_trains_the_last_layer_alone(weights, monkeypatch):
     monkeypatch.setattr(experiment_module, "_PROBE_EPOCHS", 25)
     monkeypatch.setattr(experiment_module, "_PROBE_RATE", 1e-2)
