@@ -122,7 +122,7 @@ def test_defaults_on_shapes():
     assert not options.augments
     assert not options.freezes
     assert TrainOptions(freeze_batch_norm=True).freezes
-    assert options.epochs == 6
+    assert options.epochs == 10
     assert options.methods == {"xcons": {}}
 
 
