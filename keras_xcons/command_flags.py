@@ -1,6 +1,7 @@
 """Flags of a command, made from tables of options."""
 
 import re
+import types
 
 from absl import flags
 
@@ -76,10 +77,19 @@ def define_fields(options, values, names=None, prefix=""):
             text = str(default).lower()
             flags.DEFINE_string(flag, text, declared.help, flag_values=values)
         elif declared.choices:
-            accepted = [one for one in declared.accepted if one is not None]
+            accepted = [
+                str(one)
+                for one in declared.accepted
+                # Without a word for it, it is what is had by leaving the flag out.
+                if one is not None or default is not None
+            ]
             # No enum: the table refuses other values, and names close ones.
             told = f"<{'|'.join(accepted)}>: {declared.help}"
             flags.DEFINE_string(flag, default, told, flag_values=values)
+        elif types.NoneType in kinds and default is not None:
+            parser = _OrNone(_PARSERS[kinds[0]]())
+            how = {"flag_values": values, "serializer": flags.ArgumentSerializer()}
+            flags.DEFINE(parser, flag, default, declared.help, **how)
         else:
             _DEFINE[kinds[0]](flag, default, declared.help, flag_values=values)
 
@@ -102,8 +112,24 @@ def fields(options, values, names=None, prefix="", given=False):
         flag = values[prefix + name]
         if given and not flag.present:
             continue
-        found[name] = declared.parse(flag.value) if declared.parse else flag.value
+        value = declared.parse(flag.value) if declared.parse else flag.value
+        by_word = declared.choices and value == _NONE and None in declared.accepted
+        found[name] = None if by_word else value
     return found
+
+
+class _OrNone(flags.ArgumentParser):
+    """Reads numbers, and the word for none."""
+
+    def __init__(self, parser):
+        super().__init__()
+        self._parser = parser
+
+    def parse(self, argument):
+        return None if argument == _NONE else self._parser.parse(argument)
+
+    def flag_type(self):
+        return f"{self._parser.flag_type()} or {_NONE}"
 
 
 def _chosen(options, names):
@@ -179,6 +205,9 @@ def _shortened(text):
 
 
 _LONG = 400
+# The word for no value, where an option has another default.
+_NONE = "None"
+_PARSERS = {float: flags.FloatParser, int: flags.IntegerParser}
 _DEFINE = {
     bool: flags.DEFINE_bool,
     float: flags.DEFINE_float,

@@ -53,6 +53,18 @@ def test_every_flag_of_train_reaches_the_recipe(trained):
     assert trained[0] == TrainOptions(num_samples=5, correlation=0.5, augment=True)
 
 
+def test_the_word_for_no_value(trained, capsys):
+    words = ["--control=None", "--effective_share=None", "--agreement=None"]
+    assert cli.main(["train", *words]) == 0
+    given = {"control": None, "effective_share": None, "agreement": None}
+    assert trained == [TrainOptions(methods={"xcons": given})]
+    assert cli.main(["train", "--effective_share=none"]) == 2
+    assert "--effective_share" in capsys.readouterr().err
+    assert cli.main(["train", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "<None|uniform|shuffled" in shown and "<hard|soft>" in shown
+
+
 def test_several_methods_with_options_of_their_own(trained):
     words = ["--method=plain, xcons", "--xcons.epsilon=8", "--xcons.seed", "3"]
     assert cli.main(["train", *words, "--seed=5"]) == 0

@@ -54,7 +54,11 @@ def check_flag(shown, options, name, flag=None):
     """That a flag tells what the table declares of an option."""
     words, default = shown[flag or name]
     declared = fields(options)[name].declared
-    choices = [one for one in declared.accepted or () if one is not None]
+    choices = [
+        str(one)
+        for one in declared.accepted or ()
+        if one is not None or default_of(options, name) is not None
+    ]
     told = choices and not declared.parse
     assert words == (f"<{'|'.join(choices)}>: " if told else "") + declared.help
     expected = str(default_of(options, name))

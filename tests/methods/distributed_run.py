@@ -16,7 +16,7 @@ from keras_xcons.data import with_sample_ids
 from keras_xcons.methods import XConsModel
 
 GIVEN = {
-    **{"attacked_loss": 0.0, "consistency_loss": 0.0},
+    **{"control": None, "attacked_loss": 0.0, "consistency_loss": 0.0},
     **{"num_samples": 32, "epsilon": 64.0},
 }
 RUNS = {

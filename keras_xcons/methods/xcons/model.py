@@ -42,22 +42,29 @@ class XConsModel(SweepsTable, TrainingMethod):
     """Trains a classifier so that its explanations survive background attacks.
 
     In each step the Grad-CAM++ map of the label tells the background, the background
-    alone is attacked, and `v = 1 - E` weights the sample's loss, where E in 0..1 says
-    how well the map survives: samples whose explanation gives way count more. The
-    paper is known to us from its abstract and a public summary. The weight, the
-    background attack and the loop are the paper's; the measure of E, the attack's
-    settings, the threshold, scales and schedules are our choice, each an argument.
-    `preset="paper"` is what is known of the paper and no more.
-
-    Ours is what else is learned from the attacked image x̂:
+    alone is attacked, and E in 0..1 says how well the map survives. Learned is
 
         L = mean w · loss(x) + α · mean w · loss(x̂) + λ · mean (1 - E)
 
-    with α `attacked_loss` and λ `consistency_loss`, in each `every`-th step. Ours, too,
-    is that the weights are drawn towards 1 until the effective number of samples is at
-    least `effective_share` of the batch: v is a noisy figure, of which a heavy-tailed
-    weight would make noise in the gradient. `balance="class"` and `memory_momentum`
-    take further noise out of it.
+    of images x and attacked images x̂, with α `attacked_loss` and λ `consistency_loss`,
+    in each `every`-th step.
+
+    The paper is known to us from its abstract and a public summary. In it the weight w
+    of a sample is made of `v = 1 - E`, so that samples whose explanation gives way
+    count more, and there are no other terms: `preset="paper"`. The weight, the
+    background attack and the loop are the paper's; the measure of E, the attack's
+    settings, the threshold, scales and schedules are our choice, each an argument.
+    Weights alone did not help in our measurements (docs/xcons.md), and beside the terms
+    neither, so by default w is 1; `control=None` brings them back. The terms are ours.
+
+    Ours, too, is that the weights are drawn towards 1 until the effective number of
+    samples is at least `effective_share` of the batch: v is a noisy figure, of which a
+    heavy-tailed weight would make noise in the gradient. `balance="class"` and
+    `memory_momentum` take further noise out of it.
+
+    What is attacked is what the map leaves out, so maps have to lie where the network
+    looks: measure the offset of a pretrained network by `keras_xcons.calibrate` before
+    `compile`.
 
     It is a `keras.Model`: `compile`, `fit`, `evaluate`, `predict` and `save` work as
     for any other, with the caller's loss, metrics, optimizer, sample and class

@@ -45,10 +45,10 @@ class XConsOptions(MethodOptions):
     )
     schedule: str = option(
         "batch",
-        "When a sample's weight is measured. batch: in this step, before its weight "
-        "update. memory: when the sample was last seen; cheaper, needs sample ids. "
-        "epoch: in a sweep over the training set every `sweep_every` epochs; steps "
-        "cost what plain steps cost, needs sample ids.",
+        "When a sample's weight is measured, where it has one. batch: in this step, "
+        "before its weight update. memory: when the sample was last seen; cheaper, "
+        "needs sample ids. epoch: in a sweep over the training set every "
+        "`sweep_every` epochs; steps cost what plain steps cost, needs sample ids.",
         choices=SCHEDULES,
     )
     num_samples: int | None = option(
