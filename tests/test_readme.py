@@ -11,7 +11,7 @@ README = pathlib.Path(__file__).parents[1] / "README.md"
 @pytest.mark.slow
 def test_examples_run(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 9
+    assert len(blocks) == 8
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in blocks:
