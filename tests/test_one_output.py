@@ -9,6 +9,7 @@ from keras import layers
 import keras_xcons as kx
 from keras_xcons import explainers
 from keras_xcons.recipes.explain import explain_files
+from tests.methods.contract import WEIGHTS_ALONE
 
 SIZE = 16
 RANDOM = np.random.default_rng(0)
@@ -43,7 +44,7 @@ def classifier(units=1, activation=None, head="closed", pair=None, dtype="float3
 
 def trained(model, labels=LABELS, loss=None, given=None, rate=0.0, **options):
     """The history of two steps, and the trainer."""
-    arguments = {"epsilon": 32.0, **options}
+    arguments = {**WEIGHTS_ALONE, "epsilon": 32.0, **options}
     trainer = kx.XConsModel(model, **arguments)
     loss = loss or keras.losses.BinaryCrossentropy(from_logits=True)
     trainer.compile(keras.optimizers.SGD(rate), loss, metrics=["accuracy"])

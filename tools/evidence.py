@@ -33,30 +33,30 @@ RULE = (
     "accuracy under background attacks, each over its spread between arms."
 )
 _UNIFORM = {"control": "uniform"}
+_ALONE = {"attacked_loss": 0.0, "consistency_loss": 0.0}
+# Both terms in equal parts, and with little of the attacked images.
 _BOTH = {"attacked_loss": 1.0, "consistency_loss": 1.0}
+_LIGHT = {"attacked_loss": 0.3, "consistency_loss": 1.0}
 # Method, its options, and what differs in the training.
 ARMS = {
     "probe": ("probe", {}, {}),
     "plain": ("plain", {}, {}),
-    # As many epochs as the wall time of "both" is of plain's.
-    "plain_long": ("plain", {}, {"epochs": 2.5}),
+    # As many epochs as the time of "light" is of plain's.
+    "plain_long": ("plain", {}, {"epochs": 2.25}),
     "paper": ("xcons", {"preset": "paper"}, {}),
-    "weights": ("xcons", {}, {}),
-    "shuffled": ("xcons", {"control": "shuffled"}, {}),
-    "loss": ("xcons", {"control": "loss"}, {}),
-    "adversarial": ("xcons", {"control": "adversarial"}, {}),
-    "whole_image": ("xcons", {"control": "whole_image"}, {}),
-    "attacked": ("xcons", {**_UNIFORM, "attacked_loss": 1.0}, {}),
-    "consistency": ("xcons", {**_UNIFORM, "consistency_loss": 1.0}, {}),
+    "weights": ("xcons", _ALONE, {}),
+    "shuffled": ("xcons", {**_ALONE, "control": "shuffled"}, {}),
+    "loss": ("xcons", {**_ALONE, "control": "loss"}, {}),
+    "adversarial": ("xcons", {**_ALONE, "control": "adversarial"}, {}),
+    "whole_image": ("xcons", {**_LIGHT, "control": "whole_image"}, {}),
+    "attacked": ("xcons", {**_ALONE, **_UNIFORM, "attacked_loss": 0.3}, {}),
+    "consistency": ("xcons", {**_ALONE, **_UNIFORM, "consistency_loss": 1.0}, {}),
     "both": ("xcons", {**_UNIFORM, **_BOTH}, {}),
-    "both_light": (
-        "xcons",
-        {**_UNIFORM, "attacked_loss": 0.3, "consistency_loss": 1.0},
-        {},
-    ),
-    "both_weights": ("xcons", _BOTH, {}),
-    "both_every_2": ("xcons", {**_UNIFORM, **_BOTH, "every": 2}, {}),
-    "swap": ("xcons", {**_UNIFORM, "attack": "swap", "attacked_loss": 1.0}, {}),
+    "light": ("xcons", {**_UNIFORM, **_LIGHT}, {}),
+    "light_weights": ("xcons", _LIGHT, {}),
+    "light_every_2": ("xcons", {**_UNIFORM, **_LIGHT, "every": 2}, {}),
+    "light_unaligned": ("xcons", {**_UNIFORM, **_LIGHT, "align": False}, {}),
+    "swap": ("xcons", {**_UNIFORM, **_LIGHT, "attack": "swap"}, {}),
 }
 _FINE_TUNED = {
     **{"model": "mobilenet_v2", "pretrained": True, "learning_rate": 1e-4},

@@ -80,9 +80,7 @@ def _box_hits(batch, heatmaps, components):
         how = {"components": components, "thresholds": thresholds}
         return metrics.wsol_hits(heatmaps.clip(0, 1), **where, **how)
     if components == "all":
-        overlaps = metrics.component_overlaps(
-            heatmaps, **where, thresholds=thresholds
-        )
+        overlaps = metrics.component_overlaps(heatmaps, **where, thresholds=thresholds)
         return metrics.box_hits(overlaps)
     found = metrics.largest_boxes(heatmaps, thresholds)
     return metrics.box_hits(metrics.box_overlaps(found, **where))

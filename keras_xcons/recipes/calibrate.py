@@ -105,7 +105,7 @@ def calibrate_model(
     return found
 
 
-def calibrate_trained(model, dataset, explainer="gradcam++"):
+def calibrate_trained(model, dataset, explainer="gradcam++", **arguments):
     """Measures the offset of a model that a job has trained, on its training images.
 
     An offset that is in doubt is taken from the model, too: what it had before it was
@@ -115,6 +115,7 @@ def calibrate_trained(model, dataset, explainer="gradcam++"):
         model: The trained `keras.Model`, which remembers the offset.
         dataset: Name or folder of the data set.
         explainer: As for `calibrate_model`.
+        **arguments: As for `images_of`.
 
     Returns:
         A `keras_xcons.explainers.Calibration`, of 200 images of the split "train",
@@ -128,7 +129,8 @@ def calibrate_trained(model, dataset, explainer="gradcam++"):
     view = models.split(model)
     if min(view.flat.outputs[0].shape[1:3]) < explainers.FEWEST_CELLS:
         return None
-    images = images_of(dataset, "train", _CALIBRATED, model.input_shape[1:3])
+    size = model.input_shape[1:3]
+    images = images_of(dataset, "train", _CALIBRATED, size, **arguments)
     with warnings.catch_warnings():
         # No user asked for it; what follows from a doubt is done here.
         warnings.filterwarnings("ignore", ".*The offset is not known")
@@ -147,7 +149,7 @@ def _is_found(model, layer):
         return False
 
 
-def images_of(dataset, split, count, image_size):
+def images_of(dataset, split, count, image_size, **arguments):
     """Images of a data set to calibrate on, without annotations.
 
     Args:
@@ -155,6 +157,7 @@ def images_of(dataset, split, count, image_size):
         split: Its split.
         count: Number of images, spread over the split; all where it has no more.
         image_size: `(height, width)` in pixels.
+        **arguments: Further ones of `keras_xcons.data.load`.
 
     Returns:
         `tf.data.Dataset` of batches `(images, labels)`.
@@ -164,7 +167,8 @@ def images_of(dataset, split, count, image_size):
     >>> found = keras_xcons.calibrate(model, images_of("shapes", "train", 200, 64))
     """
     part = splits.spread(split, data.info(dataset).splits, count)
-    return data.load(dataset, part, image_size=image_size, batch_size=_BATCH_SIZE)
+    how = {"image_size": image_size, "batch_size": _BATCH_SIZE, **arguments}
+    return data.load(dataset, part, **how)
 
 
 def _photographs(paths, count, size):

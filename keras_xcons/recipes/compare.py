@@ -71,6 +71,8 @@ def train(options, report=print):
     for line in table(metrics):
         report(line)
     report(f"\nWritten to {folder}: " + ", ".join(written))
+    for line in summary(metrics):
+        report(line)
     return metrics
 
 
@@ -86,6 +88,8 @@ def _train(options, experiment, runs, folder, report):
             experiment.start_from(trained[run])
 
     report("\nEvaluating")
+    # A shift of the maps is no merit or fault of what they show.
+    offsets = {run: experiment.calibrate(model) for run, model in trained.items()}
     values = {
         run: {
             split: _measure(experiment, model, split)
@@ -94,6 +98,10 @@ def _train(options, experiment, runs, folder, report):
         for run, model in trained.items()
     }
     metrics = _metrics(options, experiment, values)
+    metrics["offsets"] = {
+        run: None if found is None else found.to_card()
+        for run, found in offsets.items()
+    }
     # Together, or the models of one run would for a while lie beside another's figures.
     with files_together(folder) as staging:
         for run in runs:
@@ -172,6 +180,37 @@ def table(metrics):
         f"percent, [95 % interval], n = {count} images a split, "
         f"seed {metrics['options']['seed']}"
     )
+    return lines
+
+
+def summary(metrics):
+    """Sentences that say which differences to plain training exclude 0.
+
+    Args:
+        metrics: Dict as `train` returns it.
+
+    Returns:
+        List of strings, one a method.
+    """
+    lines = []
+    for run, found in metrics["minus_plain"].items():
+        told = {"above": [], "below": []}
+        for split in metrics["splits"]:
+            for name, label in _LABELS.items():
+                cell = found[split].get(name)
+                if cell and (cell["low"] > 0 or cell["high"] < 0):
+                    where = f" on {split}" if len(metrics["splits"]) > 1 else ""
+                    points = f"{100 * cell['value']:+.1f}"
+                    side = "above" if cell["low"] > 0 else "below"
+                    told[side].append(f"{label}{where} ({points})")
+        parts = [
+            f"{side} plain training in {', '.join(each)}"
+            for side, each in told.items()
+            if each
+        ]
+        what = " and ".join(parts) or "not told from plain training in any figure"
+        head = metrics["headings"][run]
+        lines.append(f"{head[0].upper()}{head[1:]} is {what}.")
     return lines
 
 

@@ -214,7 +214,12 @@ class Experiment:
         Returns:
             As `keras_xcons.recipes.calibrate.calibrate_trained`.
         """
-        return calibrate_trained(classifier, self.options.dataset)
+        return calibrate_trained(
+            classifier,
+            self.options.dataset,
+            on_bad_record=self.options.on_bad_record,
+            **self.options.dataset_options,
+        )
 
     def job(self, run):
         """What trains a run.

@@ -18,6 +18,8 @@ BAD_RECORD_HELP = (
 )
 
 
+# Options of how the shapes set is drawn.
+DRAWN = ("num_samples", "correlation")
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -168,7 +170,7 @@ class TrainOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in () if self.is_shapes else ("num_samples", "correlation"):
+        for name in () if self.is_shapes else DRAWN:
             if getattr(self, name) is not None:
                 raise ValueError(
                     f"`{name}` is for the shapes set, which is drawn as the caller "
@@ -215,12 +217,17 @@ class TrainOptions(Options):
         """Whether the training images are augmented."""
         return self.pretrained is not None if self.augment is None else self.augment
 
+    @property
+    def dataset_options(self):
+        """What the shapes set takes beside what every data set takes, a dict."""
+        given = self.correlation is not None
+        return {"correlation": self.correlation} if given else {}
+
     def load(self, split, **arguments):
         """The batched data set of a split, see `keras_xcons.data.load`."""
         # Only the training set has the caller's size.
-        names = ("num_samples", "correlation") if split == "train" else ("correlation",)
-        told = {name: getattr(self, name) for name in names}
-        options = {name: value for name, value in told.items() if value is not None}
+        own = split == "train" and self.num_samples is not None
+        size = {"num_samples": self.num_samples} if own else {}
         return data.load(
             self.dataset,
             split,
@@ -228,6 +235,7 @@ class TrainOptions(Options):
             batch_size=self.batch,
             seed=self.seed,
             on_bad_record=self.on_bad_record,
-            **options,
+            **self.dataset_options,
+            **size,
             **arguments,
         )

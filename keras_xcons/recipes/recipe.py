@@ -11,7 +11,7 @@ from keras_xcons.methods import method_of, objective_class
 from keras_xcons.methods.registry import check_options
 from keras_xcons.options import fields
 from keras_xcons.recipes.experiment import FOLLOWING, check_splits
-from keras_xcons.recipes.options import TrainOptions
+from keras_xcons.recipes.options import DRAWN, TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
 from keras_xcons.recipes.recipe_format import (
     CARD,
@@ -159,8 +159,9 @@ class Recipe:
         )
         training = {**self.training, "dataset": info.name}
         if info.name != "shapes":
-            # Only the generated set has the size that one asks for.
-            training.pop("num_samples", None)
+            # Only the generated set is drawn as one asks for.
+            for name in DRAWN:
+                training.pop(name, None)
         license = f"that of {info.name}"
         card = {**self.card, "data": words, "data_license": license}
         return dataclasses.replace(self, training=training, card=card)

@@ -2,9 +2,8 @@
 
 import pathlib
 
-from keras_xcons import data, evaluation, explainers, models, zoo
+from keras_xcons import data, evaluation, zoo
 from keras_xcons.methods import method_of, objective_class
-from keras_xcons.models.offset import forget_offset
 from keras_xcons.recipes import ownership
 from keras_xcons.recipes.calibrate import calibrate_trained
 from keras_xcons.recipes.experiment import Experiment
@@ -12,7 +11,6 @@ from keras_xcons.recipes.pretraining import pretrain
 from keras_xcons.recipes.progress import Progress
 from keras_xcons.recipes.recipe_format import PRETRAINING
 from keras_xcons.recipes.settings import identity, settings_of
-
 
 
 def find_dataset(name, data_dir):

@@ -4,17 +4,28 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import ops
 
 import keras_xcons as kx
 from keras_xcons.methods import method_of
 
 METHODS = kx.methods()
+# XCons without what it learns from attacked images.
+WEIGHTS_ALONE = {"attacked_loss": 0.0, "consistency_loss": 0.0}
 EVERY = pytest.mark.parametrize("name", METHODS)
+TAKERS = [name for name in METHODS if method_of(name).trainer.takes_unlabelled]
 LEARNERS = [name for name in METHODS if method_of(name).trainer is not kx.PlainModel]
 
 
 def logits_loss(kind="SparseCategorical"):
     return getattr(keras.losses, f"{kind}Crossentropy")(from_logits=True)
+
+
+def entropies(labels, scores):
+    labels = ops.reshape(ops.cast(labels, "int32"), (-1,))
+    return keras.losses.sparse_categorical_crossentropy(
+        labels, scores, from_logits=True
+    )
 
 
 def compiled(model, loss=None, eager=False, jit=False, optimizer=None, **arguments):

@@ -15,6 +15,10 @@ import tensorflow as tf
 from keras_xcons.data import with_sample_ids
 from keras_xcons.methods import XConsModel
 
+GIVEN = {
+    **{"attacked_loss": 0.0, "consistency_loss": 0.0},
+    **{"num_samples": 32, "epsilon": 64.0},
+}
 RUNS = {
     "uniform": {"schedule": "memory", "control": "uniform"},
     "batch": {"schedule": "batch", "consistency_loss": 0.5},
@@ -63,7 +67,7 @@ def main(devices, output):
     results = {}
     for name, options in RUNS.items():
         with strategy.scope() if devices == 2 else contextlib.nullcontext():
-            trainer = XConsModel(classifier(), num_samples=32, epsilon=64.0, **options)
+            trainer = XConsModel(classifier(), **{**GIVEN, **options})
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
             trainer.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)

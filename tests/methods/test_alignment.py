@@ -13,6 +13,7 @@ from keras_xcons.data import with_sample_ids
 from keras_xcons.methods import PlainModel, XConsModel
 from keras_xcons.models.offset import Offset, remember_offset
 from keras_xcons.models.view_cache import cache_of
+from tests.methods.contract import WEIGHTS_ALONE
 from tests.protopnet.protopnets import LOSS
 from tests.protopnet.protopnets import classifier as protopnet
 
@@ -83,7 +84,8 @@ def stepped(classifier, images):
 
     def measure(align=True, jit=False, rate=0.0, **options):
         watching.change.assign(np.zeros_like(images))
-        trainer = XConsModel(classifier, num_samples=COUNT, align=align, **options)
+        options = {**WEIGHTS_ALONE, "num_samples": COUNT, **options}
+        trainer = XConsModel(classifier, align=align, **options)
         optimizer = keras.optimizers.SGD(rate)
         trainer.compile(optimizer, LOSS, run_eagerly=not jit, jit_compile=jit)
         data = tf.data.Dataset.from_tensor_slices((images, LABELS))

@@ -8,12 +8,14 @@ from keras import layers
 
 from keras_xcons.methods import XConsModel
 from keras_xcons.methods.xcons.options import XConsOptions
+from tests.methods.contract import WEIGHTS_ALONE
 
 
 def trained(build, schedule="memory", jit=False, eager=True, **options):
     loss = options.pop("loss", None)
     loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    trainer = XConsModel(build(), schedule=schedule, num_samples=36, **options)
+    options = {**WEIGHTS_ALONE, "num_samples": 36, **options}
+    trainer = XConsModel(build(), schedule=schedule, **options)
     trainer.compile("sgd", loss, run_eagerly=eager and not jit, jit_compile=jit)
     return trainer
 

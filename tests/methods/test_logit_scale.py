@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_xcons.data import with_sample_ids
 from keras_xcons.methods import XConsModel
 from keras_xcons.methods.sample_table import UNSEEN
+from tests.methods.contract import WEIGHTS_ALONE
 
 
 def run(build, arrays, factor, head="closed", dtype="float32", **options):
@@ -15,7 +16,8 @@ def run(build, arrays, factor, head="closed", dtype="float32", **options):
     classifier = build(head=head, dtype=dtype)
     last = [x for x in classifier.layers if isinstance(x, keras.layers.Dense)][-1]
     last.set_weights([weight * factor for weight in last.get_weights()])
-    trainer = XConsModel(classifier, epsilon=64.0, num_samples=12, **options)
+    options = {**WEIGHTS_ALONE, "epsilon": 64.0, "num_samples": 12, **options}
+    trainer = XConsModel(classifier, **options)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     trainer.compile(keras.optimizers.SGD(0.0), loss)
     images, labels = (part[:12] for part in arrays)

@@ -9,6 +9,7 @@ from keras import layers
 from keras_xcons.data import with_sample_ids
 from keras_xcons.methods import XConsModel
 from keras_xcons.methods.sample_table import UNSEEN
+from tests.methods.contract import WEIGHTS_ALONE
 
 KINDS = ("no positive label", "empty map", "sample weight 0")
 MISSING = [1, 4]
@@ -63,7 +64,8 @@ def run(schedule, parts, rows=slice(None), **options):
     images, labels, given = (part[rows] for part in parts)
     data = tf.data.Dataset.from_tensor_slices((images, labels, given)).batch(8)
     loss = RecordingLoss()
-    options = {"multi_label": True, "epsilon": 64.0, "num_samples": 8, **options}
+    given = {"multi_label": True, "epsilon": 64.0, "num_samples": 8}
+    options = {**WEIGHTS_ALONE, **given, **options}
     trainer = XConsModel(classifier(), schedule=schedule, **options)
     trainer.compile(keras.optimizers.SGD(0.0), loss, run_eagerly=True)
     data = with_sample_ids(data) if schedule != "batch" else data

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_xcons.methods import XConsModel
+from keras_xcons.methods import XConsModel, method_of
 
 # The "batch" schedule is in test_every_method.py.
 SCHEDULES = ("memory", "epoch")
@@ -55,9 +55,8 @@ def check_runs(plain, trainer, plain_data, data, **fit):
 
 
 def uniform(classifier, schedule="memory", **options):
-    return XConsModel(
-        classifier, schedule=schedule, num_samples=36, control="uniform", **options
-    )
+    options = {**method_of("xcons").neutral, "num_samples": 36, **options}
+    return XConsModel(classifier, schedule=schedule, **options)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

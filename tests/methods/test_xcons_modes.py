@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons.methods import XConsModel
+from tests.methods.contract import WEIGHTS_ALONE
 
 # The "batch" schedule is in test_every_method.py.
 SCHEDULES = ("memory", "epoch")
@@ -17,7 +18,10 @@ def logits_loss(kind="SparseCategorical"):
 
 def run(classifier, schedule, data, epochs=2, loss=None, options=None, **compile_):
     """Trains two epochs and returns the trainer and its history."""
-    options = {"num_samples": 36, "epsilon": 64.0, **(options or {})}
+    options = {
+        **WEIGHTS_ALONE,
+        **{"num_samples": 36, "epsilon": 64.0, **(options or {})},
+    }
     trainer = XConsModel(classifier, schedule=schedule, **options)
     optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
     arguments = {"optimizer": optimizer, "jit_compile": False, **compile_}

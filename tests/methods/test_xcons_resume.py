@@ -11,6 +11,7 @@ from keras import layers
 
 from keras_xcons.callbacks import EpochReweighting
 from keras_xcons.methods import XConsModel
+from tests.methods.contract import WEIGHTS_ALONE
 
 EPOCHS = 4
 
@@ -36,7 +37,7 @@ class StopAfter(keras.callbacks.Callback):
 
 def xcons(classifier, schedule="memory", **options):
     """An eager trainer with an optimizer that has a state."""
-    options = {"num_samples": 36, "epsilon": 64.0, **options}
+    options = {**WEIGHTS_ALONE, "num_samples": 36, "epsilon": 64.0, **options}
     trainer = XConsModel(classifier, schedule=schedule, **options)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     trainer.compile(

@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons import data, models
+from keras_xcons.models import split
+from keras_xcons.models.offset import Offset, known_offset, remember_offset
 from keras_xcons.recipes import Experiment, TrainOptions
 from keras_xcons.recipes import experiment as experiment_module
 from tests.same_weights import assert_same_weights
@@ -299,3 +301,28 @@ def test_test_data_has_masks_where_there_are_any(experiment, picture_options):
 def test_missing_files_are_refused(values, error, message):
     with pytest.raises(error, match=message):
         Experiment(TrainOptions(**values))
+
+
+def test_fine_tuning_attacks_where_the_maps_of_the_start_lie(
+    monkeypatch, picture_options, weights
+):
+    """The network of a probe looks somewhere; one that starts from nothing does not."""
+    shift = Offset(0.25, -0.5)
+    measured = []
+
+    def measure(model, dataset, **arguments):
+        measured.append((dataset, arguments))
+        remember_offset(model, split(model).feature_layer, shift)
+
+    monkeypatch.setattr(experiment_module, "calibrate_trained", measure)
+    experiment = Experiment(
+        picture_options(
+            pretrained=weights, on_bad_record="skip", methods={"xcons": {"every": 2}}
+        )
+    )
+    model, _ = experiment.train("xcons")
+    assert known_offset(model, split(model).feature_layer) == shift
+    assert measured == [(experiment.options.dataset, {"on_bad_record": "skip"})]
+    experiment.train("plain")
+    Experiment(picture_options()).train("xcons")
+    assert len(measured) == 1

@@ -85,6 +85,12 @@ def xcons(**options):
             {"dataset": "stl10", "num_samples": 8},
             "`num_samples` is for the shapes set.*num_samples=8 with dataset='stl10'",
         ),
+        (
+            {"dataset": "stl10", "correlation": 0.0},
+            "`correlation` is for the shapes set.*correlation=0.0 with dataset='stl10'",
+        ),
+        ({"correlation": 1.5}, "`correlation`.*Received: correlation=1.5"),
+        ({"correlation": math.nan}, "`correlation`.*Received: correlation=nan"),
     ],
 )
 def test_bad_value_is_refused(values, message):
@@ -166,6 +172,19 @@ def test_only_the_training_set_has_the_callers_size():
     shapes = [tuple(images.shape) for images, _ in options.load("train")]
     assert shapes == [(2, 16, 16, 3), (2, 16, 16, 3), (1, 16, 16, 3)]
     assert len(options.load("original")) == 500
+
+
+def test_the_correlation_is_that_of_every_split():
+    for split in ("train", "original"):
+        batches = {
+            share: next(
+                iter(TrainOptions(image_size=16, correlation=share).load(split))
+            )
+            for share in (0.0, 0.95, None)
+        }
+        images = {share: batch[0].numpy() for share, batch in batches.items()}
+        np.testing.assert_array_equal(images[0.95], images[None])
+        assert np.abs(images[0.0] - images[None]).mean() > 5.0
 
 
 def test_paths_become_strings():

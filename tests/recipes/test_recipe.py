@@ -125,8 +125,9 @@ def test_a_recipe_for_another_data_set_says_so(write, pictures):
     assert recipe.dataset == pictures.name
     assert recipe.training["epochs"] == 2
     # Which only the generated set takes.
-    sized = write({**CONTENT, **changed("training", num_samples=48)})
-    assert "num_samples" not in read_recipe(sized).on_dataset(pictures).training
+    sized = write({**CONTENT, **changed("training", num_samples=48, correlation=0.7)})
+    moved = read_recipe(sized).on_dataset(pictures).training
+    assert not {"num_samples", "correlation"} & moved.keys()
     assert read_recipe(sized).on_dataset("shapes").training["num_samples"] == 48
 
 

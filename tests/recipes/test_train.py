@@ -15,6 +15,8 @@ from PIL import Image
 
 import keras_xcons
 from keras_xcons.recipes import TrainOptions, table, train
+from keras_xcons.recipes.calibrate import calibrate_trained
+from keras_xcons.recipes.compare import summary
 
 SPLITS = ["original", "mixed_same", "mixed_rand"]
 MEASURES = ["accuracy", "pointing_game", "energy_pointing_game"]
@@ -39,7 +41,7 @@ def test_a_run_leaves_models_metrics_and_a_picture(shapes_run, names):
     assert names(shapes_run.folder) == files
     written = json.loads((shapes_run.folder / "metrics.json").read_text())
     assert written == shapes_run.metrics
-    assert shapes_run.lines[-1] == (
+    assert shapes_run.lines[-2] == (
         f"\nWritten to {shapes_run.folder}: plain.keras, xcons.keras, metrics.json, "
         "heatmaps.png"
     )
@@ -112,7 +114,7 @@ def test_differences_are_those_of_the_figures(shapes_run):
 
 def test_table_has_the_runs_side_by_side(shapes_run):
     lines = table(shapes_run.metrics)
-    assert lines == shapes_run.lines[-1 - len(lines) : -1]
+    assert lines == shapes_run.lines[-2 - len(lines) : -2]
     head, *rows, note = lines
     assert head.split() == ["plain", "XCons"]
     assert len(rows) == 20
@@ -173,3 +175,41 @@ def test_table_of_a_negative_gap():
     assert gap.endswith("-12.5  [-100.0,  78.5]")
     assert len(head) == len(accuracy) == len(gap)
     assert note.endswith("n = 3 images a split, seed 7")
+
+
+def test_the_end_says_which_differences_exclude_0(shapes_run):
+    lines = summary(shapes_run.metrics)
+    assert shapes_run.lines[-1:] == lines and lines[0].startswith("XCons is ")
+    sure, unsure = {"value": 0.1, "low": 0.02}, {"value": 0.1, "low": -0.02}
+    worse = {"value": -0.03, "low": -0.05, "high": -0.01}
+    found = {
+        "original": {"accuracy": {**unsure, "high": 0.2}, "pointing_game": worse},
+        "mixed_rand": {"accuracy": {**sure, "high": 0.2}, "pointing_game": worse},
+    }
+    metrics = {
+        "splits": ["original", "mixed_rand"],
+        "headings": {"plain": "plain", "xcons": "XCons", "scaat": "sCAAT"},
+        "minus_plain": {
+            "xcons": found,
+            "scaat": {split: {"accuracy": {**unsure, "high": 0.2}} for split in found},
+        },
+    }
+    assert summary(metrics) == [
+        "XCons is above plain training in accuracy on mixed_rand (+10.0) and below "
+        "plain training in pointing game on original (-3.0), pointing game on "
+        "mixed_rand (-3.0).",
+        "SCAAT is not told from plain training in any figure.",
+    ]
+
+
+def test_maps_are_laid_where_each_model_looks(shapes_run):
+    offsets = shapes_run.metrics["offsets"]
+    assert offsets.keys() == {"plain", "xcons"}
+    for run, told in offsets.items():
+        model = keras.models.load_model(shapes_run.folder / f"{run}.keras")
+        assert told == calibrated(model)
+
+
+def calibrated(model):
+    found = calibrate_trained(model, "shapes")
+    return None if found is None else found.to_card()

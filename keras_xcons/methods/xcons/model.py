@@ -36,7 +36,7 @@ from keras_xcons.methods.xcons.weighting import batch_weights, consistency_of
     title="XCons",
     purpose="Samples whose explanation gives way to background attacks count more.",
     paper="Wu et al. 2024, arXiv 2408.04600",
-    neutral={"control": "uniform"},
+    neutral={"control": "uniform", "attacked_loss": 0.0, "consistency_loss": 0.0},
 )
 class XConsModel(SweepsTable, TrainingMethod):
     """Trains a classifier so that its explanations survive background attacks.

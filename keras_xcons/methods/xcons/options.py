@@ -128,12 +128,12 @@ class XConsOptions(MethodOptions):
     )
     warmup_epochs: int = option(0, "Epochs with all weights 1.", low=0)
     attacked_loss: float = option(
-        0.0,
+        0.3,
         "Factor α of the loss of the attacked images, beside that of the images. Ours.",
         low=0.0,
     )
     consistency_loss: float = option(
-        0.0,
+        1.0,
         "Factor λ of an explicit loss term, the mean of `λ · (1 - E)`, beside the "
         "weights. Ours.",
         low=0.0,
