@@ -37,26 +37,31 @@ _ALONE = {"attacked_loss": 0.0, "consistency_loss": 0.0}
 # Both terms in equal parts, and with little of the attacked images.
 _BOTH = {"attacked_loss": 1.0, "consistency_loss": 1.0}
 _LIGHT = {"attacked_loss": 0.3, "consistency_loss": 1.0}
+# The default.
+_MILD = {"attacked_loss": 0.3, "consistency_loss": 0.3}
+_WEIGHTED = {"control": None}
 # Method, its options, and what differs in the training.
 ARMS = {
     "probe": ("probe", {}, {}),
     "plain": ("plain", {}, {}),
-    # As many epochs as the time of "light" is of plain's.
+    # As many epochs as the time of "mild" is of plain's.
     "plain_long": ("plain", {}, {"epochs": 2.25}),
     "paper": ("xcons", {"preset": "paper"}, {}),
-    "weights": ("xcons", _ALONE, {}),
+    "weights": ("xcons", {**_ALONE, **_WEIGHTED}, {}),
     "shuffled": ("xcons", {**_ALONE, "control": "shuffled"}, {}),
     "loss": ("xcons", {**_ALONE, "control": "loss"}, {}),
     "adversarial": ("xcons", {**_ALONE, "control": "adversarial"}, {}),
-    "whole_image": ("xcons", {**_LIGHT, "control": "whole_image"}, {}),
+    "whole_image": ("xcons", {**_MILD, "control": "whole_image"}, {}),
     "attacked": ("xcons", {**_ALONE, **_UNIFORM, "attacked_loss": 0.3}, {}),
     "consistency": ("xcons", {**_ALONE, **_UNIFORM, "consistency_loss": 1.0}, {}),
     "both": ("xcons", {**_UNIFORM, **_BOTH}, {}),
     "light": ("xcons", {**_UNIFORM, **_LIGHT}, {}),
-    "light_weights": ("xcons", _LIGHT, {}),
-    "light_every_2": ("xcons", {**_UNIFORM, **_LIGHT, "every": 2}, {}),
-    "light_unaligned": ("xcons", {**_UNIFORM, **_LIGHT, "align": False}, {}),
-    "swap": ("xcons", {**_UNIFORM, **_LIGHT, "attack": "swap"}, {}),
+    "light_weights": ("xcons", {**_WEIGHTED, **_LIGHT}, {}),
+    "mild": ("xcons", {**_UNIFORM, **_MILD}, {}),
+    "mild_weights": ("xcons", {**_WEIGHTED, **_MILD}, {}),
+    "mild_every_2": ("xcons", {**_UNIFORM, **_MILD, "every": 2}, {}),
+    "mild_unaligned": ("xcons", {**_UNIFORM, **_MILD, "align": False}, {}),
+    "swap": ("xcons", {**_UNIFORM, **_MILD, "attack": "swap"}, {}),
 }
 _FINE_TUNED = {
     **{"model": "mobilenet_v2", "pretrained": True, "learning_rate": 1e-4},
@@ -72,8 +77,9 @@ SETS = {
     },
     "pets": {**_FINE_TUNED, "dataset": "pets_three"},
     "pets_on_backgrounds": {**_FINE_TUNED, "dataset": "pets_on_backgrounds"},
-    "shapes": {"dataset": "shapes", "epochs": 10},
-    "shapes_70": {"dataset": "shapes", "epochs": 10, "correlation": 0.7},
+    "shapes": {"dataset": "shapes"},
+    "shapes_95": {"dataset": "shapes", "correlation": 0.95},
+    "shapes_70": {"dataset": "shapes", "correlation": 0.7},
 }
 _QUICK = ("accuracy", "pointing_game", "energy_pointing_game")
 _FIGURES = (

@@ -296,7 +296,7 @@ class Experiment:
         return keras.optimizers.AdamW(rate, weight_decay=self.options.weight_decay)
 
     def _loss(self):
-        smoothing = self.options.smoothing
+        smoothing = self.options.label_smoothing
         if self.info.multi_label:
             return keras.losses.BinaryCrossentropy(True, label_smoothing=smoothing)
         if smoothing:

@@ -45,10 +45,6 @@ def check_smoothing(value):
     return float(value)
 
 
-def _smoothing(value):
-    return None if value is None else check_smoothing(value)
-
-
 def _image_size(value):
     if value is not None:
         arguments.check_count(value, "image_size")
@@ -110,7 +106,7 @@ class TrainOptions(Options):
         "Folder for the models, figures and picture.",
         check=_path("output"),
     )
-    epochs: int = option(6, "Epochs of each run.", low=1)
+    epochs: int = option(10, "Epochs of each run.", low=1)
     image_size: int | None = option(
         None,
         "Height and width in pixels. Default: 64 for shapes, else 224.",
@@ -126,12 +122,11 @@ class TrainOptions(Options):
         above=0.0,
     )
     weight_decay: float = option(1e-4, "Weight decay of AdamW.", low=0.0)
-    label_smoothing: float | None = option(
-        None,
+    label_smoothing: float = option(
+        0.1,
         "Share of a label that is spread over all classes, at least 0 and below 1; of "
-        "images of several labels each is drawn towards 1/2 so far. Default: 0.1 with "
-        "pretrained weights, else 0.",
-        check=_smoothing,
+        "images of several labels each is drawn towards 1/2 so far.",
+        check=check_smoothing,
     )
     freeze_batch_norm: bool | None = option(
         None,
@@ -152,7 +147,7 @@ class TrainOptions(Options):
     correlation: float | None = option(
         None,
         "Share of the shapes that stand on the texture of their class, in 0..1. "
-        "Default: 0.95.",
+        "Default: 0.8.",
         low=0.0,
         high=1.0,
     )
@@ -197,14 +192,6 @@ class TrainOptions(Options):
     def rate(self):
         """Peak learning rate."""
         return self.learning_rate or (2e-3 if self.pretrained is None else 3e-5)
-
-    @property
-    def smoothing(self):
-        """Share of a label that is spread over all classes."""
-        if self.label_smoothing is None:
-            # The largest single lever on where heatmaps lie, see tools/evidence.py.
-            return 0.0 if self.pretrained is None else 0.1
-        return self.label_smoothing
 
     @property
     def freezes(self):

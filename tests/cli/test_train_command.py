@@ -22,7 +22,7 @@ def test_every_flag_of_train_reaches_the_recipe(trained):
         "batch_size": 4,
         "learning_rate": 0.5,
         "weight_decay": 0.01,
-        "label_smoothing": 0.1,
+        "label_smoothing": 0.2,
         "freeze_batch_norm": False,
         "dtype": "mixed_bfloat16",
         "augment": False,
@@ -38,7 +38,8 @@ def test_every_flag_of_train_reaches_the_recipe(trained):
         "align": (3.0, -2.5),
         "warmup_epochs": 1,
     }
-    assert fields(TrainOptions).keys() - given.keys() == {"num_samples", "methods"}
+    of_shapes = {"num_samples", "correlation"}
+    assert fields(TrainOptions).keys() - given.keys() == {"methods", *of_shapes}
     words = [f"--{name}={value}" for name, value in given.items()]
     for prefix in ("", "xcons."):
         named = [
@@ -47,8 +48,9 @@ def test_every_flag_of_train_reaches_the_recipe(trained):
         ]
         assert cli.main(["train", *words, *named, "--noaugment"]) == 0
         assert trained.pop() == TrainOptions(methods={"xcons": of_method}, **given)
-    assert cli.main(["train", "--num_samples", "5", "--augment"]) == 0
-    assert trained[0] == TrainOptions(num_samples=5, augment=True)
+    drawn = ["--num_samples", "5", "--correlation", "0.5"]
+    assert cli.main(["train", *drawn, "--augment"]) == 0
+    assert trained[0] == TrainOptions(num_samples=5, correlation=0.5, augment=True)
 
 
 def test_several_methods_with_options_of_their_own(trained):

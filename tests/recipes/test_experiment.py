@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons import data, models
+from keras_xcons.methods import method_of
 from keras_xcons.models import split
 from keras_xcons.models.offset import Offset, known_offset, remember_offset
 from keras_xcons.recipes import Experiment, TrainOptions
@@ -86,14 +87,16 @@ def test_runs_see_the_same_images_in_the_same_order(augment):
 
 @pytest.mark.parametrize("schedule", ["batch", "memory"])
 def test_uniform_control_equals_the_plain_run(schedule, experiment, plain):
-    trained, history = experiment.train("xcons", schedule=schedule, control="uniform")
+    neutral = method_of("xcons").neutral
+    trained, history = experiment.train("xcons", schedule=schedule, **neutral)
     assert_same_weights(trained, plain[0], 1e-4, 1e-5)
     assert history["loss"] == pytest.approx(plain[1]["loss"], rel=1e-5)
     assert history["accuracy"] == plain[1]["accuracy"]
 
 
 def test_sweeps_leave_the_order_of_the_data_alone():
-    options = shapes_options({"schedule": "epoch", "control": "uniform"}, epochs=2)
+    neutral = method_of("xcons").neutral
+    options = shapes_options({"schedule": "epoch", **neutral}, epochs=2)
     plain, history = Experiment(options).train("plain")
     trained, swept = Experiment(options).train("xcons")
     assert swept["accuracy"] == history["accuracy"]
@@ -187,12 +190,6 @@ def test_several_labels_an_image_are_smoothed_one_by_one(picture_options, monkey
     assert float(found) == pytest.approx(
         float(hard(np.array([[0.9, 0.1]]), logits)), rel=1e-5
     )
-
-
-def test_labels_are_smoothed_where_a_network_is_fine_tuned(weights):
-    assert shapes_options().smoothing == 0.0
-    assert shapes_options(pretrained=weights).smoothing == 0.1
-    assert shapes_options(pretrained=weights, label_smoothing=0.0).smoothing == 0.0
 
 
 def test_probe_trains_the_last_layer_alone(weights, monkeypatch):

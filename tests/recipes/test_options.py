@@ -122,7 +122,7 @@ def test_defaults_on_shapes():
     assert not options.augments
     assert not options.freezes
     assert TrainOptions(freeze_batch_norm=True).freezes
-    assert options.epochs == 6
+    assert options.epochs == 10
     assert options.methods == {"xcons": {}}
 
 
@@ -180,10 +180,10 @@ def test_the_correlation_is_that_of_every_split():
             share: next(
                 iter(TrainOptions(image_size=16, correlation=share).load(split))
             )
-            for share in (0.0, 0.95, None)
+            for share in (0.0, 0.8, None)
         }
         images = {share: batch[0].numpy() for share, batch in batches.items()}
-        np.testing.assert_array_equal(images[0.95], images[None])
+        np.testing.assert_array_equal(images[0.8], images[None])
         assert np.abs(images[0.0] - images[None]).mean() > 5.0
 
 

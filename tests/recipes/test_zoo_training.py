@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 
-from keras_xcons import data, models, protopnet, zoo
+from keras_xcons import data, explainers, models, protopnet, zoo
 from keras_xcons.explainers import Calibration
 from keras_xcons.files import sha256_of_file
 from keras_xcons.models.offset import Offset, known_offset, remember_offset
@@ -363,7 +363,7 @@ def test_an_offset_in_doubt_takes_the_place_of_none(tmp_path, monkeypatch):
         *(3.0, -1.5, (2.0, 4.0), (-2.0, -1.0), 200, "features"),
         *(Offset(0.75, -0.375), (32, 32), ("Rows do not follow the images.",)),
     )
-    monkeypatch.setattr(zoo_training.explainers, "calibrate", lambda *_, **__: doubted)
+    monkeypatch.setattr(explainers, "calibrate", lambda *_, **__: doubted)
     recipe = read_recipe(write_recipe(tmp_path))
     assert zoo_training.calibrate_by(recipe, model) is None
     assert known_offset(model, "features") is None

@@ -34,7 +34,7 @@ from keras_xcons.methods.xcons.weighting import batch_weights, consistency_of
 @training_method(
     "xcons",
     title="XCons",
-    purpose="Samples whose explanation gives way to background attacks count more.",
+    purpose="Explanations and decisions must survive attacks on the background.",
     paper="Wu et al. 2024, arXiv 2408.04600",
     neutral={"control": "uniform", "attacked_loss": 0.0, "consistency_loss": 0.0},
 )

@@ -17,6 +17,7 @@ ATTACKS = ("fgsm", "pgd", "swap")
 BALANCES = (None, "class")
 # The bare transcription of what is known of the paper, its settings our choice.
 PAPER = {
+    "control": None,
     "measure": "cosine",
     "effective_share": None,
     "attacked_loss": 0.0,
@@ -57,8 +58,9 @@ class XConsOptions(MethodOptions):
         told=False,
     )
     control: str | None = option(
-        None,
-        "Replaces the weighting, to see what it is worth. uniform: all weights 1. "
+        "uniform",
+        "What weighs the samples. None: how far the explanation of each moves, as in "
+        "the paper. Anything else takes its place. uniform: all weights 1. "
         "shuffled: the weights, permuted within the batch. loss: weights from the "
         "loss, hard samples count more. adversarial: weights 1, trained on the "
         "attacked images. whole_image: the attack is not limited to the background.",
@@ -133,7 +135,7 @@ class XConsOptions(MethodOptions):
         low=0.0,
     )
     consistency_loss: float = option(
-        1.0,
+        0.3,
         "Factor λ of an explicit loss term, the mean of `λ · (1 - E)`, beside the "
         "weights. Ours.",
         low=0.0,
