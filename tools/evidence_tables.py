@@ -148,7 +148,7 @@ def plot(name, told):
         where = "" if split == "test" else f"\n{split}"
         axis.set_title(_PLOTTED[figure_name] + where, fontsize=9)
         axis.set_yticks(places, arms)
-        axis.tick_params(labelsize=8)
+        axis.tick_params(labelsize=8, left=False)
         axis.spines[["top", "right", "left"]].set_visible(False)
     picture.supxlabel("points against plain training, 95 %", fontsize=9)
     picture.tight_layout()
