@@ -24,7 +24,7 @@ SPLITS = {
     "mixed_rand": 1000,
 }
 IMAGE_SIZE = 64
-CORRELATION = 0.8
+CORRELATION = 0.95
 
 # Streams of random numbers. The three test splits share their objects; the two
 # mixed splits also share all of their backgrounds but the texture family.
@@ -54,7 +54,7 @@ class ShapesRenderer:
         num_samples: int or `None`, see `shapes`. Defaults to `None`.
         image_size: int or `(height, width)`, see `shapes`. Defaults to 64.
         seed: int, see `shapes`. Defaults to 0.
-        correlation: float, see `shapes`. Defaults to 0.8.
+        correlation: float, see `shapes`. Defaults to 0.95.
 
     Raises:
         ValueError: As `shapes`.
@@ -170,7 +170,7 @@ def shapes(
             to 64.
         seed: int in 0..2**31 - 1. Another seed is another data set. Defaults to 0.
         correlation: float in 0..1, how often the background of `"train"`,
-            `"validation"` and `"original"` is the class's own. Defaults to 0.8.
+            `"validation"` and `"original"` is the class's own. Defaults to 0.95.
 
     Returns:
         `(images, labels, masks)`: uint8 `(N, H, W, 3)`, int32 `(N,)` and uint8

@@ -56,6 +56,8 @@ def of_format_1(content):
         of_method = {"preset": "paper", **of_method}
     if "label_smoothing" in known:
         training.setdefault("label_smoothing", 0.0)
+    if "correlation" in known and training.get("dataset", "shapes") == "shapes":
+        training.setdefault("correlation", 0.95)
     model = {"architecture": training.pop("model", None)}
     for old, new in (("architecture", "arguments"), ("stages", "stages")):
         if content.get(old):

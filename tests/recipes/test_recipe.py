@@ -98,7 +98,10 @@ def test_format_1_is_still_read(write):
         "model": {"architecture": "small_cnn", "arguments": {"width": 8}},
         # What that format meant where it said nothing.
         "method": {"name": "xcons", "options": {"preset": "paper", "epsilon": 8.0}},
-        "training": {"dataset": "shapes", "epochs": 2, "label_smoothing": 0.0},
+        "training": {
+            **{"dataset": "shapes", "epochs": 2},
+            **{"label_smoothing": 0.0, "correlation": 0.95},
+        },
         "evaluation": {"metrics": ["accuracy"], "explainer": "gradcam"},
         "card": CARD,
     }
