@@ -1,10 +1,11 @@
 """The tools that show what XCons brings: the grid of runs, and what v is."""
 
 import json
-import pathlib
+import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_xcons import evaluation
 from keras_xcons.methods import method_of
@@ -15,13 +16,21 @@ from tests.test_tools import tool
 def evidence(tmp_path, monkeypatch):
     module = tool("evidence")
     monkeypatch.setattr(module, "RESULTS", tmp_path / "evidence")
+    # By the name under which the tool of the tables knows it.
+    monkeypatch.setitem(sys.modules, "evidence", module)
     return module
+
+
+@pytest.fixture
+def tables(evidence):
+    return tool("evidence_tables")
 
 
 def record(folder, arm, seed, seconds, accuracy, pointing):
     folder.mkdir(parents=True, exist_ok=True)
     rows = {"test/accuracy": accuracy, "test/pointing_game": pointing}
-    np.savez(folder / f"{arm}_{seed}.npz", seconds=np.array(seconds), **rows)
+    cost = np.array([2.0 * seconds, seconds])
+    np.savez(folder / f"{arm}_{seed}.npz", cost=cost, **rows)
 
 
 def test_every_arm_can_be_made(evidence):
@@ -29,10 +38,11 @@ def test_every_arm_can_be_made(evidence):
         if method != "probe":
             method_of(method).options(**options)
         assert other.keys() <= {"epochs"}
-    assert set(evidence.FIGURES) <= evaluation.METRICS.keys()
+    figures = {*evidence._FIGURES, *evidence._SLOW}
+    assert figures <= evaluation.METRICS.keys()
 
 
-def test_tables_of_what_is_recorded(evidence):
+def test_tables_of_what_is_recorded(evidence, tables, tmp_path):
     random = np.random.default_rng(0)
     folder = evidence.RESULTS / "cub"
     for seed in (0, 1, 2):
@@ -42,7 +52,9 @@ def test_tables_of_what_is_recorded(evidence):
         record(folder, "both", seed, 210.0, better, plain)
     # Of a seed that plain has not, nothing can be told.
     record(folder, "both", 3, 210.0, better, plain)
-    text = evidence.tables()
+    rows = tmp_path / "rows.csv"
+    tables.main(["tables", f"--rows={rows}"])
+    text = (evidence.RESULTS / "tables.md").read_text()
     cells = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in text.splitlines()
@@ -54,14 +66,23 @@ def test_tables_of_what_is_recorded(evidence):
     low, high = json.loads(ends.replace("+", ""))
     assert 10.0 < low < float(value) < high < 35.0
     lines = (evidence.RESULTS / "runs.csv").read_text().splitlines()
-    assert lines[0] == "set,arm,seed,seconds,test/accuracy,test/pointing_game"
-    assert len(lines) == 8 and lines[1].startswith("cub,plain,0,100,")
+    head = "set,arm,seed,seconds,core_seconds,test/accuracy,test/pointing_game"
+    assert lines[0] == head
+    assert len(lines) == 8 and lines[1].startswith("cub,plain,0,200,100,")
+    # A line each run, figure and image.
+    lines = rows.read_text().splitlines()
+    assert len(lines) == 1 + 7 * 2 * 200
+    assert lines[1] in {f"cub,plain,0,test,accuracy,0,{hit}" for hit in (0, 1)}
+    with Image.open(evidence.RESULTS / "cub.png") as picture:
+        assert np.asarray(picture.convert("RGB")).std() > 10
 
 
 def test_a_recorded_run_is_not_repeated(evidence):
     record(evidence.RESULTS / "cub", "plain", 0, 1.0, np.ones(3), np.ones(3))
-    found = evidence.run("cub", "plain", 0)
-    assert found == pathlib.Path(evidence.RESULTS / "cub" / "plain_0.npz")
+    before = (evidence.RESULTS / "cub" / "plain_0.npz").read_bytes()
+    # No data set is there to train on.
+    evidence.run("cub", "plain", 0)
+    assert (evidence.RESULTS / "cub" / "plain_0.npz").read_bytes() == before
 
 
 def test_what_is_told_of_v():

@@ -109,9 +109,8 @@ def test_a_run_that_is_resumed(behind, tmp_path, build, shapes):
     path = tmp_path / "log.csv"
 
     def fit(*more):
-        trainer = XConsModel(
-            build(compiled=False), schedule="epoch", num_samples=20, sweep_every=2
-        )
+        how = {"preset": "paper", "schedule": "epoch", "sweep_every": 2}
+        trainer = XConsModel(build(compiled=False), num_samples=20, **how)
         trainer.compile("adam", keras.losses.SparseCategoricalCrossentropy(True))
         backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
         log = FigureLogger(path, append=True)

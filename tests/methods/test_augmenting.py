@@ -8,6 +8,7 @@ from keras import layers
 
 from keras_xcons.callbacks import ExplanationMonitor
 from keras_xcons.methods import XConsModel
+from keras_xcons.methods.registry import method_of
 from keras_xcons.methods.xcons import model as xcons
 
 SIZE, CELL = 32, slice(4, 12)
@@ -213,7 +214,7 @@ def test_uniform_weights_are_plain_keras(front):
         return classifier([*front, *augmentation("nested")], kernel=0.5)
 
     plain = compiled(made())
-    trainer = compiled(XConsModel(made(), control="uniform"))
+    trainer = compiled(XConsModel(made(), **method_of("xcons").neutral))
     logs = [
         model.fit(images, labels, 8, epochs=2, shuffle=False, verbose=0).history["loss"]
         for model in (plain, trainer)

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_xcons.methods import PlainModel, XConsModel
+from keras_xcons.methods.registry import method_of
 from keras_xcons.models import create, freeze_batch_norm
 from keras_xcons.protopnet.view import prototype_view
 from tests.protopnet.protopnets import (
@@ -230,7 +231,8 @@ def test_xcons_reweights_the_samples_of_a_protopnet(schedule):
 
 
 def test_xcons_weights_multiply_the_distances_too():
-    options = {"epsilon": 64.0, "weight_scale": "raw", "weight_floor": 0.0}
+    options = {"preset": "paper", "weight_scale": "raw", "weight_floor": 0.0}
+    options["epsilon"] = 64.0
     model = classifier()
     images, labels = first_batch()
     logits, cluster, separation, wrong = hand_made(model, images, labels, True)
@@ -254,7 +256,7 @@ def test_xcons_weights_multiply_the_distances_too():
 def test_xcons_with_uniform_weights_is_the_plain_training():
     plain = trainer()
     plain.fit(dataset(), epochs=2, shuffle=False, verbose=0)
-    uniform = trainer(kind=XConsModel, control="uniform")
+    uniform = trainer(kind=XConsModel, **method_of("xcons").neutral)
     uniform.fit(dataset(), epochs=2, shuffle=False, verbose=0)
     for a, b in zip(plain.weights, uniform.classifier.weights, strict=False):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5, err_msg=a.path)
