@@ -155,7 +155,9 @@ def test_forms_of_labels(form):
 @pytest.mark.parametrize("shape", [(12,), (12, 1)])
 def test_uniform_weights_repeat_plain_keras(shape):
     labels, given = LABELS.reshape(shape), np.linspace(0.5, 2.0, 12, dtype="float32")
-    _, trainer = trained(classifier(), labels, given=given, rate=0.1, control="uniform")
+    _, trainer = trained(
+        classifier(), labels, given=given, rate=0.1, sample_weights="uniform"
+    )
     plain = classifier()
     plain.compile(
         keras.optimizers.SGD(0.1), keras.losses.BinaryCrossentropy(from_logits=True)

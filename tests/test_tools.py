@@ -61,30 +61,16 @@ def test_ratios_are_taken_within_a_round():
     assert rows[1]["ratio"] == 1.0
 
 
-def test_table_tells_mean_and_range_over_the_seeds():
-    reproduce = tool("reproduce")
-    figures = dict.fromkeys(reproduce.FIGURES, "10")
-    lines = [
-        {"run": "plain", "seed": "0", **figures},
-        {"run": "plain", "seed": "1", **figures, "original": "20"},
-    ]
-    head, rule, *rows = reproduce.markdown(lines)
-    assert head.count("|") == rule.count("|") == rows[0].count("|")
-    assert rows == [
-        "| plain | 15.0 (10.0 – 20.0) |" + " 10.0 (10.0 – 10.0) |" * 5,
-    ]
+def test_every_arm_is_accepted():
+    from keras_xcons.methods import method_of
+    from keras_xcons.methods.xcons.options import SAMPLE_WEIGHTS
 
-
-def test_every_run_of_the_table_is_accepted():
-    from keras_xcons.methods import method_of, methods
-    from keras_xcons.methods.xcons.options import CONTROLS
-
+    arms = tool("evidence").ARMS.values()
     options = [
-        method_of(name).options(**arguments)
-        for name, arguments in tool("reproduce").RUNS.values()
+        method_of(name).options(**given) for name, given, _ in arms if name != "probe"
     ]
-    assert set(CONTROLS) <= {getattr(one, "control", None) for one in options}
-    assert {name for name, _ in tool("reproduce").RUNS.values()} == set(methods())
+    weights = {getattr(one, "sample_weights", None) for one in options}
+    assert set(SAMPLE_WEIGHTS) <= weights
 
 
 @pytest.mark.parametrize(
@@ -99,7 +85,6 @@ def test_every_run_of_the_table_is_accepted():
             "publish",
             "reference",
             "report_table",
-            "reproduce",
         ),
         *("rewrite_zoo", "train_zoo", "zoo_results"),
     ],

@@ -32,14 +32,14 @@ RULE = (
     "their interval, the one that is best in the sum of its gains in energy and in "
     "accuracy under background attacks, each over its spread between arms."
 )
-_UNIFORM = {"control": "uniform"}
 _ALONE = {"attacked_loss": 0.0, "consistency_loss": 0.0}
 # Both terms in equal parts, and with little of the attacked images.
 _BOTH = {"attacked_loss": 1.0, "consistency_loss": 1.0}
 _LIGHT = {"attacked_loss": 0.3, "consistency_loss": 1.0}
 # The default.
 _MILD = {"attacked_loss": 0.3, "consistency_loss": 0.3}
-_WEIGHTED = {"control": None}
+_ATTACKED = {"clean_loss": False, "attacked_loss": 1.0}
+_WEIGHTED = {"sample_weights": "consistency"}
 # Method, its options, and what differs in the training.
 ARMS = {
     "probe": ("probe", {}, {}),
@@ -48,20 +48,20 @@ ARMS = {
     "plain_long": ("plain", {}, {"epochs": 2.25}),
     "paper": ("xcons", {"preset": "paper"}, {}),
     "weights": ("xcons", {**_ALONE, **_WEIGHTED}, {}),
-    "shuffled": ("xcons", {**_ALONE, "control": "shuffled"}, {}),
-    "loss": ("xcons", {**_ALONE, "control": "loss"}, {}),
-    "adversarial": ("xcons", {**_ALONE, "control": "adversarial"}, {}),
-    "whole_image": ("xcons", {**_MILD, "control": "whole_image"}, {}),
-    "attacked": ("xcons", {**_ALONE, **_UNIFORM, "attacked_loss": 0.3}, {}),
-    "consistency": ("xcons", {**_ALONE, **_UNIFORM, "consistency_loss": 1.0}, {}),
-    "both": ("xcons", {**_UNIFORM, **_BOTH}, {}),
-    "light": ("xcons", {**_UNIFORM, **_LIGHT}, {}),
+    "shuffled": ("xcons", {**_ALONE, "sample_weights": "shuffled"}, {}),
+    "loss": ("xcons", {**_ALONE, "sample_weights": "loss"}, {}),
+    "adversarial": ("xcons", {**_ALONE, **_ATTACKED}, {}),
+    "whole_image": ("xcons", {**_MILD, "region": "whole_image"}, {}),
+    "attacked": ("xcons", {**_ALONE, "attacked_loss": 0.3}, {}),
+    "consistency": ("xcons", {**_ALONE, "consistency_loss": 1.0}, {}),
+    "both": ("xcons", _BOTH, {}),
+    "light": ("xcons", _LIGHT, {}),
     "light_weights": ("xcons", {**_WEIGHTED, **_LIGHT}, {}),
-    "mild": ("xcons", {**_UNIFORM, **_MILD}, {}),
+    "mild": ("xcons", _MILD, {}),
     "mild_weights": ("xcons", {**_WEIGHTED, **_MILD}, {}),
-    "mild_every_2": ("xcons", {**_UNIFORM, **_MILD, "every": 2}, {}),
-    "mild_unaligned": ("xcons", {**_UNIFORM, **_MILD, "align": False}, {}),
-    "swap": ("xcons", {**_UNIFORM, **_MILD, "attack": "swap"}, {}),
+    "mild_every_2": ("xcons", {**_MILD, "every": 2}, {}),
+    "mild_unaligned": ("xcons", {**_MILD, "align": False}, {}),
+    "swap": ("xcons", {**_MILD, "attack": "swap"}, {}),
 }
 _FINE_TUNED = {
     **{"model": "mobilenet_v2", "pretrained": True, "learning_rate": 1e-4},

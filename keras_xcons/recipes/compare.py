@@ -146,9 +146,9 @@ def _purpose(run):
 def _heading(run, options):
     if run == "probe":
         return run
-    title = method_of(run).title
-    control = options.methods.get(run, {}).get("control")
-    return f"{title} ({control})" if control else title
+    title, given = method_of(run).title, options.methods.get(run, {})
+    told = ", ".join(f"{name}={value}" for name, value in given.items())
+    return f"{title} ({told})" if told else title
 
 
 def table(metrics):

@@ -15,6 +15,17 @@ MODEL = ("architecture", "arguments", "objective", "stages")
 EVALUATION = ("metrics", "explainer")
 CARD = ("data", "pretraining", "data_license", "weights_license")
 METRICS = ("classification", "localisation", "complexity", "consistency")
+# What `control` was, of XCons in format 1.
+_CONTROLS = {
+    "uniform": {"sample_weights": "uniform"},
+    "shuffled": {"sample_weights": "shuffled"},
+    "loss": {"sample_weights": "loss"},
+    "adversarial": {
+        **{"sample_weights": "uniform", "clean_loss": False},
+        **{"attacked_loss": 1.0},
+    },
+    "whole_image": {"region": "whole_image"},
+}
 # Said in other parts, or the affair of whoever runs it.
 ELSEWHERE = {"methods", "model", "output"}
 
@@ -42,7 +53,7 @@ def of_format_1(content):
             )
     name = content.pop("method", None)
     training, of_method = {}, {}
-    xcons = fields(method_of("xcons").options)
+    xcons = {*fields(method_of("xcons").options), "control"}
     known = training_fields({"name": name})
     for key, value in options.items():
         if key in known or key == "model":
@@ -53,7 +64,10 @@ def of_format_1(content):
             of_method[key] = value
     # What that format meant where it said nothing.
     if name == "xcons":
-        of_method = {"preset": "paper", **of_method}
+        control = of_method.pop("control", None)
+        if control is not None and control not in _CONTROLS:
+            raise ValueError(checks.unknown("control", control, _CONTROLS))
+        of_method = {"preset": "paper", **_CONTROLS.get(control, {}), **of_method}
     if "label_smoothing" in known:
         training.setdefault("label_smoothing", 0.0)
     if "correlation" in known and training.get("dataset", "shapes") == "shapes":

@@ -31,7 +31,7 @@ def test_every_flag_of_train_reaches_the_recipe(trained):
     }
     of_method = {
         "schedule": "memory",
-        "control": "shuffled",
+        "sample_weights": "shuffled",
         "attack": "pgd",
         "epsilon": 8.0,
         "measure": "soft_iou",
@@ -54,15 +54,15 @@ def test_every_flag_of_train_reaches_the_recipe(trained):
 
 
 def test_the_word_for_no_value(trained, capsys):
-    words = ["--control=None", "--effective_share=None", "--agreement=None"]
+    words = ["--effective_share=None", "--agreement=None"]
     assert cli.main(["train", *words]) == 0
-    given = {"control": None, "effective_share": None, "agreement": None}
+    given = {"effective_share": None, "agreement": None}
     assert trained == [TrainOptions(methods={"xcons": given})]
     assert cli.main(["train", "--effective_share=none"]) == 2
     assert "--effective_share" in capsys.readouterr().err
     assert cli.main(["train", "--help"]) == 0
     shown = capsys.readouterr().out
-    assert "<None|uniform|shuffled" in shown and "<hard|soft>" in shown
+    assert "<uniform|consistency|" in shown and "<hard|soft>" in shown
 
 
 def test_several_methods_with_options_of_their_own(trained):

@@ -170,7 +170,10 @@ def test_wrong_usage_is_code_2(arguments, words, fails, trained, places):
     "arguments, words",
     [
         (["train", "--schedule=bach"], "Unknown schedule. Did you mean 'batch'"),
-        (["train", "--control=none"], "Unknown control.*'adversarial', 'loss'"),
+        (
+            ["train", "--sample_weights=none"],
+            "Unknown sample_weights.*'loss', 'shuffled'",
+        ),
         (["evaluate", "m", "--explained=labels"], "Did you mean 'label'"),
         (["evaluate", "m", "--explainer=gradcm"], "Did you mean 'gradcam'"),
     ],

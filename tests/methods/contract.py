@@ -11,7 +11,11 @@ from keras_xcons.methods import method_of
 
 METHODS = kx.methods()
 # XCons that weighs samples, without what it learns from attacked images.
-WEIGHTS_ALONE = {"control": None, "attacked_loss": 0.0, "consistency_loss": 0.0}
+WEIGHTS_ALONE = {
+    "sample_weights": "consistency",
+    "attacked_loss": 0.0,
+    "consistency_loss": 0.0,
+}
 EVERY = pytest.mark.parametrize("name", METHODS)
 TAKERS = [name for name in METHODS if method_of(name).trainer.takes_unlabelled]
 LEARNERS = [name for name in METHODS if method_of(name).trainer is not kx.PlainModel]

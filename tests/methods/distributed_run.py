@@ -16,17 +16,17 @@ from keras_xcons.data import with_sample_ids
 from keras_xcons.methods import XConsModel
 
 GIVEN = {
-    **{"control": None, "attacked_loss": 0.0, "consistency_loss": 0.0},
+    **{"sample_weights": "consistency", "attacked_loss": 0.0, "consistency_loss": 0.0},
     **{"num_samples": 32, "epsilon": 64.0},
 }
 RUNS = {
-    "uniform": {"schedule": "memory", "control": "uniform"},
+    "uniform": {"schedule": "memory", "sample_weights": "uniform"},
     "batch": {"schedule": "batch", "consistency_loss": 0.5},
     "padded": {"schedule": "batch", "consistency_loss": 0.5},
     "padded memory": {"schedule": "memory", "weight_scale": "raw"},
     "memory": {"schedule": "memory"},
     "epoch": {"schedule": "epoch"},
-    "loss": {"schedule": "memory", "control": "loss", "weight_scale": "raw"},
+    "loss": {"schedule": "memory", "sample_weights": "loss", "weight_scale": "raw"},
     "terms": {"attacked_loss": 0.5, "consistency_loss": 0.5, "every": 2},
     "balance": {"schedule": "memory", "balance": "class", "memory_momentum": 0.5},
 }

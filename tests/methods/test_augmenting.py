@@ -226,11 +226,18 @@ def test_uniform_weights_are_plain_keras(front):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("control", ["whole_image", "adversarial", "shuffled", "loss"])
+@pytest.mark.parametrize(
+    "control",
+    [
+        *({"region": "whole_image"}, {"clean_loss": False, "attacked_loss": 1.0}),
+        *({"sample_weights": "shuffled"}, {"sample_weights": "loss"}),
+    ],
+    ids=str,
+)
 def test_controls_and_the_loss_term_under_xla(control):
     trainer = XConsModel(
         classifier([layers.CenterCrop(28, 28), *augmentation("flip")]),
-        control=control,
+        **control,
         consistency_loss=0.5,
     )
     images, labels = squares()

@@ -207,7 +207,7 @@ def test_dataset_without_labels(build, dataset):
     ("name", "value", "match"),
     [
         ("schedule", "bach", "Unknown schedule. Did you mean 'batch'"),
-        ("control", "uniforn", "Unknown control. Did you mean 'uniform'"),
+        ("sample_weights", "uniforn", "Unknown sample_weights. Did you mean 'uniform'"),
         ("attack", "fgms", "Unknown attack. Did you mean 'fgsm'"),
         ("measure", "cosin", "Unknown measure. Did you mean 'cosine'"),
         ("agreement", "sofd", "Unknown agreement. Did you mean 'soft'"),
@@ -222,6 +222,7 @@ def test_dataset_without_labels(build, dataset):
         ("warmup_epochs", -1, "`warmup_epochs` must be within"),
         ("consistency_loss", -0.5, "`consistency_loss` must be within"),
         ("sweep_every", 0, "`sweep_every` must be within"),
+        ("region", "backgrund", "Unknown region. Did you mean 'background'"),
     ],
 )
 def test_options_out_of_range(name, value, match, build):
@@ -236,6 +237,11 @@ def test_options_of_the_wrong_kind(build):
     for name in ("attack_steps", "warmup_epochs", "sweep_every", "num_samples"):
         with pytest.raises(TypeError, match=f"`{name}` must be an int"):
             XConsOptions(**{name: 2.5})
+    for given in ({"attacked_loss": 0.0}, {"every": 2}):
+        with pytest.raises(ValueError, match="Without `clean_loss` every step"):
+            XConsOptions(clean_loss=False, **given)
+    with pytest.raises(TypeError, match="`clean_loss`"):
+        XConsOptions(clean_loss=0.5)
     with pytest.raises(ValueError, match="`num_samples` must be within"):
         XConsOptions(schedule="memory", num_samples=0)
     with pytest.raises(TypeError, match="Did you mean 'epsilon'.*option='epsilom'"):

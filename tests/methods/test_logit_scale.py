@@ -33,7 +33,7 @@ def run(build, arrays, factor, head="closed", dtype="float32", **options):
         {"schedule": "batch", "head": "tape"},
         {"schedule": "batch", "attack": "pgd"},
         {"schedule": "memory", "attack": "pgd"},
-        {"schedule": "memory", "control": "adversarial"},
+        {"schedule": "memory", "clean_loss": False, "attacked_loss": 1.0},
         {"schedule": "epoch"},
         {"schedule": "epoch", "attack": "pgd"},
     ],

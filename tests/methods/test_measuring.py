@@ -64,14 +64,16 @@ def test_an_attack_spares_what_any_label_claims():
     images = tf.fill((1, 2, 2, 3), 100.0)
     gradient = -tf.ones_like(images)
     found = {}
-    for control in (None, "whole_image"):
-        options = XConsOptions(preset="paper", control=control, epsilon=8.0)
+    for region in ("background", "foreground", "whole_image"):
+        options = XConsOptions(preset="paper", region=region, epsilon=8.0)
         attacked = attack(images, clean, targets, gradient, None, None, options)
         assert np.all(attacked.judged) and not np.any(attacked.zero)
-        found[control] = attacked.images
+        found[region] = attacked.images[0, :, :, 0]
     expected = [[100.0, 92.0], [92.0, 100.0]]
-    np.testing.assert_array_equal(found[None][0, :, :, 0], expected)
-    np.testing.assert_array_equal(found["whole_image"], images - 8.0)
+    np.testing.assert_array_equal(found["background"], expected)
+    other = [[92.0, 100.0], [100.0, 92.0]]
+    np.testing.assert_array_equal(found["foreground"], other)
+    np.testing.assert_array_equal(found["whole_image"], np.full((2, 2), 92.0))
 
 
 @pytest.mark.parametrize("kind", ["fgsm", "pgd"])
@@ -159,20 +161,19 @@ def test_batch_weights_by_scale_and_floor():
     )
 
 
-def test_batch_weights_by_control():
-    np.testing.assert_array_equal(weights(control="uniform"), np.ones(4))
-    np.testing.assert_array_equal(weights(control="adversarial"), np.ones(4))
-    np.testing.assert_array_equal(weights(control="loss"), weights())
-    shuffled = weights(control="shuffled")
+def test_what_batch_weights_are_made_of():
+    np.testing.assert_array_equal(weights(sample_weights="uniform"), np.ones(4))
+    np.testing.assert_array_equal(weights(sample_weights="loss"), weights())
+    shuffled = weights(sample_weights="shuffled")
     np.testing.assert_allclose(np.sort(shuffled), weights())
     assert np.any(shuffled != weights())
-    np.testing.assert_array_equal(weights(control="shuffled"), shuffled)
+    np.testing.assert_array_equal(weights(sample_weights="shuffled"), shuffled)
 
 
 def test_missing_values_are_not_shuffled():
     """A padded row must not take the weight of a real one."""
     values = tf.constant([np.nan, 0.1, 0.2, np.nan, 0.3, 0.6])
-    found = weights(values=values, control="shuffled")
+    found = weights(values=values, sample_weights="shuffled")
     np.testing.assert_array_equal(found[[0, 3]], [1.0, 1.0])
     rows = [1, 2, 4, 5]
     np.testing.assert_allclose(np.sort(found[rows]), weights(), rtol=1e-6)
@@ -190,5 +191,6 @@ def test_the_mean_of_known_values():
 
 
 def test_batch_weights_while_warming_up():
-    for control in (None, "shuffled", "loss"):
-        np.testing.assert_array_equal(weights(warm=True, control=control), np.ones(4))
+    for source in ("consistency", "shuffled", "loss"):
+        found = weights(warm=True, sample_weights=source)
+        np.testing.assert_array_equal(found, np.ones(4))

@@ -94,15 +94,15 @@ def test_a_missing_value_is_left_out_and_weighs_one(kind, schedule):
 
 
 @pytest.mark.parametrize("attack", ["fgsm", "pgd"])
-@pytest.mark.parametrize("control", ["shuffled", "loss", None])
-def test_controls_leave_padding_out(control, attack):
+@pytest.mark.parametrize("source", ["shuffled", "loss", "consistency"])
+def test_weights_leave_padding_out(source, attack):
     """Rows of sample weight 0 take nothing from the others, and give nothing."""
-    options = {"control": control, "attack": attack, "attack_steps": 2}
+    options = {"sample_weights": source, "attack": attack, "attack_steps": 2}
     parts = samples("sample weight 0")
     _, history, weights = run("batch", parts, **options)
     _, expected, others = run("batch", parts, KNOWN, **options)
     assert weights[KNOWN].sum() == pytest.approx(others.sum(), rel=0.05)
-    if control == "loss":
+    if source == "loss":
         np.testing.assert_allclose(weights[KNOWN], others, rtol=1e-4)
     if attack == "fgsm":
         consistency = expected["consistency"]

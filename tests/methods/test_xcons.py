@@ -317,7 +317,7 @@ def test_epoch_steps_leave_the_table_to_the_sweeps(build, dataset):
 def test_shuffled_weights_are_a_permutation(build, dataset, recording_loss):
     fit(xcons(build(), loss=recording_loss), dataset(ids=False, count=12))
     own = recording_loss.weights[-1]
-    trainer = xcons(build(), loss=recording_loss, control="shuffled")
+    trainer = xcons(build(), loss=recording_loss, sample_weights="shuffled")
     data = dataset(ids=False, count=12)
     shuffled = [(fit(trainer, data), recording_loss.weights[-1])[1] for _ in range(2)]
     for weights in shuffled:
@@ -337,7 +337,7 @@ def test_loss_weights_are_the_losses(
     given = np.linspace(0.5, 2.0, 36, dtype="float32")
     losses = cross_entropy(classifier, images, labels)
     trainer = xcons(
-        classifier, schedule, recording_loss, control="loss", weight_scale=scale
+        classifier, schedule, recording_loss, sample_weights="loss", weight_scale=scale
     )
     fit(trainer, dataset(batch=24, weights=given), epochs=2)
     if schedule != "batch":
@@ -359,7 +359,14 @@ def test_adversarial_trains_on_the_attacked_images(
     weights = np.ones(12, "float32")
     expected = sgd_step(classifier, attacked, labels, weights)
     loss = cross_entropy(classifier, attacked, labels).mean()
-    trainer = xcons(classifier, schedule, rate=0.1, control="adversarial")
+    trainer = xcons(
+        classifier,
+        schedule,
+        rate=0.1,
+        clean_loss=False,
+        attacked_loss=1.0,
+        sample_weights="uniform",
+    )
     history = fit(trainer, dataset(count=12))
     assert_steps(classifier, expected, before)
     assert history["loss"] == pytest.approx([loss], rel=1e-4)
@@ -368,13 +375,27 @@ def test_adversarial_trains_on_the_attacked_images(
     assert np.abs(uniform[0] - expected[0]).max() > 1e-4
 
 
+def test_adversarial_training_leaves_regularisation_whole(
+    build, arrays, dataset, by_hand
+):
+    classifier = build()
+    _, attacked = by_hand(classifier, *first_batch(arrays))
+    loss = cross_entropy(classifier, attacked, arrays[1][:12]).mean()
+    kernel = classifier.trainable_variables[0]
+    kernel.regularizer = keras.regularizers.L2(0.5)
+    extra = 0.5 * float(np.sum(np.square(kernel)))
+    given = {"clean_loss": False, "attacked_loss": 0.25, "sample_weights": "uniform"}
+    history = fit(xcons(classifier, **given), dataset(ids=False, count=12))
+    assert history["loss"] == pytest.approx([0.25 * loss + extra], rel=1e-4)
+
+
 def test_whole_image_perturbs_the_object_too(build, arrays, dataset, by_hand):
     images, labels = first_batch(arrays)
     survival, attacked = by_hand(build(), images, labels, region="whole_image")
     other, spared = by_hand(build(), images, labels)
     inside = spared == images
     assert np.abs(attacked - images)[inside].max() == pytest.approx(EPSILON)
-    trainer = xcons(build(), control="whole_image")
+    trainer = xcons(build(), region="whole_image")
     history = fit(trainer, dataset(ids=False, count=12))
     assert history["consistency"] == pytest.approx([survival.mean()], rel=1e-5)
     assert abs(survival.mean() - other.mean()) > 1e-4
@@ -382,7 +403,7 @@ def test_whole_image_perturbs_the_object_too(build, arrays, dataset, by_hand):
 
 def test_uniform_weights_still_measure(build, arrays, dataset, by_hand):
     survival, _ = by_hand(build(), *arrays, by="cross-entropy")
-    trainer = xcons(build(), "memory", control="uniform")
+    trainer = xcons(build(), "memory", sample_weights="uniform")
     history = fit(trainer, dataset(), epochs=2)
     np.testing.assert_allclose(trainer.table.values, 1.0 - survival, atol=1e-5)
     assert history["mean_weight"] == [1.0, 1.0]

@@ -1,4 +1,4 @@
-"""Under `control="uniform"` a run is the run of plain Keras, to float rounding."""
+"""With weights of 1 and no terms a run is the run of plain Keras, to float rounding."""
 
 import keras
 import numpy as np

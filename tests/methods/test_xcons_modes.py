@@ -89,11 +89,21 @@ def check_mode(mode, schedule, graph_run, build, dataset):
 @pytest.mark.parametrize(
     "options",
     [
-        {"control": "adversarial", "attack": "pgd", "attack_steps": 2},
-        {"control": "shuffled", "consistency_loss": 0.5, "measure": "ssim"},
-        {"control": "loss", "agreement": "soft", "warmup_epochs": 1},
-        {"control": None, "attacked_loss": 0.5, "consistency_loss": 0.5, "every": 2},
-        {"control": None, "attack": "swap", "attacked_loss": 0.5, "balance": "class"},
+        {"clean_loss": False, "attacked_loss": 1.0, "attack": "pgd", "attack_steps": 2},
+        {"sample_weights": "shuffled", "consistency_loss": 0.5, "measure": "ssim"},
+        {"sample_weights": "loss", "agreement": "soft", "warmup_epochs": 1},
+        {
+            "sample_weights": "consistency",
+            "attacked_loss": 0.5,
+            "consistency_loss": 0.5,
+            "every": 2,
+        },
+        {
+            "sample_weights": "consistency",
+            "attack": "swap",
+            "attacked_loss": 0.5,
+            "balance": "class",
+        },
     ],
     ids=str,
 )

@@ -115,8 +115,8 @@ def test_stopped_after_an_epoch_and_continued(
 
 RANDOM = {
     "batch": {"attack": "pgd", "attack_steps": 2, "agreement": "soft"},
-    "memory": {"control": "shuffled", "attack": "pgd", "attack_steps": 1},
-    "epoch": {"control": "shuffled", "attack": "pgd", "attack_steps": 1},
+    "memory": {"sample_weights": "shuffled", "attack": "pgd", "attack_steps": 1},
+    "epoch": {"sample_weights": "shuffled", "attack": "pgd", "attack_steps": 1},
 }
 
 
@@ -273,7 +273,7 @@ def test_config_round_trip(build):
     options = {
         "schedule": "memory",
         "num_samples": 7,
-        "control": "shuffled",
+        "sample_weights": "shuffled",
         "multi_label": True,
         "threshold": 0.3,
         "attack": "pgd",

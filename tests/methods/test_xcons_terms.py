@@ -97,7 +97,7 @@ def test_the_loss_of_attacked_images_is_added(
     )
     losses = [cross_entropy(classifier, x, labels).mean() for x in (images, attacked)]
     trainer = xcons(
-        *(classifier, schedule), rate=0.1, control="uniform", attacked_loss=0.5
+        *(classifier, schedule), rate=0.1, sample_weights="uniform", attacked_loss=0.5
     )
     history = fit(trainer, dataset(count=12))
     assert_steps(classifier, expected, before)

@@ -86,7 +86,7 @@ def test_runs_see_the_same_images_in_the_same_order(augment):
 
 
 @pytest.mark.parametrize("schedule", ["batch", "memory"])
-def test_uniform_control_equals_the_plain_run(schedule, experiment, plain):
+def test_uniform_weights_equal_the_plain_run(schedule, experiment, plain):
     neutral = method_of("xcons").neutral
     trained, history = experiment.train("xcons", schedule=schedule, **neutral)
     assert_same_weights(trained, plain[0], 1e-4, 1e-5)

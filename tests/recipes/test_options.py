@@ -25,8 +25,8 @@ def xcons(**options):
             "schedule. Did you mean 'batch'.*'batches'",
         ),
         (
-            {"methods": {"xcons": {"control": "uniformly"}}},
-            "control. Did you mean 'uniform'.*'uniformly'",
+            {"methods": {"xcons": {"sample_weights": "uniformly"}}},
+            "sample_weights. Did you mean 'uniform'.*'uniformly'",
         ),
         (
             {"methods": {"xcons": {"weight_scale": "one"}}},

@@ -108,11 +108,21 @@ def test_format_1_is_still_read(write):
     recipe = read_recipe(write(OLD))
     assert recipe == Recipe(**expected)
     assert read_recipe(write(recipe.to_dict())).to_dict() == recipe.to_dict()
+    for control, options in (
+        (None, {}),
+        ("loss", {"sample_weights": "loss"}),
+        ("whole_image", {"region": "whole_image"}),
+    ):
+        old = {**OLD, "options": {**OLD["options"], "control": control}}
+        recipe = read_recipe(write(old))
+        assert recipe.method["options"].items() >= options.items()
+        assert "control" not in recipe.method["options"]
     # It held the options of XCons where they were not used.
     plain = read_recipe(write({**OLD, "method": "plain"}))
     assert plain.method == {"name": "plain", "options": {}}
     for change, message in (
         ({"options": {**OLD["options"], "epoch": 1}}, "Did you mean 'epochs'"),
+        ({"options": {"control": "losses"}}, "Unknown control. Did you mean 'loss'"),
         ({"stages": {"last_epochs": 1}}, "`stages` are for a classifier that is"),
         ({"method": "xcon"}, "Unknown method. Did you mean 'xcons'"),
         ({"epochs": 1}, "Unknown field.*Received: field='epochs'"),
@@ -152,7 +162,7 @@ def test_a_recipe_for_another_data_set_says_so(write, pictures):
             "`epsilon` is an option of the method .*'xcons'",
         ),
         (changed("method", options={"epsilon": "4"}), "`epsilon` must be a number"),
-        (changed("method", options={"control": 2}), "Unknown control"),
+        (changed("method", options={"region": "all"}), "Unknown region"),
         (changed("card", data=" "), "`data` of a recipe must be a non-empty string"),
         (changed("card", weights_license=None), "Received: weights_license=None"),
         ({"card": {"data": "some"}}, "`card` of a recipe must name the pretraining"),

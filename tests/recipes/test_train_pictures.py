@@ -81,7 +81,7 @@ def test_run_on_a_folder_of_pictures(eager, picture_options, names, tmp_path):
     options = picture_options(
         output=tmp_path / "run",
         epochs=3,
-        methods={"xcons": {"control": "shuffled"}},
+        methods={"xcons": {"sample_weights": "shuffled"}},
     )
     metrics = train(options, lines.append)
     files = ["heatmaps.png", "metrics.json", "plain.keras", "xcons.keras"]

@@ -36,7 +36,7 @@ from keras_xcons.methods.xcons.weighting import batch_weights, consistency_of
     title="XCons",
     purpose="Explanations and decisions must survive attacks on the background.",
     paper="Wu et al. 2024, arXiv 2408.04600",
-    neutral={"control": "uniform", "attacked_loss": 0.0, "consistency_loss": 0.0},
+    neutral={"attacked_loss": 0.0, "consistency_loss": 0.0},
 )
 class XConsModel(SweepsTable, TrainingMethod):
     """Trains a classifier so that its explanations survive background attacks.
@@ -55,7 +55,8 @@ class XConsModel(SweepsTable, TrainingMethod):
     background attack and the loop are the paper's; the measure of E, the attack's
     settings, the threshold, scales and schedules are our choice, each an argument.
     Weights alone did not help in our measurements (docs/xcons.md), and beside the terms
-    neither, so by default w is 1; `control=None` brings them back. The terms are ours.
+    neither, so by default w is 1; `sample_weights="consistency"` brings them back.
+    The terms are ours.
 
     Ours, too, is that the weights are drawn towards 1 until the effective number of
     samples is at least `effective_share` of the batch: v is a noisy figure, of which a
@@ -222,20 +223,22 @@ class XConsModel(SweepsTable, TrainingMethod):
         options = self.options
         share = 1.0 if active is None else ops.cast(active, "float32")
         given = batch.labels, other, batch.sample_weight, weights
-        if options.control == "adversarial":
-            # Of a step that attacks nothing the outputs are those of the images.
-            return self.weighted_loss(*given)
-        loss = self._loss(batch, outputs, weights)
+        factor = options.attacked_loss
+        if options.clean_loss:
+            loss = self._loss(batch, outputs, weights)
+        else:
+            # With regularisation, whose factor is always 1.
+            loss, factor = self.weighted_loss(*given), factor - 1.0
         # Only then: a factor of 0 would still cost a backward pass.
-        if options.attacked_loss > 0.0:
-            loss += share * options.attacked_loss * self.further_loss(*given)
+        if factor != 0.0:
+            loss += share * factor * self.further_loss(*given)
         if options.consistency_loss > 0.0:
             loss += options.consistency_loss * mean_of_known(1.0 - survival)
         return loss
 
     def _values(self, batch, survival, clean):
         """What the weights of the samples are made of, NaN where it is not known."""
-        if self.options.control != "loss":
+        if self.options.sample_weights != "loss":
             return tf.stop_gradient(1.0 - survival)
         losses = self.sample_losses(batch.labels, clean.outputs)
         present = has_weight(batch.sample_weight, ops.ones_like(losses))

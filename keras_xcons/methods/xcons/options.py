@@ -1,23 +1,17 @@
 """The options of XCons."""
 
+from keras_xcons import attacks
 from keras_xcons.consistency import AGREEMENTS, MAP_MEASURES, WEIGHT_SCALES
 from keras_xcons.methods.common_options import MethodOptions
 from keras_xcons.options import option, table
 
 SCHEDULES = ("batch", "memory", "epoch")
-CONTROLS = (
-    None,
-    "uniform",
-    "shuffled",
-    "loss",
-    "adversarial",
-    "whole_image",
-)
+SAMPLE_WEIGHTS = ("uniform", "consistency", "shuffled", "loss")
 ATTACKS = ("fgsm", "pgd", "swap")
 BALANCES = (None, "class")
 # The bare transcription of what is known of the paper, its settings our choice.
 PAPER = {
-    "control": None,
+    "sample_weights": "consistency",
     "measure": "cosine",
     "effective_share": None,
     "attacked_loss": 0.0,
@@ -45,10 +39,10 @@ class XConsOptions(MethodOptions):
     )
     schedule: str = option(
         "batch",
-        "When a sample's weight is measured, where it has one. batch: in this step, "
-        "before its weight update. memory: when the sample was last seen; cheaper, "
-        "needs sample ids. epoch: in a sweep over the training set every "
-        "`sweep_every` epochs; steps cost what plain steps cost, needs sample ids.",
+        "When v is measured. batch: in this step, before its weight update. memory: "
+        "when the sample was last seen; cheaper, needs sample ids. epoch: in a sweep "
+        "over the training set every `sweep_every` epochs; steps cost what plain steps "
+        "cost, needs sample ids. Terms are of each step under any.",
         choices=SCHEDULES,
     )
     num_samples: int | None = option(
@@ -57,14 +51,18 @@ class XConsOptions(MethodOptions):
         low=1,
         told=False,
     )
-    control: str | None = option(
+    sample_weights: str = option(
         "uniform",
-        "What weighs the samples. None: how far the explanation of each moves, as in "
-        "the paper. Anything else takes its place. uniform: all weights 1. "
-        "shuffled: the weights, permuted within the batch. loss: weights from the "
-        "loss, hard samples count more. adversarial: weights 1, trained on the "
-        "attacked images. whole_image: the attack is not limited to the background.",
-        choices=CONTROLS,
+        "What weighs the samples. uniform: all weights 1. consistency: v, how far the "
+        "explanation of each moves, as in the paper. shuffled: the same, permuted "
+        "within the batch, a control. loss: the loss, so that hard samples count more, "
+        "a control.",
+        choices=SAMPLE_WEIGHTS,
+    )
+    region: str = option(
+        "background",
+        "What is attacked; whole_image is a control.",
+        choices=attacks.REGIONS,
     )
     threshold: float = option(
         0.5,
@@ -129,6 +127,11 @@ class XConsOptions(MethodOptions):
         high=0.999,
     )
     warmup_epochs: int = option(0, "Epochs with all weights 1.", low=0)
+    clean_loss: bool = option(
+        True,
+        "Whether to learn from the images themselves. Without, from attacked images "
+        "alone: adversarial training, a control.",
+    )
     attacked_loss: float = option(
         0.3,
         "Factor α of the loss of the attacked images, beside that of the images. Ours.",
@@ -161,16 +164,17 @@ class XConsOptions(MethodOptions):
                 "`balance` takes images of one class each. Received: balance='class', "
                 "multi_label=True"
             )
+        if not self.clean_loss and (self.attacked_loss == 0.0 or self.every > 1):
+            raise ValueError(
+                "Without `clean_loss` every step learns from attacked images: with "
+                "`attacked_loss` above 0 and `every` 1. Received: clean_loss=False, "
+                f"attacked_loss={self.attacked_loss}, every={self.every}"
+            )
 
     @property
     def needs_sample_ids(self):
         """Whether weights outlive a batch, so that samples must be told apart."""
         return self.schedule in ("memory", "epoch")
-
-    @property
-    def region(self):
-        """The region that is attacked."""
-        return "whole_image" if self.control == "whole_image" else "background"
 
     @property
     def attacks_in_step(self):
@@ -189,8 +193,4 @@ class XConsOptions(MethodOptions):
     @property
     def learns_from_attack(self):
         """Whether gradients flow through the pass over attacked images."""
-        return (
-            self.consistency_loss > 0.0
-            or self.attacked_loss > 0.0
-            or self.control == "adversarial"
-        )
+        return self.consistency_loss > 0.0 or self.attacked_loss > 0.0

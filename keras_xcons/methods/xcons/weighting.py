@@ -26,10 +26,10 @@ def consistency_of(clean, other, targets, options):
 
 
 def batch_weights(values, warm, seed, options):
-    """The weights of a batch, by the options' scale and control.
+    """The weights of a batch, by the options' source and scale.
 
     Args:
-        values: Float tensor `(B,)`, `1 - E` or what a control puts in its place; NaN
+        values: Float tensor `(B,)`, `1 - E` or the loss; NaN
             where nothing is known of a sample, which then has a neutral weight.
         warm: Boolean tensor, whether training is still warming up.
         seed: Int32 tensor `(2,)` to shuffle with.
@@ -38,9 +38,9 @@ def batch_weights(values, warm, seed, options):
     Returns:
         Float32 tensor `(B,)`.
     """
-    if options.control in ("uniform", "adversarial"):
+    if options.sample_weights == "uniform":
         return ops.ones_like(values)
-    if options.control == "shuffled":
+    if options.sample_weights == "shuffled":
         values = _shuffled(values, seed)
     weights = consistency.sample_weights(
         *(values, options.weight_scale, options.weight_floor, mean_over_replicas),
