@@ -37,7 +37,7 @@ def run(build, arrays, factor, head="closed", dtype="float32", **options):
         {"schedule": "epoch"},
         {"schedule": "epoch", "attack": "pgd"},
     ],
-    ids=lambda options: " ".join(options.values()),
+    ids=str,
 )
 def test_an_attack_does_not_depend_on_a_factor_of_the_logits(options, build, arrays):
     logs = [run(build, arrays, factor, **options)[1] for factor in (1.0, 1e4)]
