@@ -9,6 +9,7 @@ from PIL import Image
 
 from keras_xcons import evaluation
 from keras_xcons.methods import method_of
+from keras_xcons.methods.xcons.options import SAMPLE_WEIGHTS
 from tests.test_tools import tool
 
 
@@ -33,26 +34,37 @@ def record(folder, arm, seed, seconds, accuracy, pointing):
     np.savez(folder / f"{arm}_{seed}.npz", cost=cost, **rows)
 
 
-def test_every_arm_can_be_made(evidence):
+def test_every_arm_can_be_made(evidence, tables):
+    weights = set()
     for method, options, other in evidence.ARMS.values():
         if method != "probe":
-            method_of(method).options(**options)
+            made = method_of(method).options(**options)
+            weights.add(getattr(made, "sample_weights", None))
         assert other.keys() <= {"epochs"}
+    assert weights >= set(SAMPLE_WEIGHTS)
+    assert tables._ARM_TITLES.keys() == evidence.ARMS.keys()
     figures = {*evidence._FIGURES, *evidence._SLOW}
     assert figures <= evaluation.METRICS.keys()
+    assert figures <= tables._FIGURE_TITLES.keys()
 
 
-def test_tables_of_what_is_recorded(evidence, tables, tmp_path):
+def test_tables_of_what_is_recorded(evidence, tables, tmp_path, monkeypatch):
     random = np.random.default_rng(0)
     folder = evidence.RESULTS / "cub"
+    mean = 0.0
     for seed in (0, 1, 2):
         plain = (random.random(200) < 0.5).astype("float16")
         better = np.maximum(plain, random.random(200) < 0.4).astype("float16")
+        mean += plain.mean(dtype="float64") / 3
         record(folder, "plain", seed, 100.0, plain, plain)
         record(folder, "both", seed, 210.0, better, plain)
     # Of a seed that plain has not, nothing can be told.
     record(folder, "both", 3, 210.0, better, plain)
-    rows = tmp_path / "rows.csv"
+    rows, page = tmp_path / "rows.csv", tmp_path / "page.md"
+    kept = "<!-- evidence: cub light -->\nnot recorded\n<!-- end of evidence -->\n"
+    place = "<!-- evidence: cub both -->\nold\n<!-- end of evidence -->\n"
+    page.write_text(f"Before.\n{place}{kept}After.\n")
+    monkeypatch.setattr(tables, "PAGES", [page])
     tables.main(["tables", f"--rows={rows}"])
     text = (evidence.RESULTS / "tables.md").read_text()
     cells = [
@@ -65,6 +77,11 @@ def test_tables_of_what_is_recorded(evidence, tables, tmp_path):
     value, _, ends = accuracy.partition(" ")
     low, high = json.loads(ends.replace("+", ""))
     assert 10.0 < low < float(value) < high < 35.0
+    told = page.read_text()
+    assert told.startswith("Before.\n<!-- evidence: cub both -->\n\n| | plain | α 1, ")
+    assert f"| top-1 | {100 * mean:.1f} | {accuracy} |\n" in told
+    assert "| time | 1.0× | 2.1× |" in told and "old" not in told
+    assert told.endswith(f"{kept}After.\n")
     lines = (evidence.RESULTS / "runs.csv").read_text().splitlines()
     head = "set,arm,seed,seconds,core_seconds,test/accuracy,test/pointing_game"
     assert lines[0] == head

@@ -61,18 +61,6 @@ def test_ratios_are_taken_within_a_round():
     assert rows[1]["ratio"] == 1.0
 
 
-def test_every_arm_is_accepted():
-    from keras_xcons.methods import method_of
-    from keras_xcons.methods.xcons.options import SAMPLE_WEIGHTS
-
-    arms = tool("evidence").ARMS.values()
-    options = [
-        method_of(name).options(**given) for name, given, _ in arms if name != "probe"
-    ]
-    weights = {getattr(one, "sample_weights", None) for one in options}
-    assert set(SAMPLE_WEIGHTS) <= weights
-
-
 @pytest.mark.parametrize(
     "name",
     [

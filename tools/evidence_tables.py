@@ -8,10 +8,16 @@ each arm's difference to plain training of the same seeds, with a 95 % interval 
 seeds and images together (`keras_xcons.evaluation.across_runs`; of one seed the
 interval is over images alone); a plot of each set. `--rows` writes the figures of every
 image of every run, one line each. Arms are compared over the seeds that plain has, too.
+
+In README.md and docs/xcons.md a table stands behind each comment that names a set and
+arms, `<!-- evidence: cub mild light -->`, up to `<!-- end of evidence -->`, and is
+renewed.
 """
 
 import csv
 import os
+import pathlib
+import re
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -30,6 +36,49 @@ _PLOTTED = {
     "explanation_consistency": "E",
     "bg_gap": "BG-gap (less is better)",
 }
+_IN_A_ROW = 4
+# What the pages call arms and figures.
+_ARM_TITLES = {
+    "probe": "linear probe",
+    "plain": "plain",
+    "plain_long": "plain, for as long",
+    "paper": "the bare paper",
+    "weights": "sound weights alone",
+    "shuffled": "the same, shuffled",
+    "loss": "weights by the loss",
+    "adversarial": "attacked images alone",
+    "whole_image": "default, whole image attacked",
+    "attacked": "α 0.3 alone",
+    "consistency": "λ 1 alone",
+    "both": "α 1, λ 1",
+    "light": "α 0.3, λ 1",
+    "light_weights": "α 0.3, λ 1, weighted",
+    "mild": "default (α 0.3, λ 0.3)",
+    "mild_weights": "default, weighted",
+    "mild_every_2": "default, every=2",
+    "mild_unaligned": "default, maps as they are",
+    "swap": "default, backgrounds swapped",
+}
+_FIGURE_TITLES = {
+    "accuracy": "top-1",
+    "pointing_game": "pointing game",
+    "energy_pointing_game": "energy inside",
+    "max_box_acc": "MaxBoxAcc, IoU 0.5",
+    "max_box_acc_v2": "MaxBoxAccV2",
+    "pxap": "PxAP",
+    "iou_auc": "IoU AUC",
+    "explanation_consistency": "E",
+    "fgsm_background_accuracy": "right under background FGSM",
+    "pgd_background_accuracy": "right under background PGD",
+    "insertion": "insertion",
+    "deletion": "deletion (less is better)",
+    "bg_gap": "BG-gap (less is better)",
+}
+_ROOT = pathlib.Path(__file__).parents[1]
+PAGES = (_ROOT / "README.md", _ROOT / "docs" / "xcons.md")
+_PLACE = re.compile(
+    r"(<!-- evidence: ([\w ]+) -->\n).*?(<!-- end of evidence -->)", re.DOTALL
+)
 
 
 def recorded(name):
@@ -84,7 +133,7 @@ def compared(found):
             continue
         # Seconds of all cores: other programs have no part in them.
         times = [runs[seed][1][1] / plain[seed][1][1] for seed in seeds]
-        told[arm] = {"seeds": len(seeds), "time": float(np.mean(times))}
+        told[arm] = {"seeds": len(seeds), "time": float(np.median(times))}
         for key in keys:
             own, base = ([one[seed][0][key] for seed in seeds] for one in (runs, plain))
             told[arm][key] = figure(key, own, None if arm == "plain" else base)
@@ -98,16 +147,57 @@ def table(told):
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for arm, figures in told.items():
         cells = [arm, str(figures["seeds"]), f"{figures['time']:.1f}×"]
-        for key in keys:
-            value, low, high = (
-                100 * figures[key][end] for end in ("value", "low", "high")
-            )
-            if arm == "plain":
-                cells.append(f"{value:.1f}")
-            else:
-                cells.append(f"{value:+.1f} [{low:+.1f}, {high:+.1f}]")
+        cells += [_cell(arm, figures[key]) for key in keys]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def _cell(arm, figure):
+    value, low, high = (100 * figure[end] for end in ("value", "low", "high"))
+    if arm == "plain":
+        return f"{value:.1f}"
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]".replace("-", "−")
+
+
+def page_table(told, arms):
+    """Lines of Markdown for a page: a line each figure, a column each of these arms."""
+    arms = ["plain", *arms]
+    lines = ["| | " + " | ".join(_ARM_TITLES[arm] for arm in arms) + " |"]
+    lines.append("|---" * (len(arms) + 1) + "|")
+    for name, form in (("seeds", "{}"), ("time", "{:.1f}×")):
+        cells = [form.format(told[arm][name]) for arm in arms]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    keys = [key for key in told["plain"] if "/" in key]
+    splits = {key.partition("/")[0] for key in keys}
+    for key in keys:
+        split, _, name = key.partition("/")
+        title = _FIGURE_TITLES[name]
+        if len(splits) > 1 and name != "bg_gap":
+            title += f", {split.replace('_', '-')}"
+        cells = [_cell(arm, told[arm][key]) for arm in arms]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def renewed(text, told):
+    """A page with its tables renewed, see the top of this file.
+
+    Args:
+        text: String.
+        told: Dict from set to what `compared` returns.
+
+    Returns:
+        String. A table of which not every arm is recorded is left as it is.
+    """
+
+    def renew(found):
+        name, *arms = found[2].split()
+        if not {name} <= told.keys() or not set(arms) <= told[name].keys():
+            return found[0]
+        lines = page_table(told[name], arms)
+        return found[1] + "\n" + "\n".join(lines) + "\n\n" + found[3]
+
+    return _PLACE.sub(renew, text)
 
 
 def plot(name, told):
@@ -123,10 +213,15 @@ def plot(name, told):
         for key in first
         if key.partition("/")[0] in (first[0].partition("/")[0], last)
     ]
-    picture = Figure(figsize=(2.1 * len(keys) + 1.4, 0.3 * len(arms) + 1.1))
-    axes = picture.subplots(1, len(keys), sharey=True, squeeze=False)[0]
+    columns = min(_IN_A_ROW, len(keys))
+    rows = -(-len(keys) // columns)
+    size = 2.1 * columns + 1.6, rows * (0.26 * len(arms) + 0.8) + 0.4
+    picture = Figure(figsize=size)
+    axes = picture.subplots(rows, columns, sharey=True, squeeze=False).flat
     places = np.arange(len(arms))[::-1]
-    for axis, key in zip(axes, keys, strict=True):
+    for axis in list(axes)[len(keys) :]:
+        axis.remove()
+    for axis, key in zip(axes, keys, strict=False):
         values, lows, highs = (
             np.array([100 * told[arm][key][end] for arm in arms])
             for end in ("value", "low", "high")
@@ -147,7 +242,8 @@ def plot(name, told):
         split, _, figure_name = key.partition("/")
         where = "" if split == "test" else f"\n{split}"
         axis.set_title(_PLOTTED[figure_name] + where, fontsize=9)
-        axis.set_yticks(places, arms)
+        axis.set_yticks(places, [_ARM_TITLES[arm] for arm in arms])
+        axis.set_ylim(-0.6, len(arms) - 0.4)
         axis.tick_params(labelsize=8, left=False)
         axis.spines[["top", "right", "left"]].set_visible(False)
     picture.supxlabel("points against plain training, 95 %", fontsize=9)
@@ -198,11 +294,14 @@ def main(argv):
     if flags.FLAGS.rows:
         write_rows(sets, flags.FLAGS.rows)
     lines = ["<!-- Written by tools/evidence_tables.py. -->", ""]
-    for name, found in sets.items():
-        told = compared(found)
-        lines += [f"## {name}", "", *table(told), ""]
-        if len(told) > 1:
-            plot(name, told)
+    told = {name: compared(found) for name, found in sets.items()}
+    for name, figures in told.items():
+        lines += [f"## {name}", "", *table(figures), ""]
+        if len(figures) > 1:
+            plot(name, figures)
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(renewed(text, told), encoding="utf-8")
     text = "\n".join(lines)
     (RESULTS / "tables.md").write_text(text, encoding="utf-8")
     print(text)
