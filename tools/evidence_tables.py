@@ -217,9 +217,9 @@ def plot(name, told):
     rows = -(-len(keys) // columns)
     size = 2.1 * columns + 1.6, rows * (0.26 * len(arms) + 0.8) + 0.4
     picture = Figure(figsize=size)
-    axes = picture.subplots(rows, columns, sharey=True, squeeze=False).flat
+    axes = list(picture.subplots(rows, columns, sharey=True, squeeze=False).flat)
     places = np.arange(len(arms))[::-1]
-    for axis in list(axes)[len(keys) :]:
+    for axis in axes[len(keys) :]:
         axis.remove()
     for axis, key in zip(axes, keys, strict=False):
         values, lows, highs = (
