@@ -24,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from absl import flags
-from evidence import ARMS, RESULTS, SETS
+from evidence import ARMS, RESULTS, RULE, SETS
 
 # What is plotted, in this order.
 _PLOTTED = {
@@ -152,6 +152,41 @@ def table(told):
     return lines
 
 
+def verdict(told):
+    """Lines of Markdown: what `evidence.RULE` says of the arms of XCons.
+
+    Args:
+        told: Dict from set to what `compared` returns.
+
+    Returns:
+        List of strings; of arms that every set has.
+    """
+    arms = [
+        arm
+        for arm in ARMS
+        if ARMS[arm][0] == "xcons" and all(arm in figures for figures in told.values())
+    ]
+    lines = [RULE, "", "| arm | below plain in | score |", "|---|---|---|"]
+    scores = dict.fromkeys(arms, 0.0)
+    below = {arm: [] for arm in arms}
+    for name, figures in told.items():
+        for key in figures["plain"]:
+            figure = key.partition("/")[2]
+            if figure in ("accuracy", "pointing_game"):
+                for arm in arms:
+                    if figures[arm][key]["high"] < 0.0:
+                        below[arm].append(f"{name}: {key}")
+            if figure in ("energy_pointing_game", "fgsm_background_accuracy"):
+                gains = np.array([figures[arm][key]["value"] for arm in arms])
+                gains = (gains - gains.mean()) / max(gains.std(), 1e-9)
+                for arm, gain in zip(arms, gains, strict=True):
+                    scores[arm] += float(gain)
+    for arm in sorted(arms, key=scores.get, reverse=True):
+        where = ", ".join(below[arm]) or "nothing"
+        lines.append(f"| {_ARM_TITLES[arm]} | {where} | {scores[arm]:.1f} |")
+    return lines
+
+
 def _cell(arm, figure):
     value, low, high = (100 * figure[end] for end in ("value", "low", "high"))
     if arm == "plain":
@@ -242,13 +277,17 @@ def plot(name, told):
         split, _, figure_name = key.partition("/")
         where = "" if split == "test" else f"\n{split}"
         axis.set_title(_PLOTTED[figure_name] + where, fontsize=9)
-        axis.set_yticks(places, [_ARM_TITLES[arm] for arm in arms])
+        axis.set_yticks(places, [_labelled(arm, told[arm]["seeds"]) for arm in arms])
         axis.set_ylim(-0.6, len(arms) - 0.4)
         axis.tick_params(labelsize=8, left=False)
         axis.spines[["top", "right", "left"]].set_visible(False)
     picture.supxlabel("points against plain training, 95 %", fontsize=9)
     picture.tight_layout()
     picture.savefig(RESULTS / f"{name}.png", dpi=110)
+
+
+def _labelled(arm, seeds):
+    return f"{_ARM_TITLES[arm]}, {seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def write_runs(sets):
@@ -299,6 +338,7 @@ def main(argv):
         lines += [f"## {name}", "", *table(figures), ""]
         if len(figures) > 1:
             plot(name, figures)
+    lines += ["## The rule", "", *verdict(told), ""]
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         page.write_text(renewed(text, told), encoding="utf-8")
