@@ -34,6 +34,9 @@ _PRETRAINED = flags.DEFINE_string(
     None,
     "Weights file to start from, in the place of the recipe's. Not for a pretraining.",
 )
+_PRETRAINING = flags.DEFINE_string(
+    "pretraining", None, "What the file of --pretrained was trained on, for the card."
+)
 _WORK = flags.DEFINE_string("work", "runs", "Folder for the runs.")
 _ZOO = flags.DEFINE_string("zoo", str(_CHECKOUT / "zoo"), "Folder of the zoo.")
 _OVERWRITE = flags.DEFINE_bool(
@@ -107,7 +110,12 @@ def main(argv):
             f"--pretrained={_PRETRAINED.value}"
         )
     if _PRETRAINED.value is not None:
-        words = f"a file of weights in the place of: {words}"
+        words = _PRETRAINING.value or f"a file of weights in the place of: {words}"
+    elif _PRETRAINING.value is not None:
+        raise app.UsageError(
+            "It tells what a file of weights was trained on, and is for --pretrained "
+            f"alone. Received: --pretraining={_PRETRAINING.value}"
+        )
     run = recipes.writable_folder(work / name)
     try:
         check_place(zoo_folder, name, overwrite=True)
