@@ -74,6 +74,12 @@ _FIGURE_TITLES = {
     "deletion": "deletion (less is better)",
     "bg_gap": "BG-gap (less is better)",
 }
+# What the rule adds up: energy, and both attacks on the background together.
+_SCORED = {
+    "energy_pointing_game": 1.0,
+    "fgsm_background_accuracy": 0.5,
+    "pgd_background_accuracy": 0.5,
+}
 _ROOT = pathlib.Path(__file__).parents[1]
 PAGES = (_ROOT / "README.md", _ROOT / "docs" / "xcons.md")
 _PLACE = re.compile(
@@ -176,11 +182,11 @@ def verdict(told):
                 for arm in arms:
                     if figures[arm][key]["high"] < 0.0:
                         below[arm].append(f"{name}: {key}")
-            if figure in ("energy_pointing_game", "fgsm_background_accuracy"):
+            if figure in _SCORED:
                 gains = np.array([figures[arm][key]["value"] for arm in arms])
                 gains = (gains - gains.mean()) / max(gains.std(), 1e-9)
                 for arm, gain in zip(arms, gains, strict=True):
-                    scores[arm] += float(gain)
+                    scores[arm] += _SCORED[figure] * float(gain)
     for arm in sorted(arms, key=scores.get, reverse=True):
         where = ", ".join(below[arm]) or "nothing"
         lines.append(f"| {_ARM_TITLES[arm]} | {where} | {scores[arm]:.1f} |")
