@@ -75,6 +75,11 @@ SETS = {
         **{"dataset": "cub200_first50", "model": "resnet18", "learning_rate": 1e-3},
         **{"pretrained": "resnet18_tiny_imagenet", "freeze_batch_norm": False},
     },
+    "cub_protopnet": {
+        **_FINE_TUNED,
+        **{"dataset": "cub200_first50", "model": "protopnet", "learning_rate": 3e-3},
+        **{"pretrained": "mobilenet_v2_cub_plain", "epochs": 10},
+    },
     "pets": {**_FINE_TUNED, "dataset": "pets_three"},
     "pets_on_backgrounds": {**_FINE_TUNED, "dataset": "pets_on_backgrounds"},
     "shapes": {"dataset": "shapes"},
@@ -82,6 +87,13 @@ SETS = {
     "shapes_70": {"dataset": "shapes", "correlation": 0.7},
 }
 _QUICK = ("accuracy", "pointing_game", "energy_pointing_game")
+# What `recipes.Experiment` is told beside the options.
+PARTS = {
+    "cub_protopnet": {
+        "architecture": {"backbone": "mobilenet_v2"},
+        "stages": {"warm_epochs": 2, "push_start": 8, "last_epochs": 2},
+    }
+}
 _FIGURES = (
     *(*_QUICK, "max_box_acc", "max_box_acc_v2", "pxap", "iou_auc"),
     *("fgsm_background_accuracy", "pgd_background_accuracy", "explanation_consistency"),
@@ -138,7 +150,7 @@ def run(name, arm, seed):
     path = RESULTS / name / f"{arm}_{seed}.npz"
     if path.exists():
         return
-    experiment = recipes.Experiment(options_of(name, arm, seed))
+    experiment = recipes.Experiment(options_of(name, arm, seed), **PARTS.get(name, {}))
     method = ARMS[arm][0]
     if method == "probe" and not experiment.has_probe:
         return
