@@ -74,12 +74,11 @@ _FIGURE_TITLES = {
     "deletion": "deletion (less is better)",
     "bg_gap": "BG-gap (less is better)",
 }
-# What the rule adds up: energy, and both attacks on the background together.
-_SCORED = {
-    "energy_pointing_game": 1.0,
-    "fgsm_background_accuracy": 0.5,
-    "pgd_background_accuracy": 0.5,
-}
+# What the rule adds up.
+_SCORED = (
+    ("energy_pointing_game",),
+    ("fgsm_background_accuracy", "pgd_background_accuracy"),
+)
 _ROOT = pathlib.Path(__file__).parents[1]
 PAGES = (_ROOT / "README.md", _ROOT / "docs" / "xcons.md")
 _PLACE = re.compile(
@@ -176,17 +175,22 @@ def verdict(told):
     scores = dict.fromkeys(arms, 0.0)
     below = {arm: [] for arm in arms}
     for name, figures in told.items():
-        for key in figures["plain"]:
-            figure = key.partition("/")[2]
-            if figure in ("accuracy", "pointing_game"):
+        keys = [key for key in figures["plain"] if "/" in key]
+        for key in keys:
+            if key.partition("/")[2] in ("accuracy", "pointing_game"):
                 for arm in arms:
                     if figures[arm][key]["high"] < 0.0:
                         below[arm].append(f"{name}: {key}")
-            if figure in _SCORED:
-                gains = np.array([figures[arm][key]["value"] for arm in arms])
+        # One gain in each of them a set, however many splits or attacks it has.
+        for scored in _SCORED:
+            of_it = [key for key in keys if key.partition("/")[2] in scored]
+            if of_it:
+                gains = np.array(
+                    [[figures[arm][key]["value"] for key in of_it] for arm in arms]
+                ).mean(axis=1)
                 gains = (gains - gains.mean()) / max(gains.std(), 1e-9)
                 for arm, gain in zip(arms, gains, strict=True):
-                    scores[arm] += _SCORED[figure] * float(gain)
+                    scores[arm] += float(gain)
     for arm in sorted(arms, key=scores.get, reverse=True):
         where = ", ".join(below[arm]) or "nothing"
         lines.append(f"| {_ARM_TITLES[arm]} | {where} | {scores[arm]:.1f} |")
