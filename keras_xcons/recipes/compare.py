@@ -82,7 +82,7 @@ def _train(options, experiment, runs, folder, report):
         report(f"Continuing the unfinished run in {folder}")
     trained = {}
     for run in runs:
-        report(f"\n{_heading(run, options)}: {_purpose(run)}")
+        report(f"\n{_heading(run)}: {_purpose(run)}")
         trained[run] = progress.resume(run, experiment.job(run))
         if run == "probe":
             experiment.start_from(trained[run])
@@ -107,7 +107,7 @@ def _train(options, experiment, runs, folder, report):
         for run in runs:
             shutil.copyfile(progress.path(run), staging / f"{run}.keras")
         write_json(staging / "metrics.json", metrics)
-        _picture(experiment, trained, options, staging / "heatmaps.png")
+        _picture(experiment, trained, staging / "heatmaps.png")
     progress.done()
     return metrics
 
@@ -143,12 +143,10 @@ def _purpose(run):
     return method_of(run).purpose
 
 
-def _heading(run, options):
+def _heading(run):
     if run == "probe":
         return run
-    title, given = method_of(run).title, options.methods.get(run, {})
-    told = ", ".join(f"{name}={value}" for name, value in given.items())
-    return f"{title} ({told})" if told else title
+    return method_of(run).title
 
 
 def table(metrics):
@@ -241,7 +239,7 @@ def _metrics(options, experiment, values):
     return {
         "options": dataclasses.asdict(options),
         "splits": list(experiment.test_splits),
-        "headings": {run: _heading(run, options) for run in values},
+        "headings": {run: _heading(run) for run in values},
         "runs": _summaries(values, options.seed),
         "background_gap": gaps,
         "minus_plain": {
@@ -285,11 +283,11 @@ def _summaries(values, seed):
     }
 
 
-def _picture(experiment, trained, options, path):
+def _picture(experiment, trained, path):
     """Draws the same test images under every model."""
     images, labels, annotation = _samples(experiment)
     maps = {
-        _heading(run, options): explainers.explain(model, images, labels)
+        _heading(run): explainers.explain(model, images, labels)
         for run, model in trained.items()
     }
     titles = [experiment.info.class_names[label] for label in labels]

@@ -7,7 +7,7 @@ from keras_xcons.recipes.calibrate import images_of
 
 
 @pytest.mark.parametrize(
-    "name, count", [("resnet18_cub", 150), ("mobilenet_v2_cub", 100)]
+    "name, count", [("resnet50_cub", 150), ("mobilenet_v2_cub", 100)]
 )
 def test_maps_of_mirror_images_are_mirror_images_within_a_pixel(name, count, real_data):
     model, card = kx.load(name), kx.info(name)
