@@ -58,6 +58,8 @@ def test_tables_of_what_is_recorded(evidence, tables, tmp_path, monkeypatch):
         mean += plain.mean(dtype="float64") / 3
         record(folder, "plain", seed, 100.0, plain, plain)
         record(folder, "both", seed, 210.0, better, plain)
+    # A set of which plain alone is recorded keeps the others' tables from nothing.
+    record(evidence.RESULTS / "pets", "plain", 0, 1.0, plain, plain)
     # Of a seed that plain has not, nothing can be told.
     record(folder, "both", 3, 210.0, better, plain)
     rows, page = tmp_path / "rows.csv", tmp_path / "page.md"
@@ -77,6 +79,8 @@ def test_tables_of_what_is_recorded(evidence, tables, tmp_path, monkeypatch):
     value, _, ends = accuracy.partition(" ")
     low, high = json.loads(ends.replace("+", ""))
     assert 10.0 < low < float(value) < high < 35.0
+    assert text.endswith("| α 1, λ 1 | nothing | 0.0 |\n")
+    assert tables.verdict({})[-1] == "No arm is recorded on every set."
     told = page.read_text()
     assert told.startswith("Before.\n<!-- evidence: cub both -->\n\n| | plain | α 1, ")
     assert f"| top-1 | {100 * mean:.1f} | {accuracy} |\n" in told
@@ -85,10 +89,10 @@ def test_tables_of_what_is_recorded(evidence, tables, tmp_path, monkeypatch):
     lines = (evidence.RESULTS / "runs.csv").read_text().splitlines()
     head = "set,arm,seed,seconds,core_seconds,test/accuracy,test/pointing_game"
     assert lines[0] == head
-    assert len(lines) == 8 and lines[1].startswith("cub,plain,0,200,100,")
+    assert len(lines) == 9 and lines[1].startswith("cub,plain,0,200,100,")
     # A line each run, figure and image.
     lines = rows.read_text().splitlines()
-    assert len(lines) == 1 + 7 * 2 * 200
+    assert len(lines) == 1 + 8 * 2 * 200
     assert lines[1] in {f"cub,plain,0,test,accuracy,0,{hit}" for hit in (0, 1)}
     with Image.open(evidence.RESULTS / "cub.png") as picture:
         pixels = np.asarray(picture.convert("RGB"), "float32")

@@ -86,7 +86,6 @@ SETS = {
     "shapes_95": {"dataset": "shapes", "correlation": 0.95},
     "shapes_70": {"dataset": "shapes", "correlation": 0.7},
 }
-_QUICK = ("accuracy", "pointing_game", "energy_pointing_game")
 # What `recipes.Experiment` is told beside the options.
 PARTS = {
     "cub_protopnet": {
@@ -94,6 +93,7 @@ PARTS = {
         "stages": {"warm_epochs": 2, "push_start": 8, "last_epochs": 2},
     }
 }
+_QUICK = ("accuracy", "pointing_game", "energy_pointing_game")
 _FIGURES = (
     *(*_QUICK, "max_box_acc", "max_box_acc_v2", "pxap", "iou_auc"),
     *("fgsm_background_accuracy", "pgd_background_accuracy", "explanation_consistency"),

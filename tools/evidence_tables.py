@@ -164,13 +164,14 @@ def verdict(told):
         told: Dict from set to what `compared` returns.
 
     Returns:
-        List of strings; of arms that every set has.
+        List of strings; of arms that every set with arms of XCons has.
     """
-    arms = [
-        arm
-        for arm in ARMS
-        if ARMS[arm][0] == "xcons" and all(arm in figures for figures in told.values())
-    ]
+    ours = [arm for arm in ARMS if ARMS[arm][0] == "xcons"]
+    # A set with plain training alone compares nothing.
+    told = {name: one for name, one in told.items() if one.keys() & set(ours)}
+    arms = [arm for arm in ours if told and all(arm in one for one in told.values())]
+    if not arms:
+        return [RULE, "", "No arm is recorded on every set."]
     lines = [RULE, "", "| arm | below plain in | score |", "|---|---|---|"]
     scores = dict.fromkeys(arms, 0.0)
     below = {arm: [] for arm in arms}

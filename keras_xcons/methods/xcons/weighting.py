@@ -29,8 +29,8 @@ def batch_weights(values, warm, seed, options):
     """The weights of a batch, by the options' source and scale.
 
     Args:
-        values: Float tensor `(B,)`, `1 - E` or the loss; NaN
-            where nothing is known of a sample, which then has a neutral weight.
+        values: Float tensor `(B,)`, `1 - E` or the loss; NaN where nothing is known of
+            a sample, which then has a neutral weight.
         warm: Boolean tensor, whether training is still warming up.
         seed: Int32 tensor `(2,)` to shuffle with.
         options: `XConsOptions`.
