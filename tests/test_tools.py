@@ -6,6 +6,7 @@ import pathlib
 import re
 
 import pytest
+from pages import renewed
 
 from keras_xcons.consistency import MAP_MEASURES
 from keras_xcons.evaluation import measure
@@ -143,13 +144,20 @@ def test_reference_tells_what_a_method_needs():
     assert section.endswith("It has no options but the common ones.\n")
 
 
-def test_reference_needs_its_marks():
-    reference = tool("reference")
-    page = reference.replaced(f"a {reference.START} old {reference.END} b")
-    assert page.startswith(f"a {reference.START}\n\n| method |") and "old" not in page
-    assert page.endswith(f"\n\n{reference.END} b")
-    with pytest.raises(ValueError, match="must hold the marks"):
-        reference.replaced("no marks")
+def test_only_what_stands_between_marks_is_renewed():
+    page = "before\n<!-- a 1 -->\nold\n<!-- end -->\nand <!-- a 2 --> kept <!-- end -->"
+    start, end = r"<!-- a (\d) -->", "<!-- end -->"
+
+    def lines(place):
+        return ["| new |"] if place[1] == "1" else None
+
+    new = renewed(page, start, end, lines)
+    assert new == page.replace("old\n", "\n| new |\n\n")
+    assert renewed(new, start, end, lines) == new
+    wrong = ("no marks", page + end, page + "<!-- a 3 -->", "<!-- end --> <!-- a 1 -->")
+    for one in (*wrong, page.replace("<!-- end -->", "<!-- a 4 -->", 1)):
+        with pytest.raises(ValueError, match="must hold the marks"):
+            renewed(one, start, end, lines)
 
 
 def test_coverage_of_intervals_is_told_case_by_case():

@@ -5,6 +5,7 @@ import json
 import pathlib
 
 import pytest
+from pages import renewed
 
 from keras_xcons import recipes, zoo
 from tests.test_tools import tool
@@ -106,16 +107,6 @@ def test_a_model_without_accuracy_has_no_count(small_zoo):
     assert results.table(results.rows(small_zoo))[2].endswith("| – | – |")
 
 
-def test_only_what_stands_between_the_marks_is_replaced():
-    results = tool("zoo_results")
-    page = f"before\n{results.START}\nold\n{results.END}\nafter\n"
-    new = results.replaced(page, ["| new |"])
-    assert new == f"before\n{results.START}\n\n| new |\n\n{results.END}\nafter\n"
-    assert results.replaced(new, ["| new |"]) == new
-    with pytest.raises(ValueError, match="must hold the marks"):
-        results.replaced("no marks", [])
-
-
 def test_results_of_this_zoo_are_those_of_its_metrics():
     results = tool("zoo_results")
     found = results.rows(CHECKOUT / "zoo")
@@ -126,7 +117,8 @@ def test_results_of_this_zoo_are_those_of_its_metrics():
         written = list(csv.DictReader(file))
     assert written == [{k: str(v) for k, v in row.items()} for row in found]
     page = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    assert results.replaced(page, results.table(found)) == page
+    lines = results.table(found)
+    assert renewed(page, results.START, results.END, lambda place: lines) == page
 
 
 def test_a_recipe_starts_from_a_run_a_published_model_or_a_file(tmp_path, monkeypatch):

@@ -40,28 +40,43 @@ _LIGHT = {"attacked_loss": 0.3, "consistency_loss": 1.0}
 _MILD = {"attacked_loss": 0.3, "consistency_loss": 0.3}
 _ATTACKED = {"clean_loss": False, "attacked_loss": 1.0}
 _WEIGHTED = {"sample_weights": "consistency"}
-# Method, its options, and what differs in the training.
+# What pages call it, the method, its options, and what differs in the training.
 ARMS = {
-    "probe": ("probe", {}, {}),
-    "plain": ("plain", {}, {}),
+    "probe": ("linear probe", "probe", {}, {}),
+    "plain": ("plain", "plain", {}, {}),
     # As many epochs as the time of "mild" is of plain's.
-    "plain_long": ("plain", {}, {"epochs": 2.25}),
-    "paper": ("xcons", {"preset": "paper"}, {}),
-    "weights": ("xcons", {**_ALONE, **_WEIGHTED}, {}),
-    "shuffled": ("xcons", {**_ALONE, "sample_weights": "shuffled"}, {}),
-    "loss": ("xcons", {**_ALONE, "sample_weights": "loss"}, {}),
-    "adversarial": ("xcons", {**_ALONE, **_ATTACKED}, {}),
-    "whole_image": ("xcons", {**_MILD, "region": "whole_image"}, {}),
-    "attacked": ("xcons", {**_ALONE, "attacked_loss": 0.3}, {}),
-    "consistency": ("xcons", {**_ALONE, "consistency_loss": 1.0}, {}),
-    "both": ("xcons", _BOTH, {}),
-    "light": ("xcons", _LIGHT, {}),
-    "light_weights": ("xcons", {**_WEIGHTED, **_LIGHT}, {}),
-    "mild": ("xcons", _MILD, {}),
-    "mild_weights": ("xcons", {**_WEIGHTED, **_MILD}, {}),
-    "mild_every_2": ("xcons", {**_MILD, "every": 2}, {}),
-    "mild_unaligned": ("xcons", {**_MILD, "align": False}, {}),
-    "swap": ("xcons", {**_MILD, "attack": "swap"}, {}),
+    "plain_long": ("plain, for as long", "plain", {}, {"epochs": 2.25}),
+    "paper": ("the bare paper", "xcons", {"preset": "paper"}, {}),
+    "weights": ("sound weights alone", "xcons", {**_ALONE, **_WEIGHTED}, {}),
+    "shuffled": (
+        "the same, shuffled",
+        "xcons",
+        {**_ALONE, "sample_weights": "shuffled"},
+        {},
+    ),
+    "loss": ("weights by the loss", "xcons", {**_ALONE, "sample_weights": "loss"}, {}),
+    "adversarial": ("attacked images alone", "xcons", {**_ALONE, **_ATTACKED}, {}),
+    "whole_image": (
+        "default, whole image attacked",
+        "xcons",
+        {**_MILD, "region": "whole_image"},
+        {},
+    ),
+    "attacked": ("α 0.3 alone", "xcons", {**_ALONE, "attacked_loss": 0.3}, {}),
+    "consistency": ("λ 1 alone", "xcons", {**_ALONE, "consistency_loss": 1.0}, {}),
+    "both": ("α 1, λ 1", "xcons", _BOTH, {}),
+    "light": ("α 0.3, λ 1", "xcons", _LIGHT, {}),
+    "light_weights": ("α 0.3, λ 1, weighted", "xcons", {**_WEIGHTED, **_LIGHT}, {}),
+    "mild": ("default (α 0.3, λ 0.3)", "xcons", _MILD, {}),
+    "mild_weights": ("default, weighted", "xcons", {**_WEIGHTED, **_MILD}, {}),
+    "mild_every_2": ("default, every=2", "xcons", {**_MILD, "every": 2}, {}),
+    "mild_unaligned": (
+        "default, maps as they are",
+        "xcons",
+        {**_MILD, "align": False},
+        {},
+    ),
+    "swap": ("default, backgrounds swapped", "xcons", {**_MILD, "attack": "swap"}, {}),
 }
 _FINE_TUNED = {
     **{"model": "mobilenet_v2", "pretrained": True, "learning_rate": 1e-4},
@@ -93,6 +108,22 @@ PARTS = {
         "stages": {"warm_epochs": 2, "push_start": 8, "last_epochs": 2},
     }
 }
+# What pages call figures; BG-gap is of two of them.
+FIGURES = {
+    "accuracy": "top-1",
+    "pointing_game": "pointing game",
+    "energy_pointing_game": "energy inside",
+    "max_box_acc": "MaxBoxAcc, IoU 0.5",
+    "max_box_acc_v2": "MaxBoxAccV2",
+    "pxap": "PxAP",
+    "iou_auc": "IoU AUC",
+    "explanation_consistency": "E",
+    "fgsm_background_accuracy": "right under background FGSM",
+    "pgd_background_accuracy": "right under background PGD",
+    "insertion": "insertion",
+    "deletion": "deletion (less is better)",
+    "bg_gap": "BG-gap (less is better)",
+}
 _QUICK = ("accuracy", "pointing_game", "energy_pointing_game")
 _FIGURES = (
     *(*_QUICK, "max_box_acc", "max_box_acc_v2", "pxap", "iou_auc"),
@@ -109,7 +140,7 @@ def options_of(name, arm, seed):
     from keras_xcons import recipes, zoo
 
     told, given = dict(SETS[name]), flags_of()
-    method, options, other = ARMS[arm]
+    _, method, options, other = ARMS[arm]
     if "epochs" in other:
         told["epochs"] = round(told["epochs"] * other["epochs"])
     if told.get("pretrained") is True:
@@ -151,7 +182,7 @@ def run(name, arm, seed):
     if path.exists():
         return
     experiment = recipes.Experiment(options_of(name, arm, seed), **PARTS.get(name, {}))
-    method = ARMS[arm][0]
+    method = ARMS[arm][1]
     if method == "probe" and not experiment.has_probe:
         return
     model, cost = trained(name, arm, seed, experiment)
@@ -183,7 +214,7 @@ def trained(name, arm, seed, experiment):
         model = experiment.start()
         model.load_weights(weights)
         return model, json.loads(weights.with_suffix(".json").read_text())
-    method = ARMS[arm][0]
+    method = ARMS[arm][1]
     began = _seconds()
     if experiment.has_probe:
         model = probe_of(name, seed, experiment)

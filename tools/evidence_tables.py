@@ -17,63 +17,16 @@ renewed.
 import csv
 import os
 import pathlib
-import re
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from absl import flags
-from evidence import ARMS, RESULTS, RULE, SETS
+from evidence import ARMS, FIGURES, RESULTS, RULE, SETS
+from evidence_plots import plot
+from pages import renewed
 
-# What is plotted, in this order.
-_PLOTTED = {
-    "accuracy": "Top-1",
-    "pointing_game": "Pointing game",
-    "energy_pointing_game": "Energy in the box",
-    "max_box_acc_v2": "MaxBoxAccV2",
-    "fgsm_background_accuracy": "Background FGSM",
-    "explanation_consistency": "E",
-    "bg_gap": "BG-gap (less is better)",
-}
-_IN_A_ROW = 4
-# What the pages call arms and figures.
-_ARM_TITLES = {
-    "probe": "linear probe",
-    "plain": "plain",
-    "plain_long": "plain, for as long",
-    "paper": "the bare paper",
-    "weights": "sound weights alone",
-    "shuffled": "the same, shuffled",
-    "loss": "weights by the loss",
-    "adversarial": "attacked images alone",
-    "whole_image": "default, whole image attacked",
-    "attacked": "α 0.3 alone",
-    "consistency": "λ 1 alone",
-    "both": "α 1, λ 1",
-    "light": "α 0.3, λ 1",
-    "light_weights": "α 0.3, λ 1, weighted",
-    "mild": "default (α 0.3, λ 0.3)",
-    "mild_weights": "default, weighted",
-    "mild_every_2": "default, every=2",
-    "mild_unaligned": "default, maps as they are",
-    "swap": "default, backgrounds swapped",
-}
-_FIGURE_TITLES = {
-    "accuracy": "top-1",
-    "pointing_game": "pointing game",
-    "energy_pointing_game": "energy inside",
-    "max_box_acc": "MaxBoxAcc, IoU 0.5",
-    "max_box_acc_v2": "MaxBoxAccV2",
-    "pxap": "PxAP",
-    "iou_auc": "IoU AUC",
-    "explanation_consistency": "E",
-    "fgsm_background_accuracy": "right under background FGSM",
-    "pgd_background_accuracy": "right under background PGD",
-    "insertion": "insertion",
-    "deletion": "deletion (less is better)",
-    "bg_gap": "BG-gap (less is better)",
-}
 # What the rule adds up.
 _SCORED = (
     ("energy_pointing_game",),
@@ -81,9 +34,7 @@ _SCORED = (
 )
 _ROOT = pathlib.Path(__file__).parents[1]
 PAGES = (_ROOT / "README.md", _ROOT / "docs" / "xcons.md")
-_PLACE = re.compile(
-    r"(<!-- evidence: ([\w ]+) -->\n).*?(<!-- end of evidence -->)", re.DOTALL
-)
+START, END = r"<!-- evidence: ([\w ]+) -->", "<!-- end of evidence -->"
 
 
 def recorded(name):
@@ -166,7 +117,7 @@ def verdict(told):
     Returns:
         List of strings; of arms that every set with arms of XCons has.
     """
-    ours = [arm for arm in ARMS if ARMS[arm][0] == "xcons"]
+    ours = [arm for arm in ARMS if ARMS[arm][1] == "xcons"]
     # A set with plain training alone compares nothing.
     told = {name: one for name, one in told.items() if one.keys() & set(ours)}
     arms = [arm for arm in ours if told and all(arm in one for one in told.values())]
@@ -194,7 +145,7 @@ def verdict(told):
                     scores[arm] += float(gain)
     for arm in sorted(arms, key=scores.get, reverse=True):
         where = ", ".join(below[arm]) or "nothing"
-        lines.append(f"| {_ARM_TITLES[arm]} | {where} | {scores[arm]:.1f} |")
+        lines.append(f"| {ARMS[arm][0]} | {where} | {scores[arm]:.1f} |")
     return lines
 
 
@@ -208,7 +159,7 @@ def _cell(arm, figure):
 def page_table(told, arms):
     """Lines of Markdown for a page: a line each figure, a column each of these arms."""
     arms = ["plain", *arms]
-    lines = ["| | " + " | ".join(_ARM_TITLES[arm] for arm in arms) + " |"]
+    lines = ["| | " + " | ".join(ARMS[arm][0] for arm in arms) + " |"]
     lines.append("|---" * (len(arms) + 1) + "|")
     for name, form in (("seeds", "{}"), ("time", "{:.1f}×")):
         cells = [form.format(told[arm][name]) for arm in arms]
@@ -217,7 +168,7 @@ def page_table(told, arms):
     splits = {key.partition("/")[0] for key in keys}
     for key in keys:
         split, _, name = key.partition("/")
-        title = _FIGURE_TITLES[name]
+        title = FIGURES[name]
         if len(splits) > 1 and name != "bg_gap":
             title += f", {split.replace('_', '-')}"
         cells = [_cell(arm, told[arm][key]) for arm in arms]
@@ -225,80 +176,24 @@ def page_table(told, arms):
     return lines
 
 
-def renewed(text, told):
+def renew(page, told):
     """A page with its tables renewed, see the top of this file.
 
     Args:
-        text: String.
+        page: String.
         told: Dict from set to what `compared` returns.
 
     Returns:
         String. A table of which not every arm is recorded is left as it is.
     """
 
-    def renew(found):
-        name, *arms = found[2].split()
+    def lines(place):
+        name, *arms = place[1].split()
         if not {name} <= told.keys() or not set(arms) <= told[name].keys():
-            return found[0]
-        lines = page_table(told[name], arms)
-        return found[1] + "\n" + "\n".join(lines) + "\n\n" + found[3]
+            return None
+        return page_table(told[name], arms)
 
-    return _PLACE.sub(renew, text)
-
-
-def plot(name, told):
-    """Writes a picture of the differences of a set to plain."""
-    from matplotlib.figure import Figure
-
-    arms = [arm for arm in told if arm != "plain"]
-    first = [key for key in told["plain"] if key.partition("/")[2] in _PLOTTED]
-    last = first[-1].partition("/")[0] if first else ""
-    # A set with mixed backgrounds is read off at both ends.
-    keys = [
-        key
-        for key in first
-        if key.partition("/")[0] in (first[0].partition("/")[0], last)
-    ]
-    columns = min(_IN_A_ROW, len(keys))
-    rows = -(-len(keys) // columns)
-    size = 2.1 * columns + 1.6, rows * (0.26 * len(arms) + 0.8) + 0.4
-    picture = Figure(figsize=size)
-    axes = list(picture.subplots(rows, columns, sharey=True, squeeze=False).flat)
-    places = np.arange(len(arms))[::-1]
-    for axis in axes[len(keys) :]:
-        axis.remove()
-    for axis, key in zip(axes, keys, strict=False):
-        values, lows, highs = (
-            np.array([100 * told[arm][key][end] for arm in arms])
-            for end in ("value", "low", "high")
-        )
-        clear = (lows > 0) | (highs < 0)
-        for sure, colour in ((True, "#1f5fa8"), (False, "#9a9a9a")):
-            kept = clear == sure
-            ends = [values - lows, highs - values]
-            axis.errorbar(
-                values[kept],
-                places[kept],
-                xerr=[np.maximum(one[kept], 0.0) for one in ends],
-                fmt="o",
-                markersize=4,
-                color=colour,
-            )
-        axis.axvline(0.0, color="black", linewidth=0.8)
-        split, _, figure_name = key.partition("/")
-        where = "" if split == "test" else f"\n{split}"
-        axis.set_title(_PLOTTED[figure_name] + where, fontsize=9)
-        axis.set_yticks(places, [_labelled(arm, told[arm]["seeds"]) for arm in arms])
-        axis.set_ylim(-0.6, len(arms) - 0.4)
-        axis.tick_params(labelsize=8, left=False)
-        axis.spines[["top", "right", "left"]].set_visible(False)
-    picture.supxlabel("points against plain training, 95 %", fontsize=9)
-    picture.tight_layout()
-    picture.savefig(RESULTS / f"{name}.png", dpi=110)
-
-
-def _labelled(arm, seeds):
-    return f"{_ARM_TITLES[arm]}, {seeds} seed{'s' if seeds > 1 else ''}"
+    return renewed(page, START, END, lines)
 
 
 def write_runs(sets):
@@ -352,7 +247,7 @@ def main(argv):
     lines += ["## The rule", "", *verdict(told), ""]
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        page.write_text(renewed(text, told), encoding="utf-8")
+        page.write_text(renew(text, told), encoding="utf-8")
     text = "\n".join(lines)
     (RESULTS / "tables.md").write_text(text, encoding="utf-8")
     print(text)

@@ -12,6 +12,7 @@ import re
 import types
 
 from absl import app
+from pages import renewed
 
 _CHECKOUT = pathlib.Path(__file__).parents[1]
 PAGE, README = _CHECKOUT / "docs" / "methods.md", _CHECKOUT / "README.md"
@@ -185,7 +186,7 @@ def replaced(readme):
     """The README with the table of the methods in the place of the one it has.
 
     Args:
-        readme: Text that holds `START` and `END`, once each.
+        readme: Text that holds `START` and `END`.
 
     Returns:
         The new text.
@@ -193,14 +194,8 @@ def replaced(readme):
     Raises:
         ValueError: The marks are not there.
     """
-    if readme.count(START) != 1 or readme.count(END) != 1:
-        raise ValueError(
-            f"The page must hold the marks {START!r} and {END!r}, once each"
-        )
-    before, _, rest = readme.partition(START)
-    after = rest.partition(END)[2]
-    lines = overview(PAGE.relative_to(README.parent).as_posix())
-    return "\n".join([f"{before}{START}", "", *lines, "", f"{END}{after}"])
+    link = PAGE.relative_to(README.parent).as_posix()
+    return renewed(readme, START, END, lambda place: overview(link))
 
 
 def _methods():

@@ -13,6 +13,7 @@ import json
 import pathlib
 
 from absl import app, flags
+from pages import renewed
 
 _CHECKOUT = pathlib.Path(__file__).parents[1]
 
@@ -135,28 +136,6 @@ def _cell(row, name):
     return f"{value}{flag and f' ({flag})'} [{low}, {high}]{told}"
 
 
-def replaced(page, lines):
-    """The page with the lines in the place of those between its two marks.
-
-    Args:
-        page: Text that holds `START` and `END`, once each.
-        lines: List of strings.
-
-    Returns:
-        The new text.
-
-    Raises:
-        ValueError: The marks are not there.
-    """
-    if page.count(START) != 1 or page.count(END) != 1:
-        raise ValueError(
-            f"The page must hold the marks {START!r} and {END!r}, once each"
-        )
-    before, _, rest = page.partition(START)
-    _, _, after = rest.partition(END)
-    return "\n".join([f"{before}{START}", "", *lines, "", f"{END}{after}"])
-
-
 def model_page(folder):
     """The page of a published model as its card and metrics make it now.
 
@@ -190,7 +169,9 @@ def main(argv):
     from keras_xcons.files import csv_cell
 
     found = rows(zoo)
-    page = replaced(readme.read_text(encoding="utf-8"), table(found))
+    lines = table(found)
+    page = readme.read_text(encoding="utf-8")
+    page = renewed(page, START, END, lambda place: lines)
     lines = io.StringIO()
     writer = csv.DictWriter(lines, found[0].keys(), lineterminator="\n")
     writer.writeheader()
