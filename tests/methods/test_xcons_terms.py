@@ -11,7 +11,7 @@ from keras_xcons.methods import XConsModel
 from keras_xcons.methods.sample_table import ClassMeans, SampleTable
 from keras_xcons.methods.xcons.attacking import attack
 from keras_xcons.methods.xcons.options import PAPER, XConsOptions
-from tests.methods.test_xcons import (
+from tests.methods.xcons_steps import (
     assert_steps,
     cross_entropy,
     first_batch,
