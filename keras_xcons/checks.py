@@ -43,7 +43,9 @@ def unknown(kind, name, accepted):
     if close:
         matches = " or ".join(repr(by_lower[match]) for match in close)
         parts.append(f"Did you mean {matches}?")
-    listed = ", ".join(repr(candidate) for candidate in accepted) or "none is known"
+    # The word for none is no string.
+    told = (c if c == "None" else repr(c) for c in accepted)
+    listed = ", ".join(told) or "none is known"
     parts.append(f"Accepted: {listed}.")
     parts.append(f"Received: {kind.replace(' ', '_')}={shown(name)}")
     return " ".join(parts)

@@ -113,7 +113,7 @@ def fields(options, values, names=None, prefix="", given=False):
         if given and not flag.present:
             continue
         value = declared.parse(flag.value) if declared.parse else flag.value
-        by_word = declared.choices and value == _NONE and None in declared.accepted
+        by_word = declared.choices and _is_none(value) and None in declared.accepted
         found[name] = None if by_word else value
     return found
 
@@ -126,10 +126,14 @@ class _OrNone(flags.ArgumentParser):
         self._parser = parser
 
     def parse(self, argument):
-        return None if argument == _NONE else self._parser.parse(argument)
+        return None if _is_none(argument) else self._parser.parse(argument)
 
     def flag_type(self):
         return f"{self._parser.flag_type()} or {_NONE}"
+
+
+def _is_none(value):
+    return isinstance(value, str) and value.lower() == _NONE.lower()
 
 
 def _chosen(options, names):

@@ -16,7 +16,7 @@ AGREEMENTS = (None, "hard", "soft")
 WEIGHT_SCALES = ("mean", "raw", "one_plus")
 
 
-def map_consistency(maps, others, measure="cosine"):
+def map_consistency(maps, others, measure="soft_iou"):
     """How alike two heatmaps of an image are.
 
     Args:
@@ -25,7 +25,8 @@ def map_consistency(maps, others, measure="cosine"):
         measure: `"cosine"`, the cosine of the angle between the maps as vectors;
             `"ssim"`, structural similarity, negative values cut to 0; `"soft_iou"`,
             `Σ min / Σ max`; or `"l1"`, `1 - mean |difference|`. Defaults to
-            `"cosine"`, our choice.
+            `"soft_iou"`, our choice: near 1 the cosine is quadratic in how far a map
+            moves, and hardly tells.
 
     Returns:
         Float32 tensor `(...)` in 0..1: 1 for equal maps, 0 where `others` alone is
@@ -104,7 +105,7 @@ def prediction_agreement(logits, others, kind, multi_label=False):
     return 1.0 - 0.5 * ops.sum(distance, axis=-1)
 
 
-def explanation_consistency(maps, others, valid=None, measure="cosine"):
+def explanation_consistency(maps, others, valid=None, measure="soft_iou"):
     """E of images that are explained for one or several classes each.
 
     Args:
@@ -112,7 +113,7 @@ def explanation_consistency(maps, others, valid=None, measure="cosine"):
         others: Float tensor `(B, P, h, w)`, the maps of the attacked images.
         valid: Float tensor `(B, P)` of ones and zeros, which maps count, or `None`
             for all.
-        measure: See `map_consistency`.
+        measure: See `map_consistency`. Defaults to `"soft_iou"`.
 
     Returns:
         Float32 tensor `(B,)` in 0..1, the mean over the classes that count and whose
@@ -142,7 +143,8 @@ def sample_weights(values, scale="mean", floor=0.0, mean=None, effective_share=N
         scale: `"mean"` divides by the mean of the batch, because `v` itself shrinks
             the learning rate as training succeeds; `"raw"` leaves the values as they
             are; `"one_plus"` is the mild `1 + v`. Defaults to `"mean"`, our choice.
-        floor: Smallest weight, after scaling, so that no sample vanishes.
+        floor: Smallest weight, as a share of the mean weight before it is applied, so
+            that no sample vanishes.
         mean: Function of values and of how much each of them counts, two float
             tensors `(B,)`, to their mean; pass one that spans replicas when a batch
             is spread over several. Defaults to the mean of the batch.
@@ -175,13 +177,16 @@ def sample_weights(values, scale="mean", floor=0.0, mean=None, effective_share=N
         values = ops.where(average > 0.0, values / safe, ops.ones_like(values))
         if effective_share is not None:
             spread = mean(ops.square(values - 1.0), ops.ones_like(values))
-            bound = 1.0 / effective_share - 1.0
+            # Of the smallest shares the inverse would be infinite.
+            bound = min(1.0 / float(effective_share) - 1.0, 1e30)
             shrink = ops.sqrt(bound / ops.maximum(spread, max(bound, 1e-12)))
             values = 1.0 + shrink * (values - 1.0)
     elif scale != "raw":
         raise ValueError(checks.unknown("weight scale", scale, WEIGHT_SCALES))
+    # Values of v are far below 1; the mean weight under the other scales is 1 or more.
+    lowest = floor * average if scale == "raw" else floor
     anything = mean(known, ops.ones_like(known)) > 0.0
-    return ops.where(anything, ops.maximum(values, floor), ops.ones_like(values))
+    return ops.where(anything, ops.maximum(values, lowest), ops.ones_like(values))
 
 
 def effective_share(weights, mean=None):

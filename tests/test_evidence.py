@@ -2,9 +2,12 @@
 
 import json
 import sys
+import types
 
+import evidence_arms
 import numpy as np
 import pytest
+from absl import app
 from PIL import Image
 
 from keras_xcons import evaluation
@@ -15,16 +18,13 @@ from tests.test_tools import tool
 
 @pytest.fixture
 def evidence(tmp_path, monkeypatch):
-    module = tool("evidence")
-    monkeypatch.setattr(module, "RESULTS", tmp_path / "evidence")
-    # By the name under which the tool of the tables knows it.
-    monkeypatch.setitem(sys.modules, "evidence", module)
-    return module
+    monkeypatch.setattr(evidence_arms, "RESULTS", tmp_path / "evidence")
+    return tool("evidence")
 
 
 @pytest.fixture
 def tables(evidence, monkeypatch):
-    # The plots know the evidence by name, too.
+    # The tables know the plots by name.
     monkeypatch.setitem(sys.modules, "evidence_plots", tool("evidence_plots"))
     return tool("evidence_tables")
 
@@ -38,22 +38,22 @@ def record(folder, arm, seed, seconds, accuracy, pointing):
 
 def test_every_arm_can_be_made(evidence):
     weights = set()
-    for _, method, options, other in evidence.ARMS.values():
+    for _, method, options, other in evidence_arms.ARMS.values():
         if method != "probe":
             made = method_of(method).options(**options)
             weights.add(getattr(made, "sample_weights", None))
         assert other.keys() <= {"epochs"}
     assert weights >= set(SAMPLE_WEIGHTS)
-    titles = [title for title, *_ in evidence.ARMS.values()]
+    titles = [title for title, *_ in evidence_arms.ARMS.values()]
     assert len(set(titles)) == len(titles)
     figures = {*evidence._FIGURES, *evidence._SLOW}
     assert figures <= evaluation.METRICS.keys()
-    assert figures <= evidence.FIGURES.keys()
+    assert figures <= evidence_arms.FIGURES.keys()
 
 
 def test_tables_of_what_is_recorded(evidence, tables, tmp_path, monkeypatch):
     random = np.random.default_rng(0)
-    folder = evidence.RESULTS / "cub"
+    folder = evidence_arms.RESULTS / "cub"
     mean = 0.0
     for seed in (0, 1, 2):
         plain = (random.random(200) < 0.5).astype("float16")
@@ -62,7 +62,7 @@ def test_tables_of_what_is_recorded(evidence, tables, tmp_path, monkeypatch):
         record(folder, "plain", seed, 100.0, plain, plain)
         record(folder, "both", seed, 210.0, better, plain)
     # A set of which plain alone is recorded keeps the others' tables from nothing.
-    record(evidence.RESULTS / "pets", "plain", 0, 1.0, plain, plain)
+    record(evidence_arms.RESULTS / "pets", "plain", 0, 1.0, plain, plain)
     # Of a seed that plain has not, nothing can be told.
     record(folder, "both", 3, 210.0, better, plain)
     rows, page = tmp_path / "rows.csv", tmp_path / "page.md"
@@ -70,8 +70,9 @@ def test_tables_of_what_is_recorded(evidence, tables, tmp_path, monkeypatch):
     place = "<!-- evidence: cub both -->\nold\n<!-- end of evidence -->\n"
     page.write_text(f"Before.\n{place}{kept}After.\n")
     monkeypatch.setattr(tables, "PAGES", [page])
-    tables.main(["tables", f"--rows={rows}"])
-    text = (evidence.RESULTS / "tables.md").read_text()
+    monkeypatch.setattr(tables, "_ROWS", types.SimpleNamespace(value=rows))
+    tables.main(["tables"])
+    text = (evidence_arms.RESULTS / "tables.md").read_text()
     cells = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in text.splitlines()
@@ -89,7 +90,7 @@ def test_tables_of_what_is_recorded(evidence, tables, tmp_path, monkeypatch):
     assert f"| top-1 | {100 * mean:.1f} | {accuracy} |\n" in told
     assert "| time | 1.0× | 2.1× |" in told and "old" not in told
     assert told.endswith(f"{kept}After.\n")
-    lines = (evidence.RESULTS / "runs.csv").read_text().splitlines()
+    lines = (evidence_arms.RESULTS / "runs.csv").read_text().splitlines()
     head = "set,arm,seed,seconds,core_seconds,test/accuracy,test/pointing_game"
     assert lines[0] == head
     assert len(lines) == 9 and lines[1].startswith("cub,plain,0,200,100,")
@@ -97,18 +98,18 @@ def test_tables_of_what_is_recorded(evidence, tables, tmp_path, monkeypatch):
     lines = rows.read_text().splitlines()
     assert len(lines) == 1 + 8 * 2 * 200
     assert lines[1] in {f"cub,plain,0,test,accuracy,0,{hit}" for hit in (0, 1)}
-    with Image.open(evidence.RESULTS / "cub.png") as picture:
+    with Image.open(evidence_arms.RESULTS / "cub.png") as picture:
         pixels = np.asarray(picture.convert("RGB"), "float32")
     # The colour of a difference that is sure.
     assert (np.abs(pixels - (31, 95, 168)).sum(axis=-1) < 20).sum() > 50
 
 
 def test_a_recorded_run_is_not_repeated(evidence):
-    record(evidence.RESULTS / "cub", "plain", 0, 1.0, np.ones(3), np.ones(3))
-    before = (evidence.RESULTS / "cub" / "plain_0.npz").read_bytes()
+    record(evidence_arms.RESULTS / "cub", "plain", 0, 1.0, np.ones(3), np.ones(3))
+    before = (evidence_arms.RESULTS / "cub" / "plain_0.npz").read_bytes()
     # No data set is there to train on.
     evidence.run("cub", "plain", 0)
-    assert (evidence.RESULTS / "cub" / "plain_0.npz").read_bytes() == before
+    assert (evidence_arms.RESULTS / "cub" / "plain_0.npz").read_bytes() == before
 
 
 def test_what_is_told_of_v():
@@ -139,3 +140,45 @@ def test_backgrounds_that_tell_the_class():
         for label in range(3):
             found = (chosen == label)[labels == label].mean()
             assert found == pytest.approx(share, abs=0.09)
+
+
+def test_records_that_cannot_be_used_are_named(evidence, tables):
+    folder = evidence_arms.RESULTS / "cub"
+    record(folder, "both", 0, 1.0, np.ones(3), np.ones(3))
+    with pytest.raises(SystemExit, match="no run of plain to compare with"):
+        tables.recorded("cub")
+    record(folder, "plain", 0, 1.0, np.ones(3), np.ones(3))
+    assert list(tables.recorded("cub")) == ["plain", "both"]
+    record(folder, "plain", 1, 1.0, np.ones(4), np.ones(4))
+    with pytest.raises(SystemExit, match="plain_1.npz and .*have other figures"):
+        tables.recorded("cub")
+    for damage in (b"", b"PK\x03\x04 torn"):
+        (folder / "plain_1.npz").write_bytes(damage)
+        with pytest.raises(SystemExit, match="plain_1.npz is damaged: remove it"):
+            tables.recorded("cub")
+    (folder / "plain_1.npz").rename(folder / "backup.npz")
+    with pytest.raises(SystemExit, match="backup.npz is no record"):
+        tables.recorded("cub")
+
+
+@pytest.mark.parametrize(
+    ("flags", "match"),
+    [
+        ({"sets": ["cup"]}, "Unknown set. Did you mean 'cub'"),
+        ({"sets": ["shapes", "cub"]}, "need --data_dir"),
+        ({"arms": ["milld"]}, "Unknown arm. Did you mean 'mild'"),
+        ({"arms": []}, "--arms must name at least one"),
+        ({"seeds": ["a"]}, "--seeds are whole numbers"),
+    ],
+)
+def test_flags_of_the_evidence_are_checked_first(flags, match, evidence, monkeypatch):
+    monkeypatch.setattr(evidence, "run", lambda *run: pytest.fail(f"ran {run}"))
+    given = {"sets": ["shapes"], "arms": ["plain"], "seeds": ["0"], **flags}
+    for name, value in given.items():
+        flag = types.SimpleNamespace(name=name, value=value)
+        monkeypatch.setattr(evidence, f"_{name.upper()}", flag)
+    for name in ("data_dir", "pretrained"):
+        flag = types.SimpleNamespace(name=name, value=None)
+        monkeypatch.setattr(evidence, f"_{name.upper()}", flag)
+    with pytest.raises(app.UsageError, match=match):
+        evidence.main(["evidence"])

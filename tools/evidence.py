@@ -4,11 +4,13 @@ r"""What XCons and its parts bring: data sets x arms x seeds, trained and measur
         --sets=cub --seeds=0,1,2
     python tools/evidence_tables.py
 
-An arm is a way to train from the same start: the probe, plain training, the bare paper,
-and XCons with its parts in and out (ARMS). A run that is recorded is not repeated: of
-each, `tools/results/evidence/<set>/<arm>_<seed>.npz` holds the figures of every test
-image and the seconds that its training took. `tools/evidence_tables.py` makes tables
-and plots of what is recorded. The default is what RULE picks.
+An arm is a way to train from the same start: the probe, plain training, the bare
+paper, and XCons with its parts in and out (`tools/evidence_arms.py`). A run that is
+recorded is not repeated: of each, `tools/results/evidence/<set>/<arm>_<seed>.npz` holds
+the figures of every test image and the seconds that its training took. To run it anew,
+remove that file.
+`tools/evidence_tables.py` makes tables and plots of what is recorded, and says what
+`RULE` in `tools/evidence_arms.py` picks of it.
 """
 
 import atexit
@@ -17,113 +19,23 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 import tempfile
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from absl import flags
+from absl import app, flags
+from evidence_arms import ARMS, PARTS, RESULTS, SETS
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "evidence"
-# Written down before the finalists ran.
-RULE = (
-    "Among the arms that on no set are below plain in top-1 or pointing by more than "
-    "their interval, the one that is best in the sum of its gains in energy and in "
-    "accuracy under background attacks, each over its spread between arms."
+_SETS = flags.DEFINE_list("sets", list(SETS), "Data sets.")
+_ARMS = flags.DEFINE_list("arms", list(ARMS), "Arms.")
+_SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets.")
+_PRETRAINED = flags.DEFINE_string(
+    "pretrained", None, "ImageNet weights of MobileNetV2, a file, that are fine-tuned."
 )
-_ALONE = {"attacked_loss": 0.0, "consistency_loss": 0.0}
-# Both terms in equal parts, and with little of the attacked images.
-_BOTH = {"attacked_loss": 1.0, "consistency_loss": 1.0}
-_LIGHT = {"attacked_loss": 0.3, "consistency_loss": 1.0}
-# The default.
-_MILD = {"attacked_loss": 0.3, "consistency_loss": 0.3}
-_ATTACKED = {"clean_loss": False, "attacked_loss": 1.0}
-_WEIGHTED = {"sample_weights": "consistency"}
-# What pages call it, the method, its options, and what differs in the training.
-ARMS = {
-    "probe": ("linear probe", "probe", {}, {}),
-    "plain": ("plain", "plain", {}, {}),
-    # As many epochs as the time of "mild" is of plain's.
-    "plain_long": ("plain, for as long", "plain", {}, {"epochs": 2.25}),
-    "paper": ("the bare paper", "xcons", {"preset": "paper"}, {}),
-    "weights": ("sound weights alone", "xcons", {**_ALONE, **_WEIGHTED}, {}),
-    "shuffled": (
-        "the same, shuffled",
-        "xcons",
-        {**_ALONE, "sample_weights": "shuffled"},
-        {},
-    ),
-    "loss": ("weights by the loss", "xcons", {**_ALONE, "sample_weights": "loss"}, {}),
-    "adversarial": ("attacked images alone", "xcons", {**_ALONE, **_ATTACKED}, {}),
-    "whole_image": (
-        "default, whole image attacked",
-        "xcons",
-        {**_MILD, "region": "whole_image"},
-        {},
-    ),
-    "attacked": ("α 0.3 alone", "xcons", {**_ALONE, "attacked_loss": 0.3}, {}),
-    "consistency": ("λ 1 alone", "xcons", {**_ALONE, "consistency_loss": 1.0}, {}),
-    "both": ("α 1, λ 1", "xcons", _BOTH, {}),
-    "light": ("α 0.3, λ 1", "xcons", _LIGHT, {}),
-    "light_weights": ("α 0.3, λ 1, weighted", "xcons", {**_WEIGHTED, **_LIGHT}, {}),
-    "mild": ("default (α 0.3, λ 0.3)", "xcons", _MILD, {}),
-    "mild_weights": ("default, weighted", "xcons", {**_WEIGHTED, **_MILD}, {}),
-    "mild_every_2": ("default, every=2", "xcons", {**_MILD, "every": 2}, {}),
-    "mild_unaligned": (
-        "default, maps as they are",
-        "xcons",
-        {**_MILD, "align": False},
-        {},
-    ),
-    "swap": ("default, backgrounds swapped", "xcons", {**_MILD, "attack": "swap"}, {}),
-}
-_FINE_TUNED = {
-    **{"model": "mobilenet_v2", "pretrained": True, "learning_rate": 1e-4},
-    **{"image_size": 160, "epochs": 8},
-}
-SETS = {
-    "cub": {**_FINE_TUNED, "dataset": "cub200_first50"},
-    "cub_224": {**_FINE_TUNED, "dataset": "cub200_first50", "image_size": 224},
-    "cub_resnet18": {
-        **_FINE_TUNED,
-        **{"dataset": "cub200_first50", "model": "resnet18", "learning_rate": 1e-3},
-        **{"pretrained": "resnet18_tiny_imagenet", "freeze_batch_norm": False},
-    },
-    "cub_protopnet": {
-        **_FINE_TUNED,
-        **{"dataset": "cub200_first50", "model": "protopnet", "learning_rate": 3e-3},
-        **{"pretrained": "mobilenet_v2_cub_plain", "epochs": 10},
-    },
-    "pets": {**_FINE_TUNED, "dataset": "pets_three"},
-    "pets_on_backgrounds": {**_FINE_TUNED, "dataset": "pets_on_backgrounds"},
-    "shapes": {"dataset": "shapes"},
-    "shapes_95": {"dataset": "shapes", "correlation": 0.95},
-    "shapes_70": {"dataset": "shapes", "correlation": 0.7},
-}
-# What `recipes.Experiment` is told beside the options.
-PARTS = {
-    "cub_protopnet": {
-        "architecture": {"backbone": "mobilenet_v2"},
-        "stages": {"warm_epochs": 2, "push_start": 8, "last_epochs": 2},
-    }
-}
-# What pages call figures; BG-gap is of two of them.
-FIGURES = {
-    "accuracy": "top-1",
-    "pointing_game": "pointing game",
-    "energy_pointing_game": "energy inside",
-    "max_box_acc": "MaxBoxAcc, IoU 0.5",
-    "max_box_acc_v2": "MaxBoxAccV2",
-    "pxap": "PxAP",
-    "iou_auc": "IoU AUC",
-    "explanation_consistency": "E",
-    "fgsm_background_accuracy": "right under background FGSM",
-    "pgd_background_accuracy": "right under background PGD",
-    "insertion": "insertion",
-    "deletion": "deletion (less is better)",
-    "bg_gap": "BG-gap (less is better)",
-}
+_MODELS = flags.DEFINE_string("models", None, "Folder where trained weights are kept.")
+
 _QUICK = ("accuracy", "pointing_game", "energy_pointing_game")
 _FIGURES = (
     *(*_QUICK, "max_box_acc", "max_box_acc_v2", "pxap", "iou_auc"),
@@ -139,18 +51,18 @@ def options_of(name, arm, seed):
     """The `TrainOptions` of a run."""
     from keras_xcons import recipes, zoo
 
-    told, given = dict(SETS[name]), flags_of()
+    told = dict(SETS[name])
     _, method, options, other = ARMS[arm]
     if "epochs" in other:
         told["epochs"] = round(told["epochs"] * other["epochs"])
     if told.get("pretrained") is True:
-        told["pretrained"] = given["pretrained"]
+        told["pretrained"] = _PRETRAINED.value
     elif "pretrained" in told:
         told["pretrained"] = str(zoo.download(told["pretrained"]))
     if told["dataset"] == "pets_on_backgrounds":
         told["dataset"] = generated(seed)
     elif told["dataset"] != "shapes":
-        told["dataset"] = recipes.find_dataset(told["dataset"], given["data_dir"])
+        told["dataset"] = recipes.find_dataset(told["dataset"], _DATA_DIR.value)
     methods = {"plain": {}} if method == "probe" else {method: options}
     return recipes.TrainOptions(**told, seed=seed, methods=methods)
 
@@ -162,8 +74,7 @@ def generated(seed):
 
     folder = tempfile.mkdtemp(prefix="pets_on_backgrounds_")
     atexit.register(shutil.rmtree, folder)
-    told = flags_of()
-    write(folder, told["data_dir"], told["pretrained"], seed=seed)
+    write(folder, _DATA_DIR.value, _PRETRAINED.value, seed=seed)
     return folder
 
 
@@ -180,6 +91,7 @@ def run(name, arm, seed):
 
     path = RESULTS / name / f"{arm}_{seed}.npz"
     if path.exists():
+        print(f"{name}, {arm}, seed {seed}: recorded in {path}", flush=True)
         return
     experiment = recipes.Experiment(options_of(name, arm, seed), **PARTS.get(name, {}))
     method = ARMS[arm][1]
@@ -208,12 +120,14 @@ def trained(name, arm, seed, experiment):
     The cost is the seconds by the clock, and those of all cores, which count nothing
     of what else the machine does.
     """
-    folder = flags_of()["models"]
+    folder = _MODELS.value
     weights = folder and pathlib.Path(folder) / f"{name}_{arm}_{seed}.weights.h5"
     if weights and weights.exists():
         model = experiment.start()
         model.load_weights(weights)
         return model, json.loads(weights.with_suffix(".json").read_text())
+    from keras_xcons.files import whole_file
+
     method = ARMS[arm][1]
     began = _seconds()
     if experiment.has_probe:
@@ -225,8 +139,10 @@ def trained(name, arm, seed, experiment):
     cost = [after - before for after, before in zip(_seconds(), began, strict=True)]
     if weights:
         weights.parent.mkdir(parents=True, exist_ok=True)
-        weights.with_suffix(".json").write_text(json.dumps(cost))
-        model.save_weights(weights)
+        with whole_file(weights.with_suffix(".json")) as unfinished:
+            unfinished.write_text(json.dumps(cost))
+        with whole_file(weights) as unfinished:
+            model.save_weights(unfinished)
     return model, cost
 
 
@@ -271,26 +187,30 @@ def probe_of(name, seed, experiment):
     return _probes[name, seed]
 
 
-def flags_of():
-    """The flags, a dict."""
-    return flags.FLAGS.flag_values_dict()
-
-
 def main(argv):
     """Runs what is missing, seed by seed."""
-    flags.DEFINE_list("sets", list(SETS), "Data sets.")
-    flags.DEFINE_list("arms", list(ARMS), "Arms.")
-    flags.DEFINE_list("seeds", ["0"], "Seeds.")
-    flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets.")
-    flags.DEFINE_string("pretrained", None, "Weights that are fine-tuned.")
-    flags.DEFINE_string("models", None, "Folder where trained weights are kept.")
-    flags.FLAGS(argv)
-    told = flags_of()
-    for name in told["sets"]:
-        for seed in map(int, told["seeds"]):
-            for arm in told["arms"]:
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+    from keras_xcons import checks
+
+    for kind, flag, known in (("set", _SETS, SETS), ("arm", _ARMS, ARMS)):
+        for name in flag.value:
+            if name not in known:
+                raise app.UsageError(checks.unknown(kind, name, known))
+    for flag in (_SETS, _ARMS, _SEEDS):
+        if not flag.value:
+            raise app.UsageError(f"--{flag.name} must name at least one")
+    if not all(seed.isdecimal() for seed in _SEEDS.value):
+        raise app.UsageError(f"--seeds are whole numbers. Received: {_SEEDS.value}")
+    if any(SETS[name]["dataset"] != "shapes" for name in _SETS.value):
+        for flag in (_DATA_DIR, _PRETRAINED):
+            if flag.value is None:
+                raise app.UsageError(f"Sets of photographs need --{flag.name}")
+    for name in _SETS.value:
+        for seed in map(int, _SEEDS.value):
+            for arm in _ARMS.value:
                 run(name, arm, seed)
 
 
 if __name__ == "__main__":
-    main(sys.argv)
+    app.run(main)

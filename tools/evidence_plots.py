@@ -1,7 +1,7 @@
 """The plot of a set of `tools/evidence.py`: what each arm differs by from plain."""
 
 import numpy as np
-from evidence import ARMS, FIGURES, RESULTS
+from evidence_arms import ARMS, FIGURES, RESULTS
 
 # What is plotted, in this order.
 _PLOTTED = (

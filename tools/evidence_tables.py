@@ -9,7 +9,7 @@ seeds and images together (`keras_xcons.evaluation.across_runs`; of one seed the
 interval is over images alone); a plot of each set. `--rows` writes the figures of every
 image of every run, one line each. Arms are compared over the seeds that plain has, too.
 
-In README.md and docs/xcons.md a table stands behind each comment that names a set and
+It rewrites pages of the checkout, too: in README.md and docs/xcons.md a table stands behind each comment that names a set and
 arms, `<!-- evidence: cub mild light -->`, up to `<!-- end of evidence -->`, and is
 renewed.
 """
@@ -17,15 +17,19 @@ renewed.
 import csv
 import os
 import pathlib
-import sys
+import zipfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from absl import flags
-from evidence import ARMS, FIGURES, RESULTS, RULE, SETS
+from absl import app, flags
+from evidence_arms import ARMS, FIGURES, RESULTS, RULE, SETS
 from evidence_plots import plot
 from pages import renewed
+
+_ROWS = flags.DEFINE_string(
+    "rows", None, "CSV file to write the figures of images into."
+)
 
 # What the rule adds up.
 _SCORED = (
@@ -39,17 +43,31 @@ START, END = r"<!-- evidence: ([\w ]+) -->", "<!-- end of evidence -->"
 
 def recorded(name):
     """What is recorded of a set: dict from arm to dict from seed to arrays and cost."""
-    found = {}
+    found, first = {}, None
     for path in sorted((RESULTS / name).glob("*.npz")):
         arm, _, seed = path.stem.rpartition("_")
-        rows = dict(np.load(path))
-        cost = rows.pop("cost")
+        if arm not in ARMS or not seed.isdecimal():
+            raise SystemExit(f"{path} is no record of an arm and a seed: move it away")
+        try:
+            rows = dict(np.load(path))
+            cost = rows.pop("cost")
+        except (KeyError, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            raise SystemExit(f"{path} is damaged: remove it, run it again") from error
+        shapes = {key: value.shape for key, value in rows.items()}
+        first = first or (path, shapes)
+        if shapes != first[1]:
+            raise SystemExit(
+                f"{path} and {first[0]} have other figures or images: remove the older "
+                "one, and run it again"
+            )
         rows = {key: value.astype("float32") for key, value in rows.items()}
         if "mixed_same/accuracy" in rows:
             # The two splits have the same objects in the same order.
             gap = rows["mixed_same/accuracy"] - rows["mixed_rand/accuracy"]
             rows["mixed_rand/bg_gap"] = gap
         found.setdefault(arm, {})[int(seed)] = rows, cost
+    if found and "plain" not in found:
+        raise SystemExit(f"{RESULTS / name} has no run of plain to compare with")
     return {arm: found[arm] for arm in ARMS if arm in found}
 
 
@@ -109,7 +127,7 @@ def table(told):
 
 
 def verdict(told):
-    """Lines of Markdown: what `evidence.RULE` says of the arms of XCons.
+    """Lines of Markdown: what `RULE` says of the arms of XCons.
 
     Args:
         told: Dict from set to what `compared` returns.
@@ -231,15 +249,15 @@ def write_rows(sets, path):
 
 def main(argv):
     """Writes what the flags say."""
-    flags.DEFINE_string("rows", None, "CSV file to write the figures of images into.")
-    flags.FLAGS(argv)
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
     sets = {name: recorded(name) for name in SETS}
-    sets = {name: found for name, found in sets.items() if "plain" in found}
-    write_runs(sets)
-    if flags.FLAGS.rows:
-        write_rows(sets, flags.FLAGS.rows)
+    sets = {name: found for name, found in sets.items() if found}
     lines = ["<!-- Written by tools/evidence_tables.py. -->", ""]
     told = {name: compared(found) for name, found in sets.items()}
+    write_runs(sets)
+    if _ROWS.value:
+        write_rows(sets, _ROWS.value)
     for name, figures in told.items():
         lines += [f"## {name}", "", *table(figures), ""]
         if len(figures) > 1:
@@ -254,4 +272,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    main(sys.argv)
+    app.run(main)

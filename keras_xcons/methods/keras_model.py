@@ -138,7 +138,10 @@ class ClassifierModel(TrainsClassifier, keras.Model):
         x, y = checked(x, y, self, batch_size, **given)
         given["validation_data"] = self._checked_validation(validation_data)
         callbacks = list(keras.tree.flatten(callbacks)) if callbacks else []
-        callbacks = self.fit_callbacks(callbacks, x, y, batch_size)
+        steps = kwargs.get("steps_per_epoch")
+        read = {"batch_size": batch_size, "steps_per_epoch": steps, **given}
+        read.pop("validation_data")
+        callbacks = self.fit_callbacks(callbacks, x, y, **read)
         callbacks = self.objective.callbacks(callbacks)
         self.objective.begins(callbacks)
         if isinstance(x, tf.data.Dataset):
@@ -157,14 +160,16 @@ class ClassifierModel(TrainsClassifier, keras.Model):
             return (*checked_evaluation(x, y, self), *rest)
         return checked_evaluation(held_out, None, self)[0]
 
-    def fit_callbacks(self, callbacks, x, y, batch_size):
+    def fit_callbacks(self, callbacks, x, y, **given):
         """The callbacks of a `fit`: the caller's, and those that the method needs.
 
         Args:
             callbacks: The caller's, a list.
             x: As for `fit`, checked.
             y: As for `fit`.
-            batch_size: As for `fit`.
+            **given: Of the further arguments of `fit` those that tell how the data is
+                read: `batch_size`, `steps_per_epoch`, `validation_split`,
+                `class_weight` and `sample_weight`.
 
         Returns:
             The list, in the order in which they run.

@@ -8,6 +8,12 @@ from keras_xcons import checks
 # What the pipeline's own refusals begin with, among TensorFlow's words.
 MARK = "keras_xcons refused a batch: "
 _SHARES = "one-hot and multi-hot labels must be within 0..1."
+_ONE_CLASS = (
+    "one-hot labels must sum to 1; for images of several classes, or of none, pass "
+    "`multi_label=True`. Received: labels that sum to "
+)
+# Of shares that were rounded to a half type.
+_NEAR = 0.02
 
 
 def check_labels(labels, count, trainer, unlabelled):
@@ -25,6 +31,9 @@ def check_labels(labels, count, trainer, unlabelled):
     if not _are_indices(labels.shape, trainer):
         if not np.all((labels >= 0) & (labels <= 1)):
             raise ValueError(f"{_SHARES} Received: labels with other values")
+        sums = labels.astype("float64").sum(axis=-1)
+        if not trainer.options.multi_label and np.abs(sums - 1.0).max() > _NEAR:
+            raise ValueError(f"{_ONE_CLASS}{sums[np.abs(sums - 1.0).argmax()]:g}")
         return
     indices = labels.reshape(-1)
     if unlabelled:
@@ -58,7 +67,13 @@ def refusals(labels, trainer, unlabelled, also=""):
     if not _are_indices(labels.shape, trainer):
         shares = tf.cast(labels, tf.float32)
         inside = tf.reduce_all((shares >= 0.0) & (shares <= 1.0))
-        return [refuse(inside, f"{_SHARES} Received: labels with other values")]
+        found = [refuse(inside, f"{_SHARES} Received: labels with other values")]
+        if not trainer.options.multi_label:
+            sums = tf.reduce_sum(shares, axis=-1)
+            near = tf.abs(sums - 1.0) <= _NEAR
+            wrong = first_outside(sums, near)
+            found.append(refuse(tf.reduce_all(near), _ONE_CLASS, wrong))
+        return found
     told = tf.cast(labels, tf.float32)
     # Labels of a model with one output may be soft, but not 1.5.
     below = told <= 1.0 if view.binary else told < view.num_classes

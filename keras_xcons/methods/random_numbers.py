@@ -26,13 +26,25 @@ def seed_of(seed, optimizer, purpose):
 
     >>> seed_of(0, trainer.optimizer, "start")
     """
-    counting = getattr(optimizer, "inner_optimizer", optimizer)
-    # `iterations` would stand still while gradients are accumulated.
-    steps = tf.cast(tf.convert_to_tensor(counting._iterations), tf.int32)
+    steps = tf.cast(steps_of(optimizer), tf.int32)
     made = tf.constant([seed, zlib.crc32(purpose.encode()) % 2**31], tf.int32)
     replica = tf.distribute.get_replica_context()
     number = 0 if replica is None else replica.replica_id_in_sync_group
     return fold(fold(made, steps), number)
+
+
+def steps_of(optimizer):
+    """The steps that an optimizer has counted, those without an update included.
+
+    Args:
+        optimizer: Built `keras.optimizers.Optimizer`.
+
+    Returns:
+        Integer scalar tensor.
+    """
+    counting = getattr(optimizer, "inner_optimizer", optimizer)
+    # `iterations` would stand still while gradients are accumulated.
+    return tf.convert_to_tensor(counting._iterations)
 
 
 def fold(seed, number):

@@ -89,7 +89,9 @@ def plot(images, heatmaps, titles=None, boxes=None, masks=None, columns=4):
     return figure
 
 
-def comparison(images, heatmaps, titles=None, boxes=None, masks=None):
+def comparison(
+    images, heatmaps, titles=None, boxes=None, masks=None, notes=None, caption=None
+):
     """Draws the heatmaps of several models side by side, one image a row.
 
     The first column is the image alone; every model has a column after it.
@@ -101,6 +103,9 @@ def comparison(images, heatmaps, titles=None, boxes=None, masks=None):
         titles: Sequence of B strings to put beside the rows, or `None`.
         boxes: As in `plot`.
         masks: As in `plot`.
+        notes: Dict from the name of a model to B strings to put below its pictures,
+            such as what it predicts, or `None`.
+        caption: String to put below all, or `None`.
 
     Returns:
         A `matplotlib.figure.Figure`. Write it with `keras_xcons.plotting.save`.
@@ -122,17 +127,30 @@ def comparison(images, heatmaps, titles=None, boxes=None, masks=None):
         )
     titles = _checked_titles(titles, images)
     outlines = _checked_outlines(boxes, masks, images)
+    notes = {
+        name: _checked_titles(told, images) for name, told in (notes or {}).items()
+    }
+    if not notes.keys() <= heatmaps.keys():
+        raise ValueError(
+            "`notes` must be of models whose heatmaps are given. Received: notes of "
+            f"{sorted(notes.keys() - heatmaps.keys())}"
+        )
     pictures = {"image": images.astype("uint8")}
     for name, maps in heatmaps.items():
         pictures[name] = _overlays(images, _checked_heatmaps(maps, images))
-    figure, axes = _grid(len(images), len(pictures), images.shape[1:3], 1)
+    rows = 1 + (len(images) if notes else 0) + (caption is not None)
+    figure, axes = _grid(len(images), len(pictures), images.shape[1:3], rows)
     for column, (name, column_pictures) in enumerate(pictures.items()):
         axes[0, column].set_title(name, fontsize=10, fontweight="bold")
         for row, picture in enumerate(column_pictures):
             axes[row, column].imshow(picture)
             _outline(axes[row, column], row, outlines, images.shape[1:3])
+            if name in notes:
+                axes[row, column].set_xlabel(notes[name][row], fontsize=8)
     for row, title in enumerate(titles):
         axes[row, 0].set_ylabel(title, fontsize=9)
+    if caption is not None:
+        figure.supxlabel(caption, fontsize=8)
     return figure
 
 

@@ -5,21 +5,17 @@ import shutil
 
 import numpy as np
 
-from keras_xcons import evaluation, explainers, plotting
+from keras_xcons import evaluation, explainers, models, plotting
 from keras_xcons.files import files_together, write_json
 from keras_xcons.methods import method_of, objective_class
 from keras_xcons.recipes import ownership
+from keras_xcons.recipes.compared import LABELS, meaning, summary, table
 from keras_xcons.recipes.experiment import Experiment
 from keras_xcons.recipes.progress import Progress
 from keras_xcons.recipes.settings import identity
 
-# What the table shows of each figure, and the paired difference of two splits.
-_LABELS = {
-    "accuracy": "accuracy",
-    "binary_accuracy": "binary accuracy",
-    "pointing_game": "pointing game",
-    "energy_pointing_game": "energy inside",
-}
+# Accuracy on objects in front of backgrounds of their class, less that in front of
+# those of others.
 _BACKGROUND_GAP = ("mixed_same", "mixed_rand")
 _PICTURES = 6
 
@@ -67,8 +63,7 @@ def train(options, report=print):
     with ownership.job_folder(options.output, written, _is_metrics) as folder:
         experiment.check_data(report)
         metrics = _train(options, experiment, runs, folder, report)
-    report("")
-    for line in table(metrics):
+    for line in ("", *meaning(metrics), "", *table(metrics)):
         report(line)
     report(f"\nWritten to {folder}: " + ", ".join(written))
     for line in summary(metrics):
@@ -119,24 +114,6 @@ def _is_metrics(found):
     return measured and isinstance(told, dict) and {"dataset", "seed"} <= told.keys()
 
 
-def _rows(runs, metrics):
-    """A row of cells for each figure: of the splits, and one cell a run."""
-    first = next(iter(runs.values()))
-    return [
-        (split, label, [found[split][name] for found in runs.values()])
-        for split in metrics["splits"]
-        for name, label in _LABELS.items()
-        if name in first[split]
-    ]
-
-
-def _cell(cell):
-    if isinstance(cell, str):
-        return cell
-    value, low, high = (100 * cell[name] for name in ("value", "low", "high"))
-    return f"{value:5.1f}  [{low:5.1f}, {high:5.1f}]"
-
-
 def _purpose(run):
     if run == "probe":
         return "the last layer alone, on frozen features."
@@ -149,74 +126,11 @@ def _heading(run):
     return method_of(run).title
 
 
-def table(metrics):
-    """The runs side by side as lines of text, with 95 % intervals.
-
-    Args:
-        metrics: Dict as `train` returns it.
-
-    Returns:
-        List of strings.
-    """
-    runs = metrics["runs"]
-    rows = [("", "", list(metrics["headings"].values()))]
-    rows += _rows(runs, metrics)
-    if metrics["background_gap"]:
-        gaps = list(metrics["background_gap"].values())
-        rows.append(("BG-gap", "lower is better", gaps))
-    differences = metrics["minus_plain"]
-    if differences:
-        heads = [metrics["headings"][run] for run in differences]
-        rows.append(("", "", [f"{head} - plain" for head in heads]))
-        rows += _rows(differences, metrics)
-    lines = [
-        f"{split:11} {label:15} " + " ".join(f"{_cell(cell):>22}" for cell in cells)
-        for split, label, cells in rows
-    ]
-    count = next(iter(next(iter(runs.values()))[metrics["splits"][0]].values()))["n"]
-    lines.append(
-        f"percent, [95 % interval], n = {count} images a split, "
-        f"seed {metrics['options']['seed']}"
-    )
-    return lines
-
-
-def summary(metrics):
-    """Sentences that say which differences to plain training exclude 0.
-
-    Args:
-        metrics: Dict as `train` returns it.
-
-    Returns:
-        List of strings, one a method.
-    """
-    lines = []
-    for run, found in metrics["minus_plain"].items():
-        told = {"above": [], "below": []}
-        for split in metrics["splits"]:
-            for name, label in _LABELS.items():
-                cell = found[split].get(name)
-                if cell and (cell["low"] > 0 or cell["high"] < 0):
-                    where = f" on {split}" if len(metrics["splits"]) > 1 else ""
-                    points = f"{100 * cell['value']:+.1f}"
-                    side = "above" if cell["low"] > 0 else "below"
-                    told[side].append(f"{label}{where} ({points})")
-        parts = [
-            f"{side} plain training in {', '.join(each)}"
-            for side, each in told.items()
-            if each
-        ]
-        what = " and ".join(parts) or "not told from plain training in any figure"
-        head = metrics["headings"][run]
-        lines.append(f"{head[0].upper()}{head[1:]} is {what}.")
-    return lines
-
-
 def _measure(experiment, model, split):
     return evaluation.measure(
         model,
         experiment.test_data(split),
-        tuple(_LABELS),
+        tuple(LABELS),
         multi_label=experiment.info.multi_label,
         verbose=1,
     )
@@ -225,7 +139,8 @@ def _measure(experiment, model, split):
 def _metrics(options, experiment, values):
     """Everything measured, with what it was measured on and by."""
     first, second = _BACKGROUND_GAP
-    gaps = {}
+    gaps, gap_differences = {}, {}
+    plain = values["plain"]
     for run, found in values.items():
         if first in found:
             # The images of both splits show the same objects, so the gap is paired.
@@ -235,13 +150,21 @@ def _metrics(options, experiment, values):
                 options.seed,
                 limits=evaluation.METRICS["accuracy"].range,
             )
-    plain = values["plain"]
+            if run != "plain":
+                pairs = [
+                    each[first]["accuracy"] - each[second]["accuracy"]
+                    for each in (found, plain)
+                ]
+                gap_differences[run] = evaluation.compare(
+                    *pairs, options.seed, limits=(-1.0, 1.0)
+                )
     return {
         "options": dataclasses.asdict(options),
         "splits": list(experiment.test_splits),
         "headings": {run: _heading(run) for run in values},
         "runs": _summaries(values, options.seed),
         "background_gap": gaps,
+        "gap_minus_plain": gap_differences,
         "minus_plain": {
             run: {
                 split: {
@@ -290,9 +213,30 @@ def _picture(experiment, trained, path):
         _heading(run): explainers.explain(model, images, labels)
         for run, model in trained.items()
     }
-    titles = [experiment.info.class_names[label] for label in labels]
+    names = experiment.info.class_names
+    titles = [names[label] for label in labels]
     where = {} if annotation is None else {experiment.info.annotations: annotation}
-    plotting.save(plotting.comparison(images, maps, titles, **where), path)
+    notes, caption = (
+        None,
+        "Grad-CAM++ of the class that is named, bright where it looks",
+    )
+    if not experiment.info.multi_label:
+        notes = {
+            _heading(run): [
+                "right" if found == label else f"says {names[found]}"
+                for found, label in zip(_predicted(model, images), labels, strict=True)
+            ]
+            for run, model in trained.items()
+        }
+    if where:
+        caption += "; outlined: the object"
+    given = {**where, "notes": notes, "caption": caption}
+    plotting.save(plotting.comparison(images, maps, titles, **given), path)
+
+
+def _predicted(model, images):
+    logits = models.split(model, needs_features=False)(images)[1]
+    return np.asarray(logits).argmax(axis=-1).tolist()
 
 
 def _samples(experiment):

@@ -16,10 +16,10 @@ from PIL import Image
 import keras_xcons
 from keras_xcons.recipes import TrainOptions, table, train
 from keras_xcons.recipes.calibrate import calibrate_trained
-from keras_xcons.recipes.compare import summary
+from keras_xcons.recipes.compared import LABELS, summary
 
 SPLITS = ["original", "mixed_same", "mixed_rand"]
-MEASURES = ["accuracy", "pointing_game", "energy_pointing_game"]
+MEASURES = [name for name in LABELS if name != "binary_accuracy"]
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,10 @@ def test_differences_are_those_of_the_figures(shapes_run):
         assert gap["value"] == pytest.approx(same - rand, abs=1e-9)
         assert gap["low"] <= gap["value"] <= gap["high"]
         assert gap["n"] == 1000
+    plain, xcons = (gap["value"] for gap in metrics["background_gap"].values())
+    difference = metrics["gap_minus_plain"]["xcons"]
+    assert difference["value"] == pytest.approx(xcons - plain, abs=1e-9)
+    assert difference["low"] <= difference["value"] <= difference["high"]
 
 
 def test_table_has_the_runs_side_by_side(shapes_run):
@@ -117,8 +121,8 @@ def test_table_has_the_runs_side_by_side(shapes_run):
     assert lines == shapes_run.lines[-2 - len(lines) : -2]
     head, *rows, note = lines
     assert head.split() == ["plain", "XCons"]
-    assert len(rows) == 20
-    rows, (heading, *differences) = rows[:10], rows[10:]
+    assert len(rows) == 33
+    rows, (heading, *differences) = rows[:16], rows[16:]
     assert {len(line) for line in (head, *rows)} == {len(head)}
     assert heading.split() == ["XCons", "-", "plain"]
     found = shapes_run.metrics["minus_plain"]["xcons"]["original"]["accuracy"]["value"]
@@ -127,10 +131,11 @@ def test_table_has_the_runs_side_by_side(shapes_run):
     for heading in ("plain", "XCons"):
         end = head.index(heading) + len(heading)
         assert all(row[end - 1] == "]" for row in rows)
+    told = [*LABELS.values()]
+    told.remove("binary accuracy")
     for row, (split, label) in zip(
         rows,
-        [(s, m) for s in SPLITS for m in ("accuracy", "pointing game", "energy inside")]
-        + [("BG-gap", "lower is better")],
+        [(s, m) for s in SPLITS for m in told] + [("BG-gap", "lower is better")],
         strict=True,
     ):
         assert row.startswith(f"{split:11} {label:15} ")
@@ -179,7 +184,7 @@ def test_table_of_a_negative_gap():
 
 def test_the_end_says_which_differences_exclude_0(shapes_run):
     lines = summary(shapes_run.metrics)
-    assert shapes_run.lines[-1:] == lines and lines[0].startswith("XCons is ")
+    assert shapes_run.lines[-1:] == lines and lines[0].startswith("XCons ")
     sure, unsure = {"value": 0.1, "low": 0.02}, {"value": 0.1, "low": -0.02}
     worse = {"value": -0.03, "low": -0.05, "high": -0.01}
     found = {
@@ -193,11 +198,12 @@ def test_the_end_says_which_differences_exclude_0(shapes_run):
             "xcons": found,
             "scaat": {split: {"accuracy": {**unsure, "high": 0.2}} for split in found},
         },
+        "gap_minus_plain": {"xcons": worse, "scaat": {**unsure, "high": 0.2}},
     }
     assert summary(metrics) == [
-        "XCons is above plain training in accuracy on mixed_rand (+10.0) and below "
+        "XCons is above plain training in accuracy on mixed_rand (+10.0) and is below "
         "plain training in pointing game on original (-3.0), pointing game on "
-        "mixed_rand (-3.0).",
+        "mixed_rand (-3.0) and has a smaller BG-gap (-3.0).",
         "SCAAT is not told from plain training in any figure.",
     ]
 

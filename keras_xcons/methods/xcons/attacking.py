@@ -77,7 +77,7 @@ def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=W
         return without_nan(gradient)
 
     if options.attack == "swap":
-        return _swapped(images, mask, seed)
+        return _swapped(images, mask, ops.max(claimed, axis=(1, 2)) > 0.0, seed)
     if options.attack == "fgsm":
         attacked = attacks.fgsm(images, usable(gradient), options.epsilon, mask)
     else:
@@ -96,13 +96,17 @@ def attack(images, clean, targets, gradient, gradient_fn, seed, options, frame=W
     return Attack(attacked, ops.logical_and(finite, moving), zero)
 
 
-def _swapped(images, mask, seed):
-    """Images on the background of another one of the batch."""
+def _swapped(images, mask, shown, seed):
+    """Images on the background of another one of the batch.
+
+    One whose map is empty shows no object to keep, and stays as it is.
+    """
     count = ops.shape(images)[0]
     # From 1 to the number of the others: never the image itself.
     step = 1 + tf.random.stateless_uniform((), seed, 0, 2**31 - 1, "int32") % (
         ops.maximum(count - 1, 1)
     )
-    attacked = ops.where(mask > 0.0, tf.roll(images, step, axis=0), images)
-    several = ops.broadcast_to(count > 1, (count,))
-    return Attack(attacked, several, ops.zeros_like(several))
+    judged = ops.logical_and(shown, count > 1)
+    swapped = ops.logical_and(mask > 0.0, judged[:, None, None, None])
+    attacked = ops.where(swapped, tf.roll(images, step, axis=0), images)
+    return Attack(attacked, judged, ops.zeros_like(judged))

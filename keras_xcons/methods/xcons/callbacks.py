@@ -1,7 +1,6 @@
 """Keras callbacks that the training methods need."""
 
 import keras
-import tensorflow as tf
 
 from keras_xcons.data import arguments
 
@@ -26,8 +25,11 @@ class EpochReweighting(keras.callbacks.Callback):
 
     Args:
         dataset: `tf.data.Dataset` of batches with sample ids, see
-            `keras_xcons.data.with_sample_ids`.
+            `keras_xcons.data.with_sample_ids`, or another iterable of such batches
+            that can be read again.
         every: Number of epochs from one sweep to the next. Defaults to 1.
+
+    Logs: `consistency` and `zero_gradient` of the last sweep, NaN before the first.
 
     Raises:
         ValueError: `every` is no int of at least 1.
@@ -43,23 +45,12 @@ class EpochReweighting(keras.callbacks.Callback):
         arguments.check_count(every, "every")
         self.dataset = dataset
         self.every = every
+        self._consistency = float("nan")
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0:
-            consistency = self.model.refresh_table(self.dataset)
-            if logs is not None:
-                logs["consistency"] = consistency
-                logs["zero_gradient"] = self.model.swept_zero_gradient
-
-
-def as_dataset(x, y, batch_size=None):
-    """Batches of `(x, y)` as a `tf.data.Dataset`, which `x` may be already."""
-    if not isinstance(x, tf.data.Dataset):
-        return tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size or 32)
-    if x.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(
-            "The 'epoch' schedule sweeps over the training data, which must not be "
-            "endless. Leave out `repeat()`, or pass the data to sweep over in "
-            "`callbacks=[EpochReweighting(dataset)]`. Received: an endless dataset x"
-        )
-    return x
+            self._consistency = self.model.refresh_table(self.dataset)
+        if logs is not None:
+            # In every epoch: a file of logs has the columns of the first.
+            logs["consistency"] = self._consistency
+            logs["zero_gradient"] = self.model.swept_zero_gradient

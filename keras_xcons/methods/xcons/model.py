@@ -1,5 +1,7 @@
 """XCons: training that weights each sample by its explanation consistency."""
 
+import warnings
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -14,6 +16,7 @@ from keras_xcons.methods.passes import (
     mean_of_known,
     when,
 )
+from keras_xcons.methods.random_numbers import steps_of
 from keras_xcons.methods.registry import training_method
 from keras_xcons.methods.sample_table import (
     ClassMeans,
@@ -21,13 +24,9 @@ from keras_xcons.methods.sample_table import (
     mean_over_replicas,
 )
 from keras_xcons.methods.xcons.attacking import attack, attack_loss, no_attack
-from keras_xcons.methods.xcons.callbacks import (
-    EpochCounter,
-    EpochReweighting,
-    as_dataset,
-)
+from keras_xcons.methods.xcons.callbacks import EpochCounter, EpochReweighting
 from keras_xcons.methods.xcons.options import XConsOptions
-from keras_xcons.methods.xcons.sweeping import SweepsTable
+from keras_xcons.methods.xcons.sweeping import SweepsTable, SweptBatches
 from keras_xcons.methods.xcons.weighting import batch_weights, consistency_of
 
 
@@ -115,6 +114,12 @@ class XConsModel(SweepsTable, TrainingMethod):
             shape=(), dtype="int32", initializer="zeros", trainable=False, name="epoch"
         )
         options = self.options
+        for name, why in options.without_effect().items():
+            warnings.warn(
+                f"`{name}` has no effect with {why}. Received: {name}="
+                f"{getattr(options, name)!r}",
+                stacklevel=4,
+            )
         tabled = options.needs_sample_ids
         self.table = SampleTable(options.num_samples) if tabled else None
         balanced = options.balance == "class"
@@ -133,12 +138,11 @@ class XConsModel(SweepsTable, TrainingMethod):
         super().compile(*args, **kwargs)
         self._sweep = None  # It was traced with the loss of another compile.
 
-    def fit_callbacks(self, callbacks, x, y, batch_size):
+    def fit_callbacks(self, callbacks, x, y, **given):
         sweeps = any(isinstance(each, EpochReweighting) for each in callbacks)
         if self.options.schedule == "epoch" and not sweeps:
-            sweep = EpochReweighting(
-                as_dataset(x, y, batch_size), self.options.sweep_every
-            )
+            swept = SweptBatches(x, y, **given)
+            sweep = EpochReweighting(swept, self.options.sweep_every)
             # First, so that a backup made at the end of the epoch holds the sweep.
             callbacks = [sweep, *callbacks]
         return [EpochCounter(), *callbacks]
@@ -213,8 +217,7 @@ class XConsModel(SweepsTable, TrainingMethod):
         """Whether this step is one of those that attack; `None` for always."""
         if self.options.every == 1:
             return None
-        steps = ops.convert_to_tensor(self.optimizer.iterations)
-        return steps % self.options.every == 0
+        return steps_of(self.optimizer) % self.options.every == 0
 
     def _loss(self, batch, outputs, weights):
         return self.weighted_loss(batch.labels, outputs, batch.sample_weight, weights)

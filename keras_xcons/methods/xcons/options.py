@@ -3,7 +3,7 @@
 from keras_xcons import attacks
 from keras_xcons.consistency import AGREEMENTS, MAP_MEASURES, WEIGHT_SCALES
 from keras_xcons.methods.common_options import MethodOptions
-from keras_xcons.options import option, table
+from keras_xcons.options import default_of, option, table
 
 SCHEDULES = ("batch", "memory", "epoch")
 SAMPLE_WEIGHTS = ("uniform", "consistency", "shuffled", "loss")
@@ -100,8 +100,9 @@ class XConsOptions(MethodOptions):
     )
     weight_floor: float = option(
         0.1,
-        "Smallest weight, after scaling. Under the memory schedule keep it above 0: a "
-        "sample of weight 0 has no gradient to be attacked with, and stays there.",
+        "Smallest weight, as a share of the mean one. Under the memory schedule keep "
+        "it above 0: a sample of weight 0 has no gradient to be attacked with, and "
+        "stays there.",
         low=0.0,
         high=1.0,
     )
@@ -130,7 +131,8 @@ class XConsOptions(MethodOptions):
     clean_loss: bool = option(
         True,
         "Whether to learn from the images themselves. Without, from attacked images "
-        "alone: adversarial training, a control.",
+        "alone: adversarial training, a control. `attacked_loss` is then the factor of "
+        "the only loss, and must be above 0.",
     )
     attacked_loss: float = option(
         0.3,
@@ -164,12 +166,51 @@ class XConsOptions(MethodOptions):
                 "`balance` takes images of one class each. Received: balance='class', "
                 "multi_label=True"
             )
+        if self.attack == "swap" and self.region != "background":
+            raise ValueError(
+                "The swap takes another background, and so another region than "
+                f"'background' is none for it. Received: attack='swap', "
+                f"region={self.region!r}"
+            )
         if not self.clean_loss and (self.attacked_loss == 0.0 or self.every > 1):
             raise ValueError(
                 "Without `clean_loss` every step learns from attacked images: with "
                 "`attacked_loss` above 0 and `every` 1. Received: clean_loss=False, "
                 f"attacked_loss={self.attacked_loss}, every={self.every}"
             )
+
+    def without_effect(self):
+        """What was set and changes nothing, beside these other options.
+
+        Returns:
+            Dict from the name of an option to why.
+        """
+        idle = {}
+        if self.sample_weights == "uniform":
+            names = (
+                *("weight_scale", "weight_floor", "effective_share", "balance"),
+                *("memory_momentum", "warmup_epochs", "sweep_every", "schedule"),
+            )
+            idle |= dict.fromkeys(names, "sample_weights='uniform'")
+        elif self.weight_scale != "mean":
+            idle["effective_share"] = f"weight_scale={self.weight_scale!r}"
+        if not self.needs_sample_ids:
+            idle["memory_momentum"] = f"schedule={self.schedule!r}"
+        if self.schedule != "epoch":
+            idle["sweep_every"] = f"schedule={self.schedule!r}"
+        if self.attack != "pgd":
+            names = ("step_size", "attack_steps")
+            idle |= dict.fromkeys(names, f"attack={self.attack!r}")
+        if self.attack == "swap":
+            idle["epsilon"] = "attack='swap'"
+        usual = {name: default_of(type(self), name) for name in idle}
+        if self.preset is not None:
+            usual |= self.presets[self.preset]
+        return {
+            name: why
+            for name, why in idle.items()
+            if getattr(self, name) not in (usual[name], None)
+        }
 
     @property
     def needs_sample_ids(self):
