@@ -205,6 +205,14 @@ def test_a_missing_value_weighs_what_the_mean_weighs(scale, expected):
         np.testing.assert_array_equal(nothing, np.ones(3))
 
 
+@pytest.mark.parametrize("share", [1e-39, np.float64(0.8), 1])
+def test_any_share_is_kept(share):
+    weights = np.array(sample_weights(VALUES, effective_share=share))
+    assert np.all(np.isfinite(weights))
+    if share == 1:
+        np.testing.assert_allclose(weights, np.ones(4), atol=1e-6)
+
+
 def test_refuses_an_unknown_scale():
     with pytest.raises(ValueError, match="Did you mean 'mean'.*'men'"):
         sample_weights(VALUES, "men")

@@ -9,9 +9,9 @@ seeds and images together (`keras_xcons.evaluation.across_runs`; of one seed the
 interval is over images alone); a plot of each set. `--rows` writes the figures of every
 image of every run, one line each. Arms are compared over the seeds that plain has, too.
 
-It rewrites pages of the checkout, too: in README.md and docs/xcons.md a table stands behind each comment that names a set and
-arms, `<!-- evidence: cub mild light -->`, up to `<!-- end of evidence -->`, and is
-renewed.
+It rewrites pages of the checkout, too: in README.md and docs/xcons.md a table stands
+behind each comment that names a set and arms, `<!-- evidence: cub mild light -->`, up
+to `<!-- end of evidence -->`, and is renewed.
 """
 
 import csv
@@ -49,7 +49,8 @@ def recorded(name):
         if arm not in ARMS or not seed.isdecimal():
             raise SystemExit(f"{path} is no record of an arm and a seed: move it away")
         try:
-            rows = dict(np.load(path))
+            with path.open("rb") as file:
+                rows = dict(np.load(file))
             cost = rows.pop("cost")
         except (KeyError, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
             raise SystemExit(f"{path} is damaged: remove it, run it again") from error

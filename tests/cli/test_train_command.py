@@ -54,11 +54,12 @@ def test_every_flag_of_train_reaches_the_recipe(trained):
 
 
 def test_the_word_for_no_value(trained, capsys):
-    words = ["--effective_share=None", "--agreement=None"]
-    assert cli.main(["train", *words]) == 0
     given = {"effective_share": None, "agreement": None}
-    assert trained == [TrainOptions(methods={"xcons": given})]
-    assert cli.main(["train", "--effective_share=none"]) == 2
+    for word in ("None", "none"):
+        words = [f"--effective_share={word}", f"--agreement={word}"]
+        assert cli.main(["train", *words]) == 0
+        assert trained.pop() == TrainOptions(methods={"xcons": given})
+    assert cli.main(["train", "--effective_share=no"]) == 2
     assert "--effective_share" in capsys.readouterr().err
     assert cli.main(["train", "--help"]) == 0
     shown = capsys.readouterr().out

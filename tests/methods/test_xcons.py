@@ -28,7 +28,7 @@ from tests.methods.xcons_steps import (
     [
         ("closed", {}),
         ("tape", {}),
-        ("closed", {"weight_scale": "raw", "weight_floor": 0.3}),
+        ("closed", {"weight_scale": "raw", "weight_floor": 0.9}),
         ("tape", {"weight_scale": "one_plus", "measure": "l1", "threshold": 0.2}),
         ("closed", {"weight_floor": 0.9, "measure": "soft_iou", "agreement": "soft"}),
         ("closed", {"weight_floor": 0.0, "measure": "ssim", "agreement": "hard"}),
@@ -41,6 +41,8 @@ def test_batch_weights(head, options, build, arrays, dataset, by_hand, recording
     scale = options.get("weight_scale", "mean")
     floor = options.get("weight_floor", 0.1)
     expected = np.array(sample_weights(1.0 - survival, scale))
+    if scale == "raw":
+        floor *= expected.mean()  # A share of the mean weight.
     if options in ({}, {"weight_floor": 0.9, **asked}):
         assert expected.min() < floor  # So that the floor is seen to work.
     expected = np.maximum(expected, floor)

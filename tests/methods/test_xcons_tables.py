@@ -121,13 +121,7 @@ def test_sweeps_every_few_epochs(every, own, expected, build, dataset, monkeypat
     history = fit(trainer, data, epochs=4, callbacks=callbacks)
     assert len(sweeps) == expected
     assert (sweeps[0] is data) == bool(own)
-    assert len(history["consistency"]) == expected
-
-
-def test_a_sweep_over_an_endless_dataset_is_refused(build, dataset):
-    trainer = xcons(build(), "epoch")
-    with pytest.raises(ValueError, match="endless.*EpochReweighting"):
-        fit(trainer, dataset().repeat(), steps_per_epoch=2)
+    assert np.isfinite(history["consistency"]).sum() == 5 - (own or every)
 
 
 def test_epoch_steps_leave_the_table_to_the_sweeps(build, dataset):

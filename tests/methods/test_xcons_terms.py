@@ -167,6 +167,22 @@ def test_backgrounds_are_swapped(build, arrays):
     assert not np.any(alone.judged)
 
 
+def test_an_image_without_a_map_keeps_its_own_background(build, arrays):
+    images, labels = first_batch(arrays)
+    view = XConsModel(build()).view
+    clean = explained_pass(view, tf.constant(images), labels[:, None])
+    shown = np.arange(12) % 3 > 0
+    maps = clean.maps * shown[:, None, None, None].astype("float32")
+    targets = type("Targets", (), {"valid": tf.ones((12, 1))})
+    options = XConsOptions(attack="swap")
+    given = clean._replace(maps=maps), targets, None, None, (0, 1), options
+    found = attack(images, *given)
+    np.testing.assert_array_equal(found.judged, shown)
+    changed = np.any(found.images != images, axis=(1, 2, 3))
+    # A map may cover a whole image.
+    assert not changed[~shown].any() and changed[shown].sum() > 5
+
+
 def test_the_preset_of_the_paper(build):
     trainer = XConsModel(build(), preset="paper", measure="l1")
     options = trainer.options
@@ -187,6 +203,7 @@ def test_the_preset_of_the_paper(build):
         ({"consistency_loss": float("nan")}, "`consistency_loss` must be within"),
         ({"memory_momentum": 1.0}, "`memory_momentum` must be within"),
         ({"every": 0}, "`every` must be within"),
+        ({"attack": "swap", "region": "whole_image"}, "takes another background"),
         ({"balance": "classes"}, "Unknown balance. Did you mean 'class'"),
         ({"balance": "class", "multi_label": True}, "takes images of one class each"),
     ],
@@ -194,3 +211,38 @@ def test_the_preset_of_the_paper(build):
 def test_options_that_are_refused(options, match, build):
     with pytest.raises(ValueError, match=match):
         XConsModel(build(), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"effective_share": 0.5}, "`effective_share` has no effect with sample_w"),
+        ({"balance": "class"}, "`balance` has no effect with sample_weights='unif"),
+        ({"warmup_epochs": 2}, "`warmup_epochs` has no effect with sample_weights="),
+        (
+            {"preset": "paper", "weight_scale": "raw", "effective_share": 0.9},
+            "`effective_share` has no effect with weight_scale='raw'",
+        ),
+        (
+            {"preset": "paper", "memory_momentum": 0.5},
+            "`memory_momentum` has no effect with schedule='batch'",
+        ),
+    ],
+)
+def test_options_without_effect_are_told(options, match, build):
+    with pytest.warns(UserWarning, match=match):
+        XConsModel(build(), **options)
+
+
+def test_steps_that_attack_are_counted_under_accumulation(build, dataset):
+    """In steps, of which two make an update here."""
+    trainer = XConsModel(build(), every=2)
+    optimizer = keras.optimizers.SGD(0.01, gradient_accumulation_steps=2)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    trainer.compile(optimizer, loss)
+    told = []
+    for batch in dataset(ids=False):
+        trainer.reset_metrics()
+        logs = trainer.train_on_batch(*batch, return_dict=True)
+        told.append(np.isfinite(logs["consistency"]))
+    assert told == [True, False, True]

@@ -180,7 +180,7 @@ class XConsOptions(MethodOptions):
             )
 
     def without_effect(self):
-        """What was set and changes nothing, beside these other options.
+        """What was set of the weights and changes nothing, beside other options.
 
         Returns:
             Dict from the name of an option to why.
@@ -189,20 +189,13 @@ class XConsOptions(MethodOptions):
         if self.sample_weights == "uniform":
             names = (
                 *("weight_scale", "weight_floor", "effective_share", "balance"),
-                *("memory_momentum", "warmup_epochs", "sweep_every", "schedule"),
+                *("memory_momentum", "warmup_epochs"),
             )
             idle |= dict.fromkeys(names, "sample_weights='uniform'")
         elif self.weight_scale != "mean":
             idle["effective_share"] = f"weight_scale={self.weight_scale!r}"
         if not self.needs_sample_ids:
             idle["memory_momentum"] = f"schedule={self.schedule!r}"
-        if self.schedule != "epoch":
-            idle["sweep_every"] = f"schedule={self.schedule!r}"
-        if self.attack != "pgd":
-            names = ("step_size", "attack_steps")
-            idle |= dict.fromkeys(names, f"attack={self.attack!r}")
-        if self.attack == "swap":
-            idle["epsilon"] = "attack='swap'"
         usual = {name: default_of(type(self), name) for name in idle}
         if self.preset is not None:
             usual |= self.presets[self.preset]

@@ -68,9 +68,9 @@ class SweptBatches:
             raise _endless(f"x of type {type(x).__name__}")
 
     def __iter__(self):
-        batches = self._batches
-        if isinstance(batches, keras.utils.PyDataset):
-            batches = (batches[number] for number in range(batches.num_batches))
+        batches, data = self._batches, self._batches
+        if isinstance(data, keras.utils.PyDataset):
+            batches = (data[number] for number in range(data.num_batches))
         for batch in batches:
             x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
             if self._class_weight is not None:
