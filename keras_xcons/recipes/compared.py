@@ -100,7 +100,7 @@ def summary(metrics):
         if gap and (gap["low"] > 0 or gap["high"] < 0):
             size = "smaller" if gap["high"] < 0 else "larger"
             parts.append(f"has a {size} {_BG_GAP} ({100 * gap['value']:+.1f})")
-        what = " and ".join(parts) or "is not told from plain training in any figure"
+        what = "; ".join(parts) or "is not told from plain training in any figure"
         head = metrics["headings"][run]
         lines.append(f"{head[0].upper()}{head[1:]} {what}.")
     return lines

@@ -201,9 +201,9 @@ def test_the_end_says_which_differences_exclude_0(shapes_run):
         "gap_minus_plain": {"xcons": worse, "scaat": {**unsure, "high": 0.2}},
     }
     assert summary(metrics) == [
-        "XCons is above plain training in accuracy on mixed_rand (+10.0) and is below "
+        "XCons is above plain training in accuracy on mixed_rand (+10.0); is below "
         "plain training in pointing game on original (-3.0), pointing game on "
-        "mixed_rand (-3.0) and has a smaller BG-gap (-3.0).",
+        "mixed_rand (-3.0); has a smaller BG-gap (-3.0).",
         "SCAAT is not told from plain training in any figure.",
     ]
 
