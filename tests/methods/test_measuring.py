@@ -155,7 +155,7 @@ def weights(warm=False, values=VALUES, **options):
 
 def test_batch_weights_by_scale_and_floor():
     np.testing.assert_allclose(weights(), [0.5, 2 / 3, 1.0, 2.0], rtol=1e-6)
-    np.testing.assert_allclose(weights(weight_scale="raw"), [0.5, 0.5, 0.5, 0.6])
+    np.testing.assert_allclose(weights(weight_scale="raw"), [0.15, 0.2, 0.3, 0.6])
     np.testing.assert_allclose(
         weights(weight_scale="one_plus"), [1.1, 1.2, 1.3, 1.6], rtol=1e-6
     )

@@ -115,7 +115,12 @@ def test_refresh_table_returns_the_mean_consistency(build, dataset):
 def test_sweeps_every_few_epochs(every, own, expected, build, dataset, monkeypatch):
     sweeps = []
     trainer = xcons(build(), "epoch", sweep_every=every)
-    monkeypatch.setattr(trainer, "refresh_table", lambda data: sweeps.append(data) or 1)
+
+    def refresh_table(data):
+        sweeps.append(data)
+        trainer.last_sweep.assign([1.0, 0.0])
+
+    monkeypatch.setattr(trainer, "refresh_table", refresh_table)
     data = dataset(count=12)
     callbacks = [EpochReweighting(data, every=own)] if own else None
     history = fit(trainer, data, epochs=4, callbacks=callbacks)

@@ -1,6 +1,7 @@
 """Keras callbacks that the training methods need."""
 
 import keras
+import numpy as np
 
 from keras_xcons.data import arguments
 
@@ -45,12 +46,11 @@ class EpochReweighting(keras.callbacks.Callback):
         arguments.check_count(every, "every")
         self.dataset = dataset
         self.every = every
-        self._consistency = float("nan")
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0:
-            self._consistency = self.model.refresh_table(self.dataset)
+            self.model.refresh_table(self.dataset)
         if logs is not None:
             # In every epoch: a file of logs has the columns of the first.
-            logs["consistency"] = self._consistency
-            logs["zero_gradient"] = self.model.swept_zero_gradient
+            told = np.asarray(self.model.last_sweep).tolist()
+            logs |= zip(("consistency", "zero_gradient"), told, strict=True)

@@ -122,6 +122,13 @@ class XConsModel(SweepsTable, TrainingMethod):
             )
         tabled = options.needs_sample_ids
         self.table = SampleTable(options.num_samples) if tabled else None
+        if tabled:
+            self.last_sweep = self.add_weight(
+                shape=(2,),
+                initializer=keras.initializers.Constant(float("nan")),
+                trainable=False,
+                name="last_sweep",
+            )
         balanced = options.balance == "class"
         self.class_means = ClassMeans(self.view.num_classes) if balanced else None
         self._mean_weight = keras.metrics.Mean(name="mean_weight")

@@ -100,11 +100,10 @@ class SweepsTable:
     """What `XConsModel` sweeps with; it attacks and judges as that does.
 
     Attributes:
-        swept_zero_gradient: Of the last sweep, the share of images whose gradient was
-            all zero, a float; NaN before the first.
+        last_sweep: Of the last sweep, the mean consistency and the share of images
+            whose gradient was all zero, float32 variable `(2,)`; NaN before the first.
     """
 
-    swept_zero_gradient = float("nan")
     _sweep = None
 
     def refresh_table(self, dataset):
@@ -132,7 +131,7 @@ class SweepsTable:
             survival, zeros = self._sweep(images, ids, labels, given, place)
             mean.update_state(survival)
             zero.update_state(zeros)
-        self.swept_zero_gradient = float(zero.result())
+        self.last_sweep.assign([mean.result(), zero.result()])
         return float(mean.result())
 
     def _measure(self, images, ids, labels, sample_weight, place):
