@@ -104,7 +104,7 @@ class EvaluationOptions(Options):
         high=1.0,
     )
     consistency_measure: str = option(
-        "cosine", "How alike two heatmaps are.", choices=MAP_MEASURES
+        "soft_iou", "How alike two heatmaps are.", choices=MAP_MEASURES
     )
     noise_radius: float = _strength(
         5.0, "Largest change of a value in max-sensitivity, in 0..255."
