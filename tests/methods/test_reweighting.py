@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_xcons.methods.sample_table import UNSEEN
 from keras_xcons.methods.xcons.callbacks import EpochCounter, EpochReweighting
 
 
@@ -15,7 +16,7 @@ class Model(keras.Model):
         self.seen, self.swept = [], []
         self.last_sweep = self.add_weight(
             shape=(2,),
-            initializer=keras.initializers.Constant(float("nan")),
+            initializer=keras.initializers.Constant(UNSEEN),
             trainable=False,
         )
 

@@ -235,7 +235,7 @@ def test_the_classifier_is_the_very_one_and_holds_all_that_is_trained(build):
     assert type(classifier) is kind
     own = {id(v) for v in classifier.trainable_variables}
     assert {id(v) for v in trainer.trainable_variables} == own
-    assert trainer.count_params() == classifier.count_params() + 36 + 1
+    assert trainer.count_params() == classifier.count_params() + 36 + 1 + 2
 
 
 def test_warns_of_logits_where_probabilities_are_expected(build):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_xcons.data import arguments
+from keras_xcons.methods.sample_table import UNSEEN
 
 
 class EpochCounter(keras.callbacks.Callback):
@@ -52,5 +53,6 @@ class EpochReweighting(keras.callbacks.Callback):
             self.model.refresh_table(self.dataset)
         if logs is not None:
             # In every epoch: a file of logs has the columns of the first.
-            told = np.asarray(self.model.last_sweep).tolist()
+            found = np.asarray(self.model.last_sweep)
+            told = np.where(found == UNSEEN, np.nan, found).tolist()
             logs |= zip(("consistency", "zero_gradient"), told, strict=True)

@@ -19,6 +19,7 @@ from keras_xcons.methods.passes import (
 from keras_xcons.methods.random_numbers import steps_of
 from keras_xcons.methods.registry import training_method
 from keras_xcons.methods.sample_table import (
+    UNSEEN,
     ClassMeans,
     SampleTable,
     mean_over_replicas,
@@ -125,7 +126,7 @@ class XConsModel(SweepsTable, TrainingMethod):
         if tabled:
             self.last_sweep = self.add_weight(
                 shape=(2,),
-                initializer=keras.initializers.Constant(float("nan")),
+                initializer=keras.initializers.Constant(UNSEEN),
                 trainable=False,
                 name="last_sweep",
             )

@@ -13,6 +13,7 @@ from keras_xcons.methods.array_inputs import is_array
 from keras_xcons.methods.batch import Batch
 from keras_xcons.methods.passes import MeanOfKnown, has_weight, known, random_states
 from keras_xcons.methods.random_numbers import fold
+from keras_xcons.methods.sample_table import UNSEEN
 from keras_xcons.methods.xcons.attacking import attack_loss
 
 
@@ -101,7 +102,8 @@ class SweepsTable:
 
     Attributes:
         last_sweep: Of the last sweep, the mean consistency and the share of images
-            whose gradient was all zero, float32 variable `(2,)`; NaN before the first.
+            whose gradient was all zero, float32 variable `(2,)`, and so part of a
+            checkpoint; `UNSEEN` for what is not known.
     """
 
     _sweep = None
@@ -131,7 +133,8 @@ class SweepsTable:
             survival, zeros = self._sweep(images, ids, labels, given, place)
             mean.update_state(survival)
             zero.update_state(zeros)
-        self.last_sweep.assign([mean.result(), zero.result()])
+        found = ops.stack([mean.result(), zero.result()])
+        self.last_sweep.assign(ops.where(ops.isfinite(found), found, UNSEEN))
         return float(mean.result())
 
     def _measure(self, images, ids, labels, sample_weight, place):
