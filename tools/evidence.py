@@ -43,8 +43,8 @@ _FIGURES = (
 )
 # Figures that take many passes an image are of the first so many images.
 _SLOW, _IMAGES = ("insertion", "deletion"), 320
-# Sharp maps want low thresholds: from 0.01 up. E is of the measure that trains.
-_HOW = {"pgd_steps": 3, "box_thresholds": 100, "consistency_measure": "soft_iou"}
+# Sharp maps want low thresholds: from 0.01 up.
+_HOW = {"pgd_steps": 3, "box_thresholds": 100}
 
 
 def options_of(name, arm, seed):

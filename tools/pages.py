@@ -19,9 +19,9 @@ def renewed(page, start, end, lines):
     Raises:
         ValueError: There is no place, or a mark without the other.
     """
-    places = re.compile(f"(?P<start>{start})(?P<old>.*?){re.escape(end)}", re.DOTALL)
+    places = re.compile(f"(?P<start>{start}).*?{re.escape(end)}", re.DOTALL)
     marks = [len(re.findall(mark, page)) for mark in (start, re.escape(end))]
-    if not marks[0] or {len(re.findall(places, page))} != set(marks):
+    if not marks[0] or {len(places.findall(page))} != set(marks):
         raise ValueError(
             f"The page must hold the marks {start!r} and {end!r}, in pairs. Received: "
             f"{marks[0]} and {marks[1]} of them"

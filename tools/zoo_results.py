@@ -169,9 +169,8 @@ def main(argv):
     from keras_xcons.files import csv_cell
 
     found = rows(zoo)
-    lines = table(found)
-    page = readme.read_text(encoding="utf-8")
-    page = renewed(page, START, END, lambda place: lines)
+    text = readme.read_text(encoding="utf-8")
+    page = renewed(text, START, END, lambda place: table(found))
     lines = io.StringIO()
     writer = csv.DictWriter(lines, found[0].keys(), lineterminator="\n")
     writer.writeheader()

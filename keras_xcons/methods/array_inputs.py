@@ -1,5 +1,6 @@
 """Checks of data in arrays: all of it at once, or a batch as it is given out."""
 
+import math
 import types
 import warnings
 
@@ -17,6 +18,21 @@ from keras_xcons.methods.specs import (
     check_spec,
     require_ids,
 )
+
+
+def trained_count(x, validation_split=None):
+    """How many images of arrays a `fit` trains on.
+
+    Args:
+        x: Array of images, or a dict of one under `"image"`.
+        validation_split: Share that `fit` holds out, of which Keras takes the last
+            ones; `None` or 0 for none.
+
+    Returns:
+        int.
+    """
+    count = len(split_sample_ids(x)[0])
+    return math.floor(count * (1.0 - validation_split)) if validation_split else count
 
 
 def check_batch(batch, trainer, unlabelled, first=True):

@@ -6,7 +6,6 @@ asserts.
 """
 
 import contextlib
-import math
 import re
 import warnings
 
@@ -22,6 +21,7 @@ from keras_xcons.methods.array_inputs import (
     check_batch,
     check_evaluated,
     is_array,
+    trained_count,
 )
 from keras_xcons.methods.labels import MARK, first_outside, refusals, refuse
 from keras_xcons.methods.losses import the_loss
@@ -74,10 +74,8 @@ def checked(x, y, trainer, batch_size=None, class_weight=None, **given):
             f"{sorted(x)}"
         )
     check_batch((x, y, given.get("sample_weight")), trainer, unlabelled)
-    count = len(split_sample_ids(x)[0])
+    count = trained_count(x, given.get("validation_split"))
     if given.get("validation_split"):
-        # Keras takes the last ones.
-        count = math.floor(count * (1.0 - given["validation_split"]))
         check_evaluated((None, np.asarray(y)[count:]), trainer)
     check_size(min(batch_size or 32, count), trainer)
     return x, y

@@ -136,12 +136,14 @@ class ClassifierModel(TrainsClassifier, keras.Model):
             "sample_weight": alone(sample_weight),
         }
         x, y = checked(x, y, self, batch_size, **given)
-        given["validation_data"] = self._checked_validation(validation_data)
+        held_out = self._checked_validation(validation_data)
         callbacks = list(keras.tree.flatten(callbacks)) if callbacks else []
-        steps = kwargs.get("steps_per_epoch")
-        read = {"batch_size": batch_size, "steps_per_epoch": steps, **given}
-        read.pop("validation_data")
-        callbacks = self.fit_callbacks(callbacks, x, y, **read)
+        callbacks = self.fit_callbacks(
+            *(callbacks, x, y),
+            batch_size=batch_size,
+            steps_per_epoch=kwargs.get("steps_per_epoch"),
+            **given,
+        )
         callbacks = self.objective.callbacks(callbacks)
         self.objective.begins(callbacks)
         if isinstance(x, tf.data.Dataset):
@@ -150,7 +152,7 @@ class ClassifierModel(TrainsClassifier, keras.Model):
         with plain_errors():
             return super().fit(
                 *(x, y, batch_size, epochs, verbose, callbacks),
-                **{"shuffle": shuffle, **given, **kwargs},
+                **{"shuffle": shuffle, "validation_data": held_out, **given, **kwargs},
             )
 
     def _checked_validation(self, held_out):

@@ -10,7 +10,7 @@ MARK = "keras_xcons refused a batch: "
 _SHARES = "one-hot and multi-hot labels must be within 0..1."
 _ONE_CLASS = (
     "one-hot labels must sum to 1; for images of several classes, or of none, pass "
-    "`multi_label=True`. Received: labels that sum to "
+    "`multi_label=True`. Received: labels with sum="
 )
 # Of shares that were rounded to a half type.
 _NEAR = 0.02

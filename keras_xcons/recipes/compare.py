@@ -216,10 +216,8 @@ def _picture(experiment, trained, path):
     names = experiment.info.class_names
     titles = [names[label] for label in labels]
     where = {} if annotation is None else {experiment.info.annotations: annotation}
-    notes, caption = (
-        None,
-        "Grad-CAM++ of the class that is named, bright where it looks",
-    )
+    caption = "Grad-CAM++ of the class that is named, bright where it looks"
+    notes = None
     if not experiment.info.multi_label:
         notes = {
             _heading(run): [

@@ -73,6 +73,26 @@ def test_batches_that_are_refused(name, build, arrays):
 
 
 @EVERY
+def test_several_classes_are_said(name, build, arrays):
+    """Else each image would be explained for one class, and others not at all."""
+    images, labels = arrays
+    trainer = compiled(kx.trainer(name, build()), logits_loss("Categorical"))
+    hot = np.eye(5, dtype="float32")[labels]
+    two, none = np.maximum(hot, hot[::-1]), np.where(labels[:, None] == 2, 0.0, hot)
+    for wrong, total in ((two, 2), (none.astype("float32"), 0)):
+        data = tf.data.Dataset.from_tensor_slices((images, wrong)).batch(12)
+        for feed in ((images, wrong), (data,)):
+            with pytest.raises(
+                ValueError,
+                match=f"must sum to 1.*`multi_label=True`.*labels with sum={total}$",
+            ):
+                trainer.fit(*feed, verbose=0)
+        several = kx.trainer(name, build(), multi_label=True)
+        compiled(several, logits_loss("Binary"), metrics=[])
+        several.fit(data, verbose=0)
+
+
+@EVERY
 def test_labels_of_an_evaluation_are_known(name, build, arrays):
     images, labels = arrays
     trainer = compiled(kx.trainer(name, build()))

@@ -11,6 +11,7 @@ from keras_xcons.methods import XConsModel
 from tests.methods.xcons_steps import (
     EPSILON,
     assert_steps,
+    attacked_batch,
     cross_entropy,
     first_batch,
     fit,
@@ -58,9 +59,7 @@ def test_adversarial_trains_on_the_attacked_images(
     schedule, build, arrays, dataset, by_hand
 ):
     images, labels = first_batch(arrays)
-    classifier = build()
-    before = [v.numpy() for v in classifier.trainable_variables]
-    _, attacked = by_hand(classifier, images, labels)
+    classifier, attacked, before = attacked_batch(build, arrays, by_hand)
     weights = np.ones(12, "float32")
     expected = sgd_step(classifier, attacked, labels, weights)
     loss = cross_entropy(classifier, attacked, labels).mean()
@@ -83,8 +82,7 @@ def test_adversarial_trains_on_the_attacked_images(
 def test_adversarial_training_leaves_regularisation_whole(
     build, arrays, dataset, by_hand
 ):
-    classifier = build()
-    _, attacked = by_hand(classifier, *first_batch(arrays))
+    classifier, attacked, _ = attacked_batch(build, arrays, by_hand)
     loss = cross_entropy(classifier, attacked, arrays[1][:12]).mean()
     kernel = classifier.trainable_variables[0]
     kernel.regularizer = keras.regularizers.L2(0.5)

@@ -13,6 +13,7 @@ from keras_xcons.methods.xcons.attacking import attack
 from keras_xcons.methods.xcons.options import PAPER, XConsOptions
 from tests.methods.xcons_steps import (
     assert_steps,
+    attacked_batch,
     cross_entropy,
     first_batch,
     fit,
@@ -86,9 +87,7 @@ def test_the_loss_of_attacked_images_is_added(
     schedule, build, arrays, dataset, by_hand
 ):
     images, labels = first_batch(arrays)
-    classifier = build()
-    before = [v.numpy() for v in classifier.trainable_variables]
-    _, attacked = by_hand(classifier, images, labels)
+    classifier, attacked, before = attacked_batch(build, arrays, by_hand)
     both, ones = np.concatenate([images, attacked]), np.ones(12, "float32")
     # Both losses are means over 12 images, here over 24.
     expected = sgd_step(

@@ -52,6 +52,14 @@ def first_batch(arrays):
     return arrays[0][:12], arrays[1][:12]
 
 
+def attacked_batch(build, arrays, by_hand):
+    """A classifier, its first batch attacked by hand, and its weights."""
+    classifier = build()
+    before = [v.numpy() for v in classifier.trainable_variables]
+    _, attacked = by_hand(classifier, *first_batch(arrays))
+    return classifier, attacked, before
+
+
 def assert_steps(classifier, expected, before):
     for found, wanted, old in zip(
         classifier.trainable_variables, expected, before, strict=True

@@ -176,6 +176,19 @@ def test_comparison_refuses_what_is_no_dict(wrong, images):
         plotting.comparison(images, wrong)
 
 
+def test_comparison_with_notes_and_a_caption(images, heatmaps):
+    maps = {"plain": heatmaps, "XCons": heatmaps}
+    notes = {"XCons": ["right", "says b", "right"]}
+    figure = plotting.comparison(images, maps, notes=notes, caption="where it looks")
+    told = [axis.get_xlabel() for axis in figure.axes]
+    assert told == ["", "", "right", "", "", "says b", "", "", "right"]
+    assert figure.get_supxlabel() == "where it looks"
+    with pytest.raises(ValueError, match="Received: notes of \\['SCAAT'\\]"):
+        plotting.comparison(images, maps, notes={"SCAAT": ["a", "b", "c"]})
+    with pytest.raises(ValueError, match="Received"):
+        plotting.comparison(images, maps, notes={"plain": ["a"]})
+
+
 def test_overlay_refuses_an_opacity_out_of_range(images, heatmaps):
     with pytest.raises(ValueError, match="alpha=2"):
         plotting.overlay(images[0], heatmaps[0], alpha=2)

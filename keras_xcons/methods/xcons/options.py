@@ -169,7 +169,7 @@ class XConsOptions(MethodOptions):
         if self.attack == "swap" and self.region != "background":
             raise ValueError(
                 "The swap takes another background, and so another region than "
-                f"'background' is none for it. Received: attack='swap', "
+                "'background' is none for it. Received: attack='swap', "
                 f"region={self.region!r}"
             )
         if not self.clean_loss and (self.attacked_loss == 0.0 or self.every > 1):

@@ -1,7 +1,5 @@
 """The sweep over the training set that fills the sample table."""
 
-import math
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,7 +7,7 @@ from keras import ops
 
 from keras_xcons.data import split_sample_ids
 from keras_xcons.explainers import explained_pass, find_targets
-from keras_xcons.methods.array_inputs import is_array
+from keras_xcons.methods.array_inputs import is_array, trained_count
 from keras_xcons.methods.batch import Batch
 from keras_xcons.methods.passes import MeanOfKnown, has_weight, known, random_states
 from keras_xcons.methods.random_numbers import fold
@@ -59,20 +57,17 @@ class SweptBatches:
             self._batches = x
         elif is_array(x):
             parts = (x, y) if sample_weight is None else (x, y, sample_weight)
-            count = len(split_sample_ids(x)[0])
-            if validation_split:
-                # Keras holds out the last ones.
-                count = math.floor(count * (1.0 - validation_split))
-            made = tf.data.Dataset.from_tensor_slices(parts).take(count)
-            self._batches = made.batch(batch_size or 32)
+            made = tf.data.Dataset.from_tensor_slices(parts)
+            count = trained_count(x, validation_split)
+            self._batches = made.take(count).batch(batch_size or 32)
         else:
             raise _endless(f"x of type {type(x).__name__}")
 
     def __iter__(self):
-        batches, data = self._batches, self._batches
+        data = self._batches
         if isinstance(data, keras.utils.PyDataset):
-            batches = (data[number] for number in range(data.num_batches))
-        for batch in batches:
+            data = map(data.__getitem__, range(data.num_batches))
+        for batch in data:
             x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
             if self._class_weight is not None:
                 of_classes = _weights_of(y, self._class_weight)
