@@ -19,6 +19,7 @@ if os.path.basename(sys.argv[0]) == "keras-xcons":
 from keras_xcons import (
     attacks,
     callbacks,
+    comet,
     consistency,
     data,
     evaluation,
@@ -47,6 +48,7 @@ __all__ = [
     "attacks",
     "calibrate",
     "callbacks",
+    "comet",
     "consistency",
     "data",
     "download",

@@ -166,6 +166,8 @@ def default_of(options, name):
 def _checked(name, value, kinds, declared):
     if declared.check is not None:
         return declared.check(value)
+    if value is None and types.NoneType in kinds and callable(declared.choices):
+        return value
     if declared.choices is not None:
         # By type first: an array is equal to a name in each of its elements.
         known = (

@@ -25,7 +25,7 @@ FLOORS = [
     {"zoo", "callbacks"},
     {"evaluation"},
     {"report"},
-    {"protopnet"},
+    {"comet", "protopnet"},
     {"methods"},
     {"plotting"},
     {"explainers"},

@@ -40,9 +40,10 @@ class EvaluationOptions(Options):
         ValueError: A name is unknown or a number is out of range.
     """
 
-    explainer: str = option(
-        "gradcam++",
-        "What makes the heatmaps.",
+    explainer: str | None = option(
+        None,
+        "What makes the heatmaps. Default: the model's own, as that of a COMET "
+        "classifier, or gradcam++ where it has none.",
         choices=explainers.names,
     )
     feature_layer: str | None = option(

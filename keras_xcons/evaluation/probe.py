@@ -32,7 +32,8 @@ class Probe:
         self.view = view
         self._options = options
         self._multi_label = multi_label
-        self.frame = explainers.frame_of(view, options.explainer, multi_label)
+        self._explainer = explainers.own_or_usual(view.model, options.explainer)
+        self.frame = explainers.frame_of(view, self._explainer, multi_label)
         images = tf.TensorSpec((None, *view.input_shape), tf.float32)
         labels = tf.TensorSpec((None,), tf.int32)
         classes = tf.TensorSpec((None, 1), tf.int32)
@@ -104,7 +105,7 @@ class Probe:
             `Explained(maps, logits, outputs)`: maps `(B, P, h, w)` at the resolution
             at which the explainer computes.
         """
-        if self._options.explainer == "gradcam++":
+        if self._explainer == "gradcam++":
             return self._pass(images, targets.classes)
         logits = self.logits(images)
         return Explained(self._other_maps(images, targets), logits, logits)
@@ -159,7 +160,7 @@ class Probe:
             self.view,
             tf.gather(images, rows),
             np.asarray(targets.classes)[rows, columns],
-            self._options.explainer,
+            self._explainer,
             batch_size=len(images),
             resize=False,
             multi_label=self._multi_label,

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_xcons import explainers
 from keras_xcons.evaluation import alignment, flags, statistics
 from keras_xcons.evaluation.provenance import provenance
 from keras_xcons.metrics import LEVELS
@@ -71,7 +72,9 @@ def report_data(suite, views, measured, dataset, split, notes=()):
             "classes": len(facts.class_counts),
             "seed": options.seed,
             "interval": statistics.INTERVAL,
-            "heatmaps": f"{_heatmaps(options)}, {alignment.described(laid)}",
+            "heatmaps": ", ".join(
+                [_heatmaps(options, views.values()), alignment.described(laid)]
+            ),
             "image_size": list(facts.image_size),
             "multi_label": facts.multi_label,
             "options": dataclasses.asdict(options),
@@ -95,10 +98,12 @@ def _model(view, laid):
     }
 
 
-def _heatmaps(options):
+def _heatmaps(options, views):
     whose = {"label": "the label", "predicted": "the predicted class"}
-    name = options.explainer
-    name = "Grad-CAM++" if name == "gradcam++" else name
+    names = {explainers.own_or_usual(view.model, options.explainer) for view in views}
+    name = " or ".join(
+        "Grad-CAM++" if name == "gradcam++" else name for name in sorted(names)
+    )
     scaled = {
         "max": "divided by the maximum",
         "minmax": "minimum subtracted, then divided by the maximum",

@@ -15,7 +15,7 @@ from keras_xcons.explainers.gradcam import (
     explained_pass,
 )
 from keras_xcons.explainers.old_keyword import no_method, refuses_method
-from keras_xcons.explainers.registry import check_name, names, register
+from keras_xcons.explainers.registry import check_name, names, own_or_usual, register
 from keras_xcons.explainers.targets import Targets, find_targets, shown_maps
 from keras_xcons.explainers.vis import (
     GradCAM,
@@ -46,6 +46,7 @@ __all__ = [
     "frame_of",
     "moved_frame_of",
     "names",
+    "own_or_usual",
     "no_method",
     "refuses_method",
     "register",

@@ -64,7 +64,7 @@ def calibrate(
     labels=None,
     *,
     feature_layer=None,
-    explainer="gradcam++",
+    explainer=None,
     batch_size=32,
     token_grid=None,
     seed=0,
@@ -99,7 +99,7 @@ def calibrate(
         feature_layer: Name of the layer whose maps are measured. Defaults to the last
             4-D activation before pooling.
         explainer: One of `keras_xcons.explainers.names()` whose maps lie on features.
-            Defaults to `"gradcam++"`.
+            Defaults to the model's own, or `"gradcam++"` where it has none.
         batch_size: Number of images of an array computed at a time. Defaults to 32.
         token_grid: As for `keras_xcons.models.split`.
         seed: Seed of the bootstrap. Defaults to 0.

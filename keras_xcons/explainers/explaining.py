@@ -5,20 +5,20 @@ import tensorflow as tf
 
 from keras_xcons import checks
 from keras_xcons.explainers.old_keyword import refuses_method
-from keras_xcons.explainers.registry import entry_of
+from keras_xcons.explainers.registry import entry_of, own_or_usual
 from keras_xcons.layers import check_normalize, scale_to_one
 from keras_xcons.models import split
 from keras_xcons.models.frame import WHOLE
 from keras_xcons.models.offset import check_pixels
 
 
-def explainer_of(view, explainer="gradcam++", multi_label=None):
+def explainer_of(view, explainer=None, multi_label=None):
     """What computes the heatmaps of a classifier, made once for a view.
 
     Args:
         view: `ClassifierView`.
-        explainer: One of `keras_xcons.explainers.names()`. Defaults to
-            `"gradcam++"`.
+        explainer: One of `keras_xcons.explainers.names()`. Defaults to the model's own,
+            or `"gradcam++"` where it has none.
         multi_label: As for `explain`.
 
     Returns:
@@ -35,6 +35,7 @@ def explainer_of(view, explainer="gradcam++", multi_label=None):
     >>> explainer_of(keras_xcons.split(model), "gradcam")(images).shape
     TensorShape([16, 7, 7])
     """
+    explainer = own_or_usual(view.model, explainer)
     entry = entry_of(explainer)
     key, arguments = (explainer,), {}
     if entry.by_probability:
@@ -46,7 +47,7 @@ def explainer_of(view, explainer="gradcam++", multi_label=None):
     return view.explainers[key]
 
 
-def frame_of(view, explainer="gradcam++", multi_label=None):
+def frame_of(view, explainer=None, multi_label=None):
     """Where the heatmaps of an explainer lie in the images, as the view aligns them.
 
     Args:
@@ -70,7 +71,7 @@ def frame_of(view, explainer="gradcam++", multi_label=None):
     return frame if frame is WHOLE else frame.aligned(view.alignment)
 
 
-def moved_frame_of(view, explainer="gradcam++", multi_label=None):
+def moved_frame_of(view, explainer=None, multi_label=None):
     """Where what an explainer lays on the images lies, as the view aligns it.
 
     Args:
@@ -91,6 +92,7 @@ def moved_frame_of(view, explainer="gradcam++", multi_label=None):
     (8.0, 8.0)
     """
     frame = frame_of(view, explainer, multi_label)
+    explainer = own_or_usual(view.model, explainer)
     return view.frame if entry_of(explainer).by_probability else frame
 
 
@@ -99,7 +101,7 @@ def explain(
     model,
     images,
     labels=None,
-    explainer="gradcam++",
+    explainer=None,
     feature_layer=None,
     batch_size=32,
     resize=True,
@@ -119,7 +121,8 @@ def explain(
             the predicted one. A model with one output z, a sigmoid or its logit, has
             two classes: 1 is explained by z, 0 by -z.
         explainer: One of `keras_xcons.explainers.names()`; some are for models of one
-            family alone. Defaults to `"gradcam++"`.
+            family alone. Defaults to the model's own, as that of a COMET classifier,
+            or `"gradcam++"` where it has none.
         feature_layer: Name of the layer to explain, a 4-D activation or tokens.
             Defaults to the last 4-D activation before pooling.
         batch_size: Number of images computed at a time. Defaults to 32.

@@ -15,13 +15,16 @@ class Entry(typing.NamedTuple):
             `keras_xcons.explainers.explainer_of`.
         by_probability: Whether it weighs by the probabilities of images that it masks
             with features: `make` then takes `multi_label` as well.
+        is_own: Function from a `keras.Model` to whether this is its own explainer, that
+            `keras_xcons.explain` takes where none is named; `None` for none's.
     """
 
     make: typing.Callable
     by_probability: bool = False
+    is_own: typing.Callable | None = None
 
 
-def register(name, by_probability=False):
+def register(name, by_probability=False, is_own=None):
     """Decorator that registers an explainer under a name.
 
     Args:
@@ -29,6 +32,8 @@ def register(name, by_probability=False):
         by_probability: Whether it weighs by the probabilities of images that it masks
             with features, and is made with the argument `multi_label`. Defaults to
             `False`.
+        is_own: Function from a `keras.Model` to whether this is its own explainer, that
+            `keras_xcons.explain` takes where none is named. Defaults to `None`.
 
     Returns:
         A function that registers a callable, a class as a rule, and returns it.
@@ -59,7 +64,7 @@ def register(name, by_probability=False):
                 "An explainer needs a name of its own, other than those of "
                 f"`keras_xcons.explainers.names()`. Received: name={name!r}"
             )
-        _ENTRIES[name] = Entry(make, by_probability)
+        _ENTRIES[name] = Entry(make, by_probability, is_own)
         return make
 
     return registered
@@ -89,6 +94,32 @@ def entry_of(name):
     """
     check_name(name)
     return _ENTRIES[name]
+
+
+def own_or_usual(model, name=None):
+    """The name of the explainer of a model where none may be named.
+
+    Args:
+        model: `keras.Model`.
+        name: What was passed as `explainer`; `None` for the model's own, or Grad-CAM++
+            where it has none.
+
+    Returns:
+        A string.
+
+    Example:
+
+    >>> own_or_usual(keras_xcons.load("shapes_cnn"))
+    'gradcam++'
+    """
+    if name is not None:
+        return name
+    own = (
+        each
+        for each, entry in _ENTRIES.items()
+        if entry.is_own is not None and entry.is_own(model)
+    )
+    return next(own, "gradcam++")
 
 
 def check_name(name):

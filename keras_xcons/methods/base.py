@@ -1,6 +1,7 @@
 """The frame of a training method: all that is not the method's own."""
 
 import dataclasses
+import types
 
 import keras
 import tensorflow as tf
@@ -38,6 +39,13 @@ class TrainingMethod(StepLosses, ClassifierModel):
         takes_unlabelled: Whether a label may be -1, for an image that has none.
         fewest_images: Smallest size of a batch; the last one of an epoch may be
             smaller.
+        takes_objectives: Whether a classifier may have an objective of its own, as a
+            ProtoPNet has.
+        networks: Dict from the name of a further network that the method takes, an
+            argument of its own, to what it is, a sentence or two.
+        starts_from: The method whose run is the start of one by this method in a job
+            that compares methods, or `None` for the common start.
+        started: Dict of options for a run that starts from another one.
         keys: What a batch's dict may hold beside `"image"`.
         classifier: The plain model, trained, which needs nothing of this package.
         options: The options, an `Options`.
@@ -50,10 +58,18 @@ class TrainingMethod(StepLosses, ClassifierModel):
     needs_maps = False
     takes_unlabelled = False
     fewest_images = 1
+    takes_objectives = True
+    networks = types.MappingProxyType({})
+    starts_from = None
+    started = types.MappingProxyType({})
     keys = ("sample_id",)
 
-    def __init__(self, classifier, objective=None, options=None, **kwargs):
+    def __init__(
+        self, classifier, objective=None, options=None, networks=None, **kwargs
+    ):
         options = self.Options(**(options or {}))
+        given = {name: n for name, n in (networks or {}).items() if n is not None}
+        classifier, kept = self.compose(classifier, options, **given)
         view = split(
             classifier,
             options.feature_layer,
@@ -69,6 +85,9 @@ class TrainingMethod(StepLosses, ClassifierModel):
             )
         super().__init__(view, **kwargs)
         self.objective = objective
+        self.given_networks = tuple(name for name in given if name in kept)
+        for name, network in kept.items():
+            setattr(self, name, network)
         self.options = dataclasses.replace(
             options,
             feature_layer=view.feature_layer,
@@ -81,6 +100,36 @@ class TrainingMethod(StepLosses, ClassifierModel):
             self.training_view.frame.check()
         self.trackers = [*objective.metrics]
         self.setup()
+
+    def compose(self, classifier, options, **networks):
+        """Makes the classifier that is trained of the one that is passed.
+
+        Args:
+            classifier: What was passed.
+            options: The options, an `Options`.
+            **networks: Those of `networks` that were passed.
+
+        Returns:
+            `(classifier, kept)`: what `keras_xcons.models.split` takes, and a dict of
+            the networks that the method keeps beside it, each an attribute of its name.
+
+        Raises:
+            TypeError, ValueError: They do not fit each other.
+        """
+        return classifier, {}
+
+    @classmethod
+    def published_as(cls, architecture, arguments):
+        """The architecture of the classifiers that the method makes.
+
+        Args:
+            architecture: Name of that of the classifier which was passed.
+            arguments: Dict of its arguments.
+
+        Returns:
+            `(architecture, arguments)`, as `keras_xcons.models.create` takes them.
+        """
+        return architecture, arguments
 
     def setup(self):
         """Makes what a method keeps from step to step: variables, tables, trackers."""

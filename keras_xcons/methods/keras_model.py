@@ -47,14 +47,22 @@ class ClassifierModel(TrainsClassifier, keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        classifier = saving.from_config(config["classifier"], custom_objects)
-        return cls(**{**config, "classifier": classifier})
+        models = {
+            name: saving.from_config(config[name], custom_objects)
+            for name in ("classifier", *cls.networks)
+            if name in config
+        }
+        return cls(**{**config, **models})
 
     def get_config(self):
         return {
             **super().get_config(),
             **dataclasses.asdict(self.options),
             "classifier": saving.to_config(self.classifier),
+            **{
+                name: saving.to_config(getattr(self, name))
+                for name in self.given_networks
+            },
             "objective": self.objective.get_config() or None,
         }
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import re
+import textwrap
 
 import keras
 
@@ -28,6 +29,8 @@ class Method:
         paper: Authors, year and number of the paper, or `None`.
         neutral: Dict of the options that make it plain training.
         trainer: The `TrainingMethod`.
+        never_plain: Why no options make it plain training, a sentence, or `None` where
+            `neutral` does.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Method:
     paper: str | None
     neutral: dict
     trainer: type
+    never_plain: str | None = None
 
     @property
     def options(self):
@@ -43,7 +47,9 @@ class Method:
         return self.trainer.Options
 
 
-def training_method(name, *, title, purpose, paper=None, neutral=None):
+def training_method(
+    name, *, title, purpose, paper=None, neutral=None, never_plain=None
+):
     """Declares a training method: the decorator of its class.
 
     From the class and its `Options` come the entry in `keras_xcons.methods`, the
@@ -57,6 +63,8 @@ def training_method(name, *, title, purpose, paper=None, neutral=None):
         paper: Authors, year and number of the paper, or `None`. Defaults to `None`.
         neutral: Dict of the options that make it plain training, to compare it with
             that. Defaults to none.
+        never_plain: Why no options make it plain training, a sentence. Defaults to
+            `None`: those of `neutral` do.
 
     Returns:
         The decorator of a subclass of `keras_xcons.methods.TrainingMethod`.
@@ -90,7 +98,8 @@ def training_method(name, *, title, purpose, paper=None, neutral=None):
         for option in neutral or {}:
             if option not in known:
                 raise ValueError(checks.unknown("option of neutral", option, known))
-        taken = {*_OF_KERAS, "classifier", "objective"} & known.keys()
+        own = {"classifier", "objective", *cls.networks}
+        taken = {*_OF_KERAS, *own} & known.keys()
         if taken:
             raise ValueError(
                 "An option may not have the name of an argument of every method. "
@@ -99,7 +108,9 @@ def training_method(name, *, title, purpose, paper=None, neutral=None):
         cls.__doc__ = _with_arguments(cls)
         cls.__init__ = _constructor(cls)
         keras.saving.register_keras_serializable("keras_xcons")(cls)
-        method = Method(name, title, purpose, paper, dict(neutral or {}), cls)
+        method = Method(
+            *(name, title, purpose, paper, dict(neutral or {}), cls, never_plain)
+        )
         cls.method = _METHODS[name] = method
         return cls
 
@@ -196,10 +207,17 @@ def _constructor(cls):
     @functools.wraps(cls.__init__)
     def __init__(self, classifier, *, objective=None, **options):
         kwargs = {name: options.pop(name) for name in _OF_KERAS if name in options}
+        networks = {name: options.pop(name, None) for name in cls.networks}
         check_options(cls.method, options)
-        TrainingMethod.__init__(self, classifier, objective, options, **kwargs)
+        TrainingMethod.__init__(
+            self, classifier, objective, options, networks, **kwargs
+        )
 
     made = inspect.signature(__init__, follow_wrapped=False).parameters
+    of_networks = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+        for name in cls.networks
+    ]
     of_options = [
         inspect.Parameter(
             field.name,
@@ -213,6 +231,7 @@ def _constructor(cls):
         [
             made["self"],
             made["classifier"],
+            *of_networks,
             *of_options,
             made["objective"],
             made["options"].replace(name="kwargs"),
@@ -230,6 +249,7 @@ def _with_arguments(cls):
         "        classifier: What `keras_xcons.models.split` takes: a functional or",
         "            Sequential Keras classifier, nested or not, or a pair",
         "            `(backbone, head)`.",
+        *_documented_networks(cls.networks),
         *documented(cls.Options),
         "        objective: Dict of options of a classifier with a loss of its own,",
         "            such as a ProtoPNet, see there. Defaults to None.",
@@ -239,3 +259,17 @@ def _with_arguments(cls):
     ]
     before, raises, after = (cls.__doc__ or "").partition("    Raises:")
     return before + "\n".join(lines) + raises + after
+
+
+def _documented_networks(networks):
+    lines = []
+    for name, told in networks.items():
+        lines += textwrap.wrap(
+            f"{name}: {told}",
+            88,
+            initial_indent=8 * " ",
+            subsequent_indent=12 * " ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines

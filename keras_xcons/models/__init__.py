@@ -8,7 +8,7 @@ from keras_xcons.models.architectures import (
 )
 from keras_xcons.models.architectures.torchvision import load_torchvision_weights
 from keras_xcons.models.batch_norm import freeze_batch_norm, zero_residual
-from keras_xcons.models.copying import copy_model
+from keras_xcons.models.copying import copy_model, copy_part
 from keras_xcons.models.flatten import flatten
 from keras_xcons.models.frame import Frame
 from keras_xcons.models.view import ClassifierView, TrainsClassifier, split
@@ -20,6 +20,7 @@ __all__ = [
     "architectures",
     "arguments_of",
     "copy_model",
+    "copy_part",
     "create",
     "flatten",
     "freeze_batch_norm",

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_xcons import data, explainers, models
 from keras_xcons.data import arguments, image_files, images, photographs, splits
+from keras_xcons.models.frame import WHOLE
 from keras_xcons.models.offset import forget_offset
 from keras_xcons.recipes.explain import open_model
 
@@ -25,7 +26,7 @@ def calibrate_model(
     *,
     split=None,
     images=200,
-    explainer="gradcam++",
+    explainer=None,
     feature_layer=None,
     seed=0,
     report=print,
@@ -105,7 +106,7 @@ def calibrate_model(
     return found
 
 
-def calibrate_trained(model, dataset, explainer="gradcam++", **arguments):
+def calibrate_trained(model, dataset, explainer=None, **arguments):
     """Measures the offset of a model that a job has trained, on its training images.
 
     An offset that is in doubt is taken from the model, too: what it had before it was
@@ -119,8 +120,8 @@ def calibrate_trained(model, dataset, explainer="gradcam++", **arguments):
 
     Returns:
         A `keras_xcons.explainers.Calibration`, of 200 images of the split "train",
-        spread over it; `None` for maps of too few cells to be calibrated, and where
-        the offset is in doubt.
+        spread over it; `None` for maps of too few cells to be calibrated, for those
+        that lie where they are, and where the offset is in doubt.
 
     Example:
 
@@ -128,6 +129,8 @@ def calibrate_trained(model, dataset, explainer="gradcam++", **arguments):
     """
     view = models.split(model)
     if min(view.flat.outputs[0].shape[1:3]) < explainers.FEWEST_CELLS:
+        return None
+    if explainers.frame_of(view, explainer) is WHOLE:
         return None
     size = model.input_shape[1:3]
     images = images_of(dataset, "train", _CALIBRATED, size, **arguments)

@@ -79,6 +79,7 @@ def _train(options, experiment, runs, folder, report):
     for run in runs:
         report(f"\n{_heading(run)}: {_purpose(run)}")
         trained[run] = progress.resume(run, experiment.job(run))
+        experiment.remember(run, trained[run])
         if run == "probe":
             experiment.start_from(trained[run])
 

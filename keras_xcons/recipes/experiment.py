@@ -73,20 +73,23 @@ class Experiment:
         self.test_splits = self._test_splits()
         keras.utils.set_random_seed(options.seed)
         self._architecture = architecture or {}
-        self._start = self._create(options.dtype, options.pretrained)
+        self._start = self._create(
+            options.dtype, options.model, self._architecture, options.pretrained
+        )
+        self._trained = {}
         if options.freezes:
             # Fine-tuning a few epochs, the moving statistics would lag behind.
             models.freeze_batch_norm(self._start)
         self._is_prepared = False
 
-    def _create(self, dtype, pretrained=None):
+    def _create(self, dtype, architecture, arguments, pretrained=None):
         with dtype_policy(dtype):
             return models.create(
-                self.options.model,
+                architecture,
                 len(self.info.class_names),
                 self.options.size,
                 pretrained=pretrained,
-                **self._architecture,
+                **arguments,
             )
 
     @property
@@ -145,11 +148,12 @@ class Experiment:
     def _training_set(self, **arguments):
         return self.options.load("train", **arguments)
 
-    def in_float32(self, classifier):
+    def in_float32(self, classifier, method="plain"):
         """What is measured and published of a classifier trained in another dtype.
 
         Args:
             classifier: What a run of the experiment has returned.
+            method: The method that it was trained by. Defaults to `"plain"`.
 
         Returns:
             A `keras.Model`, float32; the classifier itself if it is.
@@ -157,7 +161,10 @@ class Experiment:
         if self.options.dtype == "float32":
             return classifier
         weights = classifier.get_weights()
-        model = models.copy_model(self._create("float32"), weights=weights)
+        made = method_of(method).trainer.published_as(
+            self.options.model, self._architecture
+        )
+        model = models.copy_model(self._create("float32", *made), weights=weights)
         self._family.converted(model, self._training_set)
         return model
 
@@ -244,7 +251,7 @@ class Experiment:
         Returns:
             The classifier, and the history of the fit, a dict of lists.
         """
-        start = self.start()
+        start = self._start_of(method)
         if self.has_probe and method_of(method).trainer.needs_maps:
             # What is attacked lies where the probe's maps say it does.
             self.calibrate(start)
@@ -271,6 +278,29 @@ class Experiment:
         )
         return model.classifier, fit.history
 
+    def remember(self, run, classifier):
+        """Keeps what a run has trained, for the runs that start from it.
+
+        Args:
+            run: Name of the run.
+            classifier: What it has returned.
+        """
+        self._trained[run] = classifier
+
+    def runs_before(self, method):
+        """The runs that one by a method starts from, a tuple of names."""
+        probe = ("probe",) if self.has_probe else ()
+        before = method_of(method).trainer.starts_from
+        return probe if before is None else (*probe, before)
+
+    def _start_of(self, method):
+        before = method_of(method).trainer.starts_from
+        if before is None:
+            return self.start()
+        if before not in self._trained:
+            self.remember(before, self.train(before)[0])
+        return models.copy_model(self._trained[before])
+
     def _method_options(self, method):
         """What the job and its data say of a method's options, and what was given."""
         found = {
@@ -280,7 +310,8 @@ class Experiment:
         }
         known = fields(method_of(method).options)
         follow = {name: found[name] for name in FOLLOWING if name in known}
-        return {**follow, **self.options.methods.get(method, {})}
+        started = method_of(method).trainer.started
+        return {**follow, **started, **self.options.methods.get(method, {})}
 
     def _optimizer(self, steps_per_epoch):
         own = self._family.own_optimizer(self.options.rate)

@@ -67,7 +67,7 @@ def train_by(recipe, output, report=print, **replaced):
     experiment.check_methods()
     # What is measured afterwards, and what is said of it, may change meanwhile.
     settings = {**identity(options, experiment.info), "model": model}
-    runs = ["probe", method] if experiment.has_probe else [method]
+    runs = (*experiment.runs_before(method), method)
     written = [f"{run}.keras" for run in runs]
     with ownership.job_folder(output, written) as folder:
         progress = Progress(folder, settings, report, models=folder)
@@ -78,15 +78,19 @@ def _train(method, experiment, progress, report):
     train = experiment.job(method)
     if progress.is_finished(method):
         report(f"Finished before, loaded from {progress.path(method).parent}")
-        return experiment.in_float32(progress.resume(method, train))
+        return experiment.in_float32(progress.resume(method, train), method)
     if progress.found:
         report(f"Continuing the run in {progress.path(method).parent}")
     experiment.check_data(report)
-    if experiment.has_probe:
-        report("The last layer alone, on frozen features")
-        experiment.start_from(progress.resume("probe", experiment.probe))
+    for run in experiment.runs_before(method):
+        if run == "probe":
+            report("The last layer alone, on frozen features")
+            experiment.start_from(progress.resume(run, experiment.probe))
+        else:
+            report(f"Training, to start from: {run}")
+            experiment.remember(run, progress.resume(run, experiment.job(run)))
     report(f"Training: {method}")
-    return experiment.in_float32(progress.resume(method, train))
+    return experiment.in_float32(progress.resume(method, train), method)
 
 
 def calibrate_by(recipe, model, dataset=None):
@@ -173,14 +177,16 @@ def publish_by(
         ValueError: What `keras_xcons.zoo.publish` raises.
     """
     options, method = recipe.make_options(**replaced), recipe.method["name"]
+    made = options.model, recipe.model["arguments"]
+    if method != PRETRAINING:
+        made = method_of(method).trainer.published_as(*made)
+    architecture, arguments = made
     return zoo.publish(
         model,
         name,
         folder,
-        architecture=options.model,
-        arguments=objective_class(options.model).arguments_of(
-            model, recipe.model["arguments"]
-        ),
+        architecture=architecture,
+        arguments=objective_class(architecture).arguments_of(model, arguments),
         class_names=data.info(options.dataset).class_names,
         method=method,
         recipe=recipe.to_dict(),

@@ -58,7 +58,9 @@ def build(card):
         ) from error
     if model.count_params() != card["parameters"]:
         raise ValueError(_other_size(what, card, model.count_params()))
-    if card["feature_layer"] not in {layer.name for layer in model.layers}:
+    # Of a network in it, too, as that which a COMET classifier has behind its mask.
+    layers = model._flatten_layers(include_self=False)
+    if card["feature_layer"] not in {layer.name for layer in layers}:
         raise ValueError(
             f"{what} names a feature layer that {card['architecture']} does not have. "
             f"Received: feature_layer={card['feature_layer']!r}"

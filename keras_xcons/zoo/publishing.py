@@ -57,7 +57,7 @@ def publish(
     data,
     pretraining,
     feature_layer=None,
-    explainer="gradcam++",
+    explainer=None,
     offset=None,
     paper=None,
     url=None,
@@ -96,7 +96,7 @@ def publish(
             `None`: found by `models.split`.
         explainer: The explainer, one of `keras_xcons.explainers.names()`, by which its
             heatmaps were measured; the card keeps the map of `check_image` by it.
-            Defaults to `"gradcam++"`.
+            Defaults to the model's own, or `"gradcam++"` where it has none.
         offset: `keras_xcons.explainers.Calibration` of its heatmaps, which whoever
             loads the model then has: of the layer that `models.split` finds, on
             images of the model's size. Defaults to `None`: not measured; where the
@@ -130,6 +130,7 @@ def publish(
     _check_model(model, class_names)
     _check_json("recipe", recipe)
     _check_json("metrics", metrics)
+    explainer = explainers.own_or_usual(model, explainer)
     explainers.check_name(explainer)
     layer = models.split(model, feature_layer).feature_layer
     check_offset(model, layer, offset)

@@ -17,8 +17,16 @@ WEIGHTS_ALONE = {
     "consistency_loss": 0.0,
 }
 EVERY = pytest.mark.parametrize("name", METHODS)
+PLAIN_WITH = [name for name in METHODS if method_of(name).never_plain is None]
+NEUTRAL = pytest.mark.parametrize("name", PLAIN_WITH)
 TAKERS = [name for name in METHODS if method_of(name).trainer.takes_unlabelled]
 LEARNERS = [name for name in METHODS if method_of(name).trainer is not kx.PlainModel]
+
+
+def made(name, classifier, **options):
+    """A trainer that trains nothing else before its own first step."""
+    started = method_of(name).trainer.started
+    return kx.trainer(name, classifier, **{**started, **options})
 
 
 def logits_loss(kind="SparseCategorical"):

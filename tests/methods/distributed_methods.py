@@ -34,7 +34,10 @@ def main(devices, output):
     data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(12)
     results = {}
     for name in kx.methods():
-        for kind, options in ((name, {}), (f"{name} neutral", method_of(name).neutral)):
+        kinds = {name: {}}
+        if method_of(name).never_plain is None:
+            kinds[f"{name} neutral"] = method_of(name).neutral
+        for kind, options in kinds.items():
             with strategy.scope() if strategy else contextlib.nullcontext():
                 trainer = kx.trainer(name, classifier(), **options)
                 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import keras_xcons as kx
 from keras_xcons.methods import method_of
 from tests.methods.contract import (
     EVERY,
@@ -15,6 +14,7 @@ from tests.methods.contract import (
     entropies,
     fit,
     logits_loss,
+    made,
 )
 from tests.same_weights import assert_same_weights
 
@@ -77,7 +77,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_the_same_run_from_every_kind_of_data(name, build, arrays):
     first = None
     for kind in ({"x": arrays[0], "y": arrays[1], "batch_size": 12}, *KINDS.values()):
-        trainer = compiled(kx.trainer(name, build()))
+        trainer = compiled(made(name, build()))
         data = kind if first is None else kind(*arrays)
         fit(trainer, data, epochs=1, shuffle=False)
         first = first or trainer
@@ -87,7 +87,7 @@ def test_the_same_run_from_every_kind_of_data(name, build, arrays):
 @pytest.mark.parametrize("kind", KINDS)
 @EVERY
 def test_bad_labels_of_every_kind_of_data(name, kind, build, arrays):
-    trainer = compiled(kx.trainer(name, build()))
+    trainer = compiled(made(name, build()))
     before = trainer.get_weights()
     images, labels = arrays
     wrong = labels + 1
@@ -115,7 +115,7 @@ def test_bad_labels_of_every_kind_of_data(name, kind, build, arrays):
 @EVERY
 def test_labels_and_weights_that_are_no_numbers(name, build, arrays):
     images, labels = arrays
-    trainer = compiled(kx.trainer(name, build()))
+    trainer = compiled(made(name, build()))
     weights = np.where(np.arange(36) == 30, np.nan, 1.0)
     for match, y, given in (
         ("Labels must be numbers.*Received: none", None, {}),
@@ -137,7 +137,7 @@ def test_labels_and_weights_that_are_no_numbers(name, build, arrays):
 def test_multi_hot_labels_of_unknown_width(name, build, arrays):
     shares = np.eye(5, dtype="float32")[arrays[1]] + np.eye(5)[0]
     shares = np.minimum(shares, 1.0).astype("float32")
-    trainer = kx.trainer(name, build(), multi_label=True)
+    trainer = made(name, build(), multi_label=True)
     compiled(trainer, logits_loss("Binary"), metrics=[])
     history = fit(trainer, of_unknown_width(arrays[0], shares), epochs=1)
     assert np.isfinite(history["loss"]).all()
@@ -146,7 +146,7 @@ def test_multi_hot_labels_of_unknown_width(name, build, arrays):
 @EVERY
 def test_a_source_that_gives_each_batch_once(name, build, arrays):
     """No batch is read to learn its shape."""
-    trainers = [compiled(kx.trainer(name, build())) for _ in range(2)]
+    trainers = [compiled(made(name, build())) for _ in range(2)]
     batches = generator(arrays[0], arrays[1][:, None])
     specs = tf.TensorSpec((None, 16, 16, 3)), tf.TensorSpec((None, None))
     once = tf.data.Dataset.from_generator(lambda: batches, output_signature=specs)
@@ -158,7 +158,7 @@ def test_a_source_that_gives_each_batch_once(name, build, arrays):
 
 @EVERY
 def test_datasets_that_do_not_tell_enough(name, build, arrays):
-    trainer = compiled(kx.trainer(name, build()))
+    trainer = compiled(made(name, build()))
     one_hot = np.eye(5, dtype="float32")[arrays[1]]
     text = arrays[1].astype(str)
     data = tf.data.Dataset.from_tensor_slices((arrays[0], text)).batch(12)
@@ -183,7 +183,7 @@ def test_datasets_that_do_not_tell_enough(name, build, arrays):
 @EVERY
 def test_images_of_an_evaluation(name, build, arrays):
     images, labels = arrays
-    trainer = compiled(kx.trainer(name, build()))
+    trainer = compiled(made(name, build()))
     wrong = np.where(np.arange(36)[:, None, None, None] == 30, np.nan, images)
     data = tf.data.Dataset.from_tensor_slices((wrong, labels)).batch(12)
     for feed in ((wrong, labels), (data,), (generator(wrong, labels),)):
@@ -195,7 +195,7 @@ def test_images_of_an_evaluation(name, build, arrays):
 
 @EVERY
 def test_data_that_cannot_be_checked(name, build, arrays):
-    trainer = compiled(kx.trainer(name, build()))
+    trainer = compiled(made(name, build()))
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     data = tf.data.Dataset.from_tensor_slices(arrays).batch(12)
     spread = strategy.experimental_distribute_dataset(data)
@@ -208,7 +208,7 @@ def test_data_that_cannot_be_checked(name, build, arrays):
 )
 def test_batches_that_are_too_small_in_every_kind_of_data(name, build, arrays):
     images, labels = arrays
-    trainer = compiled(kx.trainer(name, build()))
+    trainer = compiled(made(name, build()))
     one = generator(images, labels)
     small = ((x[:1], y[:1]) for x, y in one)
     for call in (
@@ -222,7 +222,7 @@ def test_batches_that_are_too_small_in_every_kind_of_data(name, build, arrays):
 
 @EVERY
 def test_arguments_by_position(name, build, arrays):
-    trainers = [compiled(kx.trainer(name, build())) for _ in range(2)]
+    trainers = [compiled(made(name, build())) for _ in range(2)]
     held_out = arrays[0][:12], arrays[1][:12]
     trainers[0].fit(*arrays, 12, 1, 0, None, 0.0, held_out, False)
     trainers[1].fit(*arrays, 12, verbose=0, validation_data=held_out, shuffle=False)
@@ -233,7 +233,7 @@ def test_arguments_by_position(name, build, arrays):
 
 @EVERY
 def test_an_empty_dict_of_class_weights_weighs_nothing(name, build, arrays):
-    trainers = [compiled(kx.trainer(name, build())) for _ in range(2)]
+    trainers = [compiled(made(name, build())) for _ in range(2)]
     data = tf.data.Dataset.from_tensor_slices(arrays).batch(12)
     for trainer, weights in zip(trainers, ({}, None), strict=True):
         fit(trainer, data, epochs=1, class_weight=weights)
@@ -243,7 +243,7 @@ def test_an_empty_dict_of_class_weights_weighs_nothing(name, build, arrays):
 @pytest.mark.parametrize("name", TAKERS)
 def test_images_that_are_held_out_need_labels(name, build, arrays):
     images, labels = arrays
-    trainer = compiled(kx.trainer(name, build()))
+    trainer = compiled(made(name, build()))
     hidden = np.where(np.arange(36) < 12, -1, labels)
     fit(trainer, {"x": images, "y": hidden}, validation_split=0.5, epochs=1)
     with pytest.raises(ValueError, match="must be within 0..4.*minimum -1"):

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from keras import ops
 
-import keras_xcons as kx
 from keras_xcons.methods import method_of
 from tests.methods.contract import (
     EVERY,
@@ -15,6 +14,7 @@ from tests.methods.contract import (
     entropies,
     fit,
     logits_loss,
+    made,
 )
 from tests.same_weights import assert_same_weights
 
@@ -30,7 +30,7 @@ class MeanOverTheBatch(keras.losses.Loss):
 
 @EVERY
 def test_a_loss_that_is_a_function(name, build, arrays):
-    trainers = [kx.trainer(name, build()) for _ in range(2)]
+    trainers = [made(name, build()) for _ in range(2)]
     for trainer, loss in zip(trainers, (entropies, logits_loss()), strict=True):
         fit(compiled(trainer, loss), dict(zip("xy", arrays, strict=True)), epochs=1)
     assert_same_weights(*(trainer.classifier for trainer in trainers))
@@ -41,7 +41,7 @@ def test_a_loss_that_is_a_function(name, build, arrays):
 def test_a_loss_of_one_value_a_batch(name, loss, build, arrays):
     """Weights would not reach its samples: it is refused, or no weights are needed."""
     images, labels = arrays
-    trainer = compiled(kx.trainer(name, build()), loss)
+    trainer = compiled(made(name, build()), loss)
     before = trainer.get_weights()
     with pytest.raises(ValueError, match="The loss must give one value a sample"):
         trainer.fit(images, labels, sample_weight=np.ones(36), verbose=0)
@@ -57,18 +57,19 @@ def test_a_loss_of_one_value_a_batch(name, loss, build, arrays):
 @pytest.mark.parametrize("name", LEARNERS)
 def test_the_term_of_a_method_does_not_grow_with_the_batch(name, build, arrays):
     """Whatever the caller's loss is reduced by."""
-    learned = {}
+    method, learned = method_of(name), {}
+    kinds = (False, True) if method.never_plain is None else (False,)
     for reduction in ("sum", "none"):
-        for neutral in (False, True):
-            options = method_of(name).neutral if neutral else {}
+        for neutral in kinds:
+            options = method.neutral if neutral else {}
             loss = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, reduction=reduction
             )
-            trainer = kx.trainer(name, build(), **options)
+            trainer = made(name, build(), **options)
             compiled(trainer, loss, optimizer=keras.optimizers.SGD(1e-3))
             logs = trainer.train_on_batch(*arrays, return_dict=True)
             learned[reduction, neutral] = trainer.classifier, logs
-    for neutral in (False, True):
+    for neutral in kinds:
         models = [learned[reduction, neutral][0] for reduction in ("sum", "none")]
         assert_same_weights(*models)
         total, mean = (learned[r, neutral][1]["loss"] for r in ("sum", "none"))
@@ -99,7 +100,7 @@ def test_a_loss_is_reduced_over_the_images_with_a_label(
     hidden = np.where(labels == 3, -1, labels)
     loss = keras.losses.SparseCategoricalCrossentropy(True, reduction=reduction)
     plain = build()
-    trainer = kx.trainer(name, build(), **method_of(name).neutral)
+    trainer = made(name, build(), **method_of(name).neutral)
     wrapped = WRAPPINGS[wrapping](loss, trainer.classifier.output_names[0])
     for model, given, kept in (
         (plain, loss, labels != 3),
