@@ -15,8 +15,9 @@ from keras_xcons.models import (
     split,
 )
 from keras_xcons.models.accepting import check_model
-from keras_xcons.models.flatten import is_graph
+from keras_xcons.models.flatten import is_graph, used
 from keras_xcons.models.frame import nodes_between
+from keras_xcons.models.kinds import exactly
 from keras_xcons.models.policy import dtype_policy
 
 _CHANNELS = 128
@@ -175,6 +176,8 @@ def _finer(images, coarse, size):
     for node in reversed(nodes_between(images, coarse)):
         (tensor, *others) = node.outputs
         if others or len(tensor.shape) != 4 or None in tensor.shape[1:]:
+            continue
+        if exactly(used(node.operation), keras.layers.ZeroPadding2D):
             continue
         finer = all(
             side >= 2 * least and side * _FINEST >= pixels

@@ -205,7 +205,13 @@ def _constructor(cls):
     """The `__init__` of a method, whose signature shows every option."""
 
     @functools.wraps(cls.__init__)
-    def __init__(self, classifier, *, objective=None, **options):
+    def __init__(self, classifier, *further, objective=None, **options):
+        if len(further) > len(cls.networks):
+            raise TypeError(
+                f"Options of {cls.__name__} are passed by name. Received: "
+                f"{len(further)} more values behind the classifier"
+            )
+        options |= zip(cls.networks, further, strict=False)
         kwargs = {name: options.pop(name) for name in _OF_KERAS if name in options}
         networks = {name: options.pop(name, None) for name in cls.networks}
         check_options(cls.method, options)
@@ -215,7 +221,7 @@ def _constructor(cls):
 
     made = inspect.signature(__init__, follow_wrapped=False).parameters
     of_networks = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
         for name in cls.networks
     ]
     of_options = [
