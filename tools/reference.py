@@ -107,6 +107,10 @@ def section(method):
         "\n".join(f"- {need}" for need in needs(method)),
         neutral(method),
     ]
+    networks = method.trainer.networks
+    if networks:
+        rows = [_row([f"`{name}`", told]) for name, told in networks.items()]
+        paragraphs.append("\n".join(["| network | what it is |", "|---|---|", *rows]))
     table = option_table(method.options, MethodOptions)
     if len(table) > 2:
         paragraphs.append("\n".join(table))
@@ -126,10 +130,13 @@ def needs(method):
     """
     trainer = method.trainer
     keys = ", ".join(f'`"{key}"`' for key in trainer.keys) or "nothing"
+    which = "any; it needs the logits alone."
+    if trainer.needs_maps:
+        which = "with a feature map, as it looks at heatmaps."
+    elif not trainer.takes_objectives:
+        which = "any but one with losses of its own, such as a ProtoPNet."
     return [
-        "Classifier: with a feature map, as it looks at heatmaps."
-        if trainer.needs_maps
-        else "Classifier: any; it needs the logits alone.",
+        f"Classifier: {which}",
         "Labels: -1 for an image that has none."
         if trainer.takes_unlabelled
         else "Labels: one for every image.",
@@ -143,6 +150,8 @@ def needs(method):
 
 def neutral(method):
     """The sentence that tells which options make a method plain training."""
+    if method.never_plain is not None:
+        return f"No options make it plain training. {method.never_plain}"
     given = ", ".join(f"{name}={_shown(v)}" for name, v in method.neutral.items())
     how = f"With `{given}`" if given else "With its defaults"
     return f"{how} it learns what Keras' own `fit` learns."

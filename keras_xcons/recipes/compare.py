@@ -18,6 +18,10 @@ from keras_xcons.recipes.settings import identity
 # those of others.
 _BACKGROUND_GAP = ("mixed_same", "mixed_rand")
 _PICTURES = 6
+HEATMAPS = (
+    "Grad-CAM++ of the label, divided by the maximum; of a model with an explainer of "
+    "its own by that"
+)
 
 
 def train(options, report=print):
@@ -182,7 +186,7 @@ def _metrics(options, experiment, values):
             for run, found in values.items()
             if run != "plain"
         },
-        "heatmaps": "Grad-CAM++ of the label, divided by the maximum",
+        "heatmaps": HEATMAPS,
         "pointing_tolerance_pixels": evaluation.tolerance_at(
             (options.size, options.size)
         ),
@@ -217,7 +221,13 @@ def _picture(experiment, trained, path):
     names = experiment.info.class_names
     titles = [names[label] for label in labels]
     where = {} if annotation is None else {experiment.info.annotations: annotation}
-    caption = "Grad-CAM++ of the class that is named, bright where it looks"
+    caption = "bright where a model looks for the class that is named: by Grad-CAM++"
+    own = sorted(
+        f"{_heading(run)} by its {name}"
+        for run, model in trained.items()
+        if (name := explainers.own_or_usual(model)) != "gradcam++"
+    )
+    caption = ", ".join([caption, *own])
     notes = None
     if not experiment.info.multi_label:
         notes = {

@@ -60,7 +60,7 @@ def test_metrics_say_what_was_measured_and_by_what(shapes_run):
     assert metrics["splits"] == SPLITS
     assert metrics["headings"] == {"plain": "plain", "xcons": "XCons"}
     assert metrics["seed"] == 3
-    assert metrics["heatmaps"] == "Grad-CAM++ of the label, divided by the maximum"
+    assert metrics["heatmaps"].startswith("Grad-CAM++ of the label, divided")
     assert metrics["pointing_tolerance_pixels"] == 2
     assert metrics["interval"].startswith("95 %")
     assert metrics["versions"] == {
