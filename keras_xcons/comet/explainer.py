@@ -1,7 +1,7 @@
 """What a COMET classifier selects, as its heatmap."""
 
 from keras_xcons.comet.view import comet_view, is_comet
-from keras_xcons.explainers import register
+from keras_xcons.explainers import Panel, as_pictures, register
 from keras_xcons.models.compiling import CompiledMaps
 from keras_xcons.models.frame import WHOLE
 
@@ -43,9 +43,32 @@ class SelectedPart:
     def __init__(self, view):
         self._selection = comet_view(view).selection
         self._maps = CompiledMaps(self._masks)
+        self._parts = CompiledMaps(self._both)
 
     def __call__(self, images, labels=None):
         return self._maps(images)
+
+    def panels(self, images, labels=None):
+        """What the predictor sees, and what is left for the detector.
+
+        Args:
+            images: Float32 tensor `(B, H, W, channels)` in 0..255.
+            labels: Without effect.
+
+        Returns:
+            List of two `keras_xcons.explainers.Panel`.
+        """
+        parts = self._parts(images)
+        titles = ("selected", "left out")
+        return [
+            Panel(title, as_pictures(part))
+            for title, part in zip(titles, parts, strict=True)
+        ]
+
+    def _both(self, images, labels):
+        selection = self._selection
+        masks = selection.laid_over(selection.masks(images), images)
+        return selection.selected_and_rest(images, masks)
 
     def _masks(self, images, labels):
         return self._selection.masks(images)[..., 0]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_xcons import explainers
 from keras_xcons.evaluation.reading import class_indices
 from keras_xcons.report import Sample, SampleView
 
@@ -52,6 +53,7 @@ class Gallery:
         if not rows:
             return {}
         chances = batch.probe.probabilities(batch.logits).numpy()
+        panels = self._panels(batch, rows)
         return {
             int(batch.ids[row]): SampleView(
                 predicted=self._predicted(chances[row]),
@@ -61,9 +63,23 @@ class Gallery:
                 heatmap=batch.shown(batch.maps[row]),
                 adversary=_pixels(batch.attacked.images[row]),
                 adversary_heatmap=batch.shown(batch.attacked.maps[row]),
+                panels={panel.title: panel.pictures[number] for panel in panels},
             )
-            for row in rows
+            for number, row in enumerate(rows)
         }
+
+    def _panels(self, batch, rows):
+        """What the explainer shows of some images of a batch beside its heatmaps."""
+        # Of several classes an image it is shown the first that counts.
+        classes = np.asarray(batch.targets.classes)[rows]
+        first = np.argmax(np.asarray(batch.targets.valid)[rows], axis=1)[:, None]
+        labels = np.take_along_axis(classes, first, axis=1)[:, 0]
+        return explainers.panels(
+            batch.probe.view,
+            np.asarray(batch.images)[rows],
+            labels,
+            batch.options.explainer,
+        )
 
     def settle(self, views):
         """Keeps the chosen ones of the views that a model has shown of a data set.

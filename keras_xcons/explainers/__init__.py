@@ -15,6 +15,7 @@ from keras_xcons.explainers.gradcam import (
     explained_pass,
 )
 from keras_xcons.explainers.old_keyword import no_method, refuses_method
+from keras_xcons.explainers.panels import Panel, as_pictures, panels
 from keras_xcons.explainers.registry import check_name, names, own_or_usual, register
 from keras_xcons.explainers.targets import Targets, find_targets, shown_maps
 from keras_xcons.explainers.vis import (
@@ -32,10 +33,12 @@ __all__ = [
     "GradCAM",
     "GradCAMPlusPlus",
     "LayerCAM",
+    "Panel",
     "Saliency",
     "ScoreCAM",
     "SmoothGrad",
     "Targets",
+    "as_pictures",
     "calibrate",
     "check_name",
     "class_gradients",
@@ -47,6 +50,7 @@ __all__ = [
     "moved_frame_of",
     "names",
     "own_or_usual",
+    "panels",
     "no_method",
     "refuses_method",
     "register",

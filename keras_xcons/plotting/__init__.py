@@ -5,6 +5,7 @@ there, aligned. A smaller one, as of `resize=False`, is stretched over the whole
 and not aligned, since an array does not tell which model it is of.
 """
 
-from keras_xcons.plotting.heatmaps import comparison, is_saved, overlay, plot, save
+from keras_xcons.plotting.heatmaps import comparison, overlay, plot, row
+from keras_xcons.plotting.png import is_saved, save
 
-__all__ = ["comparison", "is_saved", "overlay", "plot", "save"]
+__all__ = ["comparison", "is_saved", "overlay", "plot", "row", "save"]

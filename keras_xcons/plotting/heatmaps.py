@@ -7,13 +7,10 @@ chosen, and no figure stays open.
 import numpy as np
 
 from keras_xcons import checks
-from keras_xcons.files import whole_file
 
 _COLORMAP = "inferno"  # perceptually uniform, and bright on the darkened image
 _CELL = 2.1  # inches of an image's longer side
 _TITLE = 0.22  # inches of a line above an image
-_DPI = 150
-_NOTE = {"Software": "keras-xcons"}  # in the file, as PNG has it
 _TRUTH = "#3be8ff"  # a colour that the colormap does not have
 
 
@@ -154,69 +151,37 @@ def comparison(
     return figure
 
 
-def save(picture, path):
-    """Writes a picture as a PNG file, whole or not at all.
+def row(pictures):
+    """Draws pictures of one image side by side, each under its name.
 
     Args:
-        picture: A `matplotlib.figure.Figure`, or a uint8 array `(H, W, 3)`.
-        path: File name that ends in `.png`. Its folder must exist; a file of that
-            name is replaced.
-
-    Raises:
-        FileNotFoundError: The folder does not exist.
-        ValueError: `path` does not end in `.png`, or `picture` is neither.
-
-    Example:
-
-    >>> save(overlay(image, heatmap), "overlay.png")
-    """
-    path = checks.path("path", path)
-    if path.suffix.lower() != ".png":
-        raise ValueError(
-            f"A picture is written as PNG. Received: path={str(path)!r}, which does "
-            "not end in '.png'"
-        )
-    is_array = isinstance(picture, np.ndarray)
-    fits = picture.dtype == np.uint8 and picture.ndim == 3 if is_array else True
-    if not fits or not (is_array or hasattr(picture, "savefig")):
-        raise ValueError(
-            "`picture` must be a matplotlib figure or a uint8 array (height, width, "
-            f"3). Received: picture of type {type(picture).__name__}"
-        )
-    with whole_file(path) as unfinished:
-        if is_array:
-            from PIL import Image, PngImagePlugin
-
-            note = PngImagePlugin.PngInfo()
-            for key, value in _NOTE.items():
-                note.add_text(key, value)
-            Image.fromarray(picture).save(unfinished, format="png", pnginfo=note)
-        else:
-            picture.savefig(unfinished, format="png", dpi=_DPI, metadata=_NOTE)
-
-
-def is_saved(path):
-    """Whether a file is a picture that `save` has written, and no other's.
-
-    Args:
-        path: Name of a file.
+        pictures: Dict from a name to a uint8 array `(H, W, 3)`, all of one size.
 
     Returns:
-        A bool.
+        A `matplotlib.figure.Figure`. Write it with `keras_xcons.plotting.save`.
+
+    Raises:
+        ValueError: They are not as described.
 
     Example:
 
-    >>> save(overlay(image, heatmap), "overlay.png")
-    >>> is_saved("overlay.png")
-    True
+    >>> figure = row({"image": image, "mask": overlay(image, mask)})
+    >>> save(figure, "mask.png")
     """
-    from PIL import Image
-
-    try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            return _NOTE.items() <= picture.info.items()
-    except Exception:  # whatever Pillow makes of a file that is none
-        return False
+    found = {name: np.asarray(picture) for name, picture in pictures.items()}
+    shapes = {picture.shape for picture in found.values()}
+    kinds = {picture.dtype for picture in found.values()}
+    if len(shapes) != 1 or len(min(shapes)) != 3 or kinds != {np.dtype("uint8")}:
+        raise ValueError(
+            "`pictures` must be uint8 arrays (height, width, 3) of one size. Received: "
+            f"shapes {sorted(shapes)}, dtypes {sorted(map(str, kinds))}"
+        )
+    (shape,) = shapes
+    figure, axes = _grid(1, len(found), shape[:2], 1)
+    for axis, (name, picture) in zip(axes.flat, found.items(), strict=True):
+        axis.imshow(picture)
+        axis.set_title(name, fontsize=9)
+    return figure
 
 
 def _overlays(images, heatmaps, alpha=0.75):

@@ -56,7 +56,8 @@ def explain_files(
         name_or_path: The model, see `open_model`.
         paths: Image files, and folders, of which all image files are taken, those in
             folders within them as well; not what lies in `folder`.
-        folder: `pathlib.Path` of the folder for the overlays, `<name>.png` each.
+        folder: `pathlib.Path` of the folder for the overlays, `<name>.png` each; of an
+            explainer that shows more than a heatmap, all of it side by side.
         explainer: One of `keras_xcons.explainers.names()`.
         label: Index or name of the class to explain, or `None` for the predicted
             one.
@@ -89,7 +90,13 @@ def explain_files(
             heatmap = explainers.explain(
                 view, image[None], labels, explainer, normalize=normalize
             )[0]
-            plotting.save(plotting.overlay(image, heatmap), target)
+            picture = plotting.overlay(image, heatmap)
+            more = explainers.panels(view, image[None], labels, explainer)
+            if more:
+                whole = {"image": image.astype("uint8"), "heatmap": picture}
+                shown_too = {each.title: each.pictures[0] for each in more}
+                picture = plotting.row({**whole, **shown_too})
+            plotting.save(picture, target)
             scores = view.probabilities(logits)[0]
         except Exception as error:
             # One image out of many: whatever is wrong with it, the others go on.

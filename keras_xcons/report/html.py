@@ -146,6 +146,9 @@ def _view(sample, name, view):
         "heatmap": _heated(sample.image, view.heatmap),
         "adversary": None if attacked is None else pictures.data_uri(attacked),
         "adversary_heatmap": None if reheated is None else _heated(attacked, reheated),
+        "panels": {
+            title: pictures.data_uri(each) for title, each in view.panels.items()
+        },
     }
 
 

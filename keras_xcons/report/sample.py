@@ -21,6 +21,8 @@ class SampleView:
         adversary: Uint8 array `(H, W, 3)`, the image with its background attacked,
             or `None`.
         adversary_heatmap: Float array `(h, w)` in 0..1 of the adversary, or `None`.
+        panels: Dict from a few words to a uint8 array `(H, W, 3)`, what else the
+            explainer shows of the image. Defaults to nothing.
 
     Raises:
         ValueError: An attribute is not as described.
@@ -38,6 +40,7 @@ class SampleView:
     heatmap: np.ndarray
     adversary: np.ndarray | None
     adversary_heatmap: np.ndarray | None
+    panels: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         checks.within("confidence", self.confidence, 0.0, 1.0)
@@ -45,6 +48,8 @@ class SampleView:
             value = getattr(self, name)
             if value is not None:
                 _check_heatmap(name, np.asarray(value))
+        for title, picture in self.panels.items():
+            _check_picture(f"panels[{title!r}]", picture)
         if self.adversary is not None:
             _check_picture("adversary", self.adversary)
         elif self.adversary_heatmap is not None:
