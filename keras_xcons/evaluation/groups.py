@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_xcons import attacks, metrics
 from keras_xcons.evaluation.batch import only_where
-from keras_xcons.evaluation.metric_table import TABLE
+from keras_xcons.evaluation.metric_table import REMOVED, TABLE
 from keras_xcons.explainers import shown_maps
 from keras_xcons.metrics.noise import uniform_noise
 
@@ -104,6 +104,11 @@ def faithfulness(batch, wanted):
         after = probe.score(masked, batch.targets)
         rows["average_drop"] = metrics.average_drop(before, after)
         rows["average_increase"] = metrics.average_increase(before, after)
+    shares = [share for share in REMOVED if f"fidelity_{share}" in wanted]
+    if shares:
+        given = batch.images, batch.heatmaps, batch.targets
+        gone = metrics.removal(probe.score, *given, [share / 100 for share in shares])
+        rows |= zip([f"fidelity_{share}" for share in shares], gone.T, strict=True)
     return {name: only_where(batch.explainable, row) for name, row in rows.items()}
 
 

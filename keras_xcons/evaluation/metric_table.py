@@ -3,15 +3,15 @@
 from keras_xcons import metrics
 from keras_xcons.evaluation.cross_fitting import BestThreshold
 from keras_xcons.evaluation.metric import Metric
+from keras_xcons.evaluation.metrics_under_attack import ATTACKED
 from keras_xcons.evaluation.precision import mean_precision, pixel_precision
 
 _ZHANG = "Zhang et al. 2016, arXiv 1608.00507"
 _CHOE = "Choe et al. 2020, arXiv 2001.07437"
 _PETSIUK = "Petsiuk et al. 2018, arXiv 1806.07421"
 _CHATTOPADHAY = "Chattopadhay et al. 2018, arXiv 1710.11063"
-_XCONS = "after Wu et al. 2024, arXiv 2408.04600; measure and attack are our choice"
-_FGSM = "Goodfellow et al. 2014, arXiv 1412.6572"
-_PGD = "Madry et al. 2017, arXiv 1706.06083"
+# Shares of the pixels, in percent.
+REMOVED = (5, 10, 20)
 _XIAO = "Xiao et al. 2020, arXiv 2006.09994"
 
 TABLE = (
@@ -188,69 +188,22 @@ TABLE = (
         source=_CHATTOPADHAY,
         inflated=True,
     ),
-    Metric(
-        name="explanation_consistency",
-        label="Explanation consistency E",
-        group="consistency",
-        direction="higher",
-        description=(
-            "How well the heatmap survives an FGSM attack on the background; images "
-            "with an empty one are left out."
-        ),
-        source=_XCONS,
-        percent=False,
-        inflated=True,
-        attacked=True,
+    *(
+        Metric(
+            name=f"fidelity_{share}",
+            label=f"Fidelity, top {share} %",
+            group="faithfulness",
+            direction="higher",
+            description=(
+                f"How much of the class's probability is gone with the hottest {share} "
+                "% of the pixels."
+            ),
+            source="after Zhang et al. 2024, arXiv 2407.19308; the definition is ours",
+            range=(-1.0, 1.0),
+        )
+        for share in REMOVED
     ),
-    Metric(
-        name="fgsm_accuracy",
-        label="Accuracy under FGSM",
-        group="robustness",
-        direction="higher",
-        description="Accuracy on images attacked in one step.",
-        source=_FGSM,
-        attacked=True,
-    ),
-    Metric(
-        name="fgsm_background_accuracy",
-        label="Accuracy under FGSM, background",
-        group="robustness",
-        direction="higher",
-        description="Accuracy on images whose background is attacked in one step.",
-        source=_FGSM,
-        inflated=True,
-        attacked=True,
-    ),
-    Metric(
-        name="pgd_accuracy",
-        label="Accuracy under PGD",
-        group="robustness",
-        direction="higher",
-        description="Accuracy on images attacked in many steps, from a random start.",
-        source=_PGD,
-        attacked=True,
-    ),
-    Metric(
-        name="pgd_background_accuracy",
-        label="Accuracy under PGD, background",
-        group="robustness",
-        direction="higher",
-        description="Accuracy on images whose background is attacked in many steps.",
-        source=_PGD,
-        inflated=True,
-        attacked=True,
-    ),
-    Metric(
-        name="max_sensitivity",
-        label="Max-sensitivity",
-        group="robustness",
-        direction="lower",
-        description="Largest relative change of the heatmap under small random noise.",
-        source="Yeh et al. 2019, arXiv 1901.09392",
-        range=(0.0, None),
-        percent=False,
-        inflated=True,
-    ),
+    *ATTACKED,
     Metric(
         name="gini",
         label="Gini index",

@@ -11,13 +11,12 @@ from keras_xcons.metrics.classification import (
     mean_average_precision,
     top_k,
 )
+from keras_xcons.metrics.drop import average_drop, average_increase, masked_images
 from keras_xcons.metrics.faithfulness import (
     area_under_curve,
-    average_drop,
-    average_increase,
     blurred_images,
     insertion_and_deletion,
-    masked_images,
+    removal,
 )
 from keras_xcons.metrics.localisation import (
     POINTING_PROTOCOLS,
@@ -71,6 +70,7 @@ __all__ = [
     "pixel_histograms",
     "pointing_game",
     "pxap",
+    "removal",
     "tight_boxes",
     "top_k",
     "wsol_hits",

@@ -44,7 +44,8 @@ def test_metrics_and_groups_are_chosen_by_name():
     assert names(select("complexity")) == ["gini", "flat", "entropy"]
     chosen = names(select(["gini", "faithfulness"]))
     assert chosen == [
-        *("insertion", "deletion", "average_drop", "average_increase", "gini"),
+        *("insertion", "deletion", "average_drop", "average_increase"),
+        *("fidelity_5", "fidelity_10", "fidelity_20", "gini"),
     ]
     for group in GROUPS:
         assert {metric.group for metric in select(group)} >= {group}

@@ -142,7 +142,7 @@ def probability(images, labels, scale=1.0):
 def test_deletion_and_drop_are_those_of_the_classifier():
     scale = 0.05
     model = color_classifier(scale=scale)
-    names = ("deletion", "average_drop", "average_increase")
+    names = ("deletion", "average_drop", "average_increase", "fidelity_20")
     found = measure(model, batches(IMAGES, LABELS), names, steps=2)
     heatmaps = explain(model, IMAGES, LABELS)
     order = np.argsort(-heatmaps.reshape(len(IMAGES), -1), axis=1, kind="stable")
@@ -150,6 +150,10 @@ def test_deletion_and_drop_are_those_of_the_classifier():
     np.put_along_axis(half, order[:, : SIDE * SIDE // 2, None], 127.5, axis=1)
     whole = probability(IMAGES, LABELS, scale)
     middle = probability(half.reshape(IMAGES.shape), LABELS, scale)
+    fifth = IMAGES.reshape(len(IMAGES), -1, 3).copy()
+    np.put_along_axis(fifth, order[:, : SIDE * SIDE // 5, None], 127.5, axis=1)
+    left = probability(fifth.reshape(IMAGES.shape), LABELS, scale)
+    np.testing.assert_allclose(found["fidelity_20"], whole - left, atol=1e-5)
     expected = whole / 4 + middle / 2 + 0.5 / 4
     np.testing.assert_allclose(found["deletion"], expected, atol=1e-5)
     after = probability(IMAGES * heatmaps[..., None], LABELS, scale)

@@ -13,6 +13,7 @@ from keras_xcons.metrics import (
     blurred_images,
     insertion_and_deletion,
     masked_images,
+    removal,
 )
 
 TOOLS = pathlib.Path(__file__).parents[2] / "tools"
@@ -41,6 +42,23 @@ def test_deletion_by_hand():
     _, deletion = insertion_and_deletion(brightness, IMAGE, HEATMAP, None, 2)
     expected = np.array([[510.0, 2 * 127.5 + 255.0, 4 * 127.5]]) / 4 / 255
     np.testing.assert_allclose(deletion, expected, rtol=1e-6)
+
+
+def test_removal_by_hand():
+    found = removal(brightness, IMAGE, HEATMAP, None, (0.25, 0.5, 1.0), value=0.0)
+    # The pixels of 255, then of 0, then all of them are gone.
+    expected = np.array([[255.0, 255.0, 510.0]]) / 4 / 255
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    # It is what the deletion curve has lost by then, rounded down to whole pixels.
+    _, deletion = insertion_and_deletion(brightness, IMAGE, HEATMAP, None, 4)
+    found = removal(brightness, IMAGE, HEATMAP, None, (0.6, 0.75))
+    np.testing.assert_allclose(found, deletion[:, :1] - deletion[:, 2:4], atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.1, np.nan])
+def test_removal_refuses_shares_that_are_none(share):
+    with pytest.raises(ValueError, match="`shares` must be"):
+        removal(brightness, IMAGE, HEATMAP, None, (share,))
 
 
 def test_insertion_by_hand():
