@@ -50,11 +50,13 @@ _HOW = {"pgd_steps": 3, "box_thresholds": 100}
 def options_of(name, arm, seed):
     """The `TrainOptions` of a run."""
     from keras_xcons import recipes, zoo
+    from keras_xcons.options import default_of
 
     told = dict(SETS[name])
     _, method, options, other = ARMS[arm]
     if "epochs" in other:
-        told["epochs"] = round(told["epochs"] * other["epochs"])
+        usual = told.get("epochs") or default_of(recipes.TrainOptions, "epochs")
+        told["epochs"] = round(usual * other["epochs"])
     if told.get("pretrained") is True:
         told["pretrained"] = _PRETRAINED.value
     elif "pretrained" in told:

@@ -54,6 +54,12 @@ ARMS = {
         {},
     ),
     "swap": ("default, backgrounds swapped", "xcons", {**_MILD, "attack": "swap"}, {}),
+    # The sibling methods, by their defaults.
+    "cgc": ("CGC", "cgc", {}, {}),
+    "scaat": ("SCAAT", "scaat", {}, {}),
+    "comet": ("COMET", "comet", {}, {}),
+    # A mask is learned slowly.
+    "comet_long": ("COMET, four times as long", "comet", {}, {"epochs": 4}),
 }
 _FINE_TUNED = {
     **{"model": "mobilenet_v2", "pretrained": True, "learning_rate": 1e-4},
