@@ -6,8 +6,9 @@ import tensorflow as tf
 from keras_xcons.explainers import explain, names
 from keras_xcons.models import split
 
-# Those for every classifier; test_prototype_evidence.py has the other one.
-EXPLAINERS = [explainer for explainer in names() if explainer != "prototypes"]
+# Those for every classifier; the tests of a family have those that are for it alone.
+_OF_FAMILIES = ("prototypes", "selection")
+EXPLAINERS = [explainer for explainer in names() if explainer not in _OF_FAMILIES]
 KINDS = {
     "flat": {"nested": False},
     "nested": {},
@@ -110,6 +111,7 @@ def test_names_its_names():
         "prototypes",
         "saliency",
         "scorecam",
+        "selection",
         "smoothgrad",
     )
 

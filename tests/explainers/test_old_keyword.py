@@ -32,7 +32,7 @@ def test_method_is_refused_by_the_new_name(name, build, images):
 )
 def test_the_signature_is_seen(function):
     parameters = inspect.signature(function).parameters
-    assert parameters["explainer"].default == "gradcam++"
+    assert parameters["explainer"].default is None
     assert "method" not in parameters and "kwargs" not in parameters
     assert "explainer" in inspect.getdoc(function)
 

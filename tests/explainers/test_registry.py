@@ -5,7 +5,7 @@ import tensorflow as tf
 import keras_xcons as kx
 from keras_xcons import cli
 from keras_xcons.evaluation import EvaluationOptions
-from keras_xcons.explainers import names, register, registry
+from keras_xcons.explainers import names, own_or_usual, register, registry
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_a_name_is_registered_once():
         register(Square)
 
 
-@pytest.mark.parametrize("name", ["gradcan", None, ["gradcam"]])
+@pytest.mark.parametrize("name", ["gradcan", 3, ["gradcam"]])
 def test_unknown_names_are_refused(name, build, images):
     for call in (
         lambda: kx.explain(build(), images, explainer=name),
@@ -65,3 +65,21 @@ def test_unknown_names_are_refused(name, build, images):
     ):
         with pytest.raises(ValueError, match="Unknown explainer.*Received: explainer="):
             call()
+
+
+def test_a_model_may_have_an_explainer_of_its_own(build, images):
+    model, other = build(), build()
+
+    @register("of_its_own", is_own=lambda each: each is model)
+    class OfItsOwn(Square):
+        pass
+
+    assert own_or_usual(model) == "of_its_own"
+    assert own_or_usual(other) == "gradcam++"
+    assert own_or_usual(model, "gradcam") == "gradcam"
+    found = kx.explain(model, images)
+    np.testing.assert_array_equal(
+        found, kx.explain(model, images, explainer="of_its_own")
+    )
+    usual = kx.explain(other, images, explainer="gradcam++")
+    np.testing.assert_array_equal(kx.explain(other, images), usual)
