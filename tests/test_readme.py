@@ -11,7 +11,7 @@ README = pathlib.Path(__file__).parents[1] / "README.md"
 @pytest.mark.slow
 def test_examples_run(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in blocks:
@@ -23,6 +23,8 @@ def test_examples_run(tmp_path, monkeypatch):
     assert (tmp_path / "this_looks_like_that.png").exists()
     assert names["report"].to_dict()["provenance"]["images"] == 1000
     assert (tmp_path / "report.html").exists()
+    assert names["masks"].shape == (32, 64, 64) and (tmp_path / "comet.keras").exists()
+    assert names["selector"].output_shape == (None, 16, 16, 1)
     header = (tmp_path / "figures.csv").read_text("utf-8").splitlines()[0]
     assert "val_pointing_game" in header
     assert any((tmp_path / "logs").rglob("events*"))
