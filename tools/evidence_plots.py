@@ -9,6 +9,7 @@ _PLOTTED = (
     *("fgsm_background_accuracy", "explanation_consistency", "bg_gap"),
 )
 _IN_A_ROW = 4
+_CLEAR, _UNCLEAR = "#1f5fa8", "#9a9a9a"
 
 
 def plot(name, told):
@@ -38,9 +39,15 @@ def plot(name, told):
             for end in ("value", "low", "high")
         )
         clear = (lows > 0) | (highs < 0)
-        for sure, colour in ((True, "#1f5fa8"), (False, "#9a9a9a")):
-            kept = clear == sure
-            ends = [values - lows, highs - values]
+        alone = np.array([told[arm]["seeds"] == 1 for arm in arms])
+        ends = [values - lows, highs - values]
+        for kept, colour, filled in (
+            (clear & ~alone, _CLEAR, True),
+            (~clear & ~alone, _UNCLEAR, True),
+            (clear & alone, _CLEAR, False),
+            (~clear & alone, _UNCLEAR, False),
+        ):
+            # An interval of one seed is over images alone, and says nothing of others.
             axis.errorbar(
                 values[kept],
                 places[kept],
@@ -48,6 +55,8 @@ def plot(name, told):
                 fmt="o",
                 markersize=4,
                 color=colour,
+                markerfacecolor=colour if filled else "white",
+                elinewidth=1.5 if filled else 0.8,
             )
         axis.axvline(0.0, color="black", linewidth=0.8)
         split, _, figure_name = key.partition("/")
@@ -57,7 +66,10 @@ def plot(name, told):
         axis.set_ylim(-0.6, len(arms) - 0.4)
         axis.tick_params(labelsize=8, left=False)
         axis.spines[["top", "right", "left"]].set_visible(False)
-    picture.supxlabel("points against plain training, 95 %", fontsize=9)
+    told_below = "points against plain training, 95 %"
+    if any(told[arm]["seeds"] == 1 for arm in arms):
+        told_below += "; hollow: of one seed, over its images alone"
+    picture.supxlabel(told_below, fontsize=9)
     picture.tight_layout()
     picture.savefig(RESULTS / f"{name}.png", dpi=110)
 
