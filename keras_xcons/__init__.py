@@ -31,6 +31,7 @@ from keras_xcons import (
     plotting,
     protopnet,
     report,
+    xnn,
     zoo,
 )
 from keras_xcons.evaluation import evaluate
@@ -40,9 +41,11 @@ from keras_xcons.models import split
 from keras_xcons.plotting import plot
 from keras_xcons.report import Report
 from keras_xcons.version import __version__
+from keras_xcons.xnn import XNN
 from keras_xcons.zoo import download, info, list_models, load
 
 __all__ = [
+    "XNN",
     "Report",
     "__version__",
     "attacks",
@@ -69,6 +72,7 @@ __all__ = [
     "report",
     "split",
     "trainer",
+    "xnn",
     "zoo",
 ]
 

@@ -25,7 +25,7 @@ FLOORS = [
     {"zoo", "callbacks"},
     {"evaluation"},
     {"report"},
-    {"comet", "protopnet"},
+    {"comet", "protopnet", "xnn"},
     {"methods"},
     {"plotting"},
     {"explainers"},

@@ -17,8 +17,8 @@ from keras_xcons.models import (
 from keras_xcons.models.accepting import check_model
 from keras_xcons.models.flatten import is_graph, used
 from keras_xcons.models.frame import nodes_between
+from keras_xcons.models.fronted import fronted
 from keras_xcons.models.kinds import exactly
-from keras_xcons.models.policy import dtype_policy
 
 _CHANNELS = 128
 # The finer features of the default selector, in cells of at most so many pixels.
@@ -106,11 +106,7 @@ def comet_classifier(predictor, selector=None):
     if selector is None:
         selector = default_selector(predictor)
     check_selector(selector, predictor)
-    images = keras.Input(predictor.input_shape[1:], name="images")
-    selected = Selection(selector, name="selection")(images)
-    # Keras decides by the policy of the whole whether it scales the loss.
-    with dtype_policy(predictor.dtype_policy):
-        return keras.Model(images, predictor(selected), name="comet")
+    return fronted(predictor, Selection(selector, name="selection"), "comet")
 
 
 def default_selector(predictor, channels=_CHANNELS):

@@ -5,8 +5,7 @@ import typing
 import keras
 
 from keras_xcons.comet.layers import Selection
-from keras_xcons.models import ClassifierView, TrainsClassifier
-from keras_xcons.models.kinds import exactly
+from keras_xcons.models.fronted import front_and_network
 
 
 class CometView(typing.NamedTuple):
@@ -43,24 +42,14 @@ def comet_view(model):
     >>> comet_view(model).predictor.name
     'small_cnn'
     """
-    if isinstance(model, TrainsClassifier):
-        model = model.classifier
-    if isinstance(model, ClassifierView):
-        model = model.model
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            "A COMET classifier must be a `keras.Model`. Received: model of type "
-            f"{type(model).__name__}"
-        )
-    layers = [each for each in model.layers if not _is_input(each)]
-    kinds = (Selection, keras.Model)
-    if len(layers) != 2 or not all(map(isinstance, layers, kinds)):
+    model, selection, predictor = front_and_network(model, Selection)
+    if selection is None:
         raise ValueError(
             "The model is no COMET classifier: it must consist of a selection and a "
             "predictor, as `keras_xcons.comet.comet_classifier` makes it. Received: "
             f"model={model.name!r}"
         )
-    return CometView(model, *layers)
+    return CometView(model, selection, predictor)
 
 
 def is_comet(model):
@@ -82,7 +71,3 @@ def is_comet(model):
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _is_input(layer):
-    return exactly(layer, keras.layers.InputLayer)

@@ -1,0 +1,310 @@
+"""How explanation networks are fitted: on features that are computed once."""
+
+import functools
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from keras_xcons.xnn.layers import ClassDense
+
+# Of the features of a data set; above it they lie on disk.
+_IN_MEMORY = 2**29
+# Share of the first x-feature's contribution that the second must have (the paper's).
+_SECOND = 0.3
+# What a retry makes of the weights of reconstruction and pull-away term (the paper's).
+_RECONSTRUCTION, _PULL_AWAY = 1.2, 0.8
+
+
+class Features(keras.utils.PyDataset):
+    """The features and scores of a data set, in batches, in an order of its own.
+
+    Args:
+        features: Float32 array `(N, D)`, in memory or on disk.
+        scores: Float32 array `(N, C)`.
+        batch_size: int.
+        seed: int.
+    """
+
+    def __init__(self, features, scores, batch_size, seed):
+        super().__init__()
+        self._parts, self._size = (features, scores), batch_size
+        self._random = np.random.default_rng(seed)
+        self._order = self._random.permutation(len(features))
+
+    def __len__(self):
+        # A rest of one image has no pairs.
+        return max(1, len(self._order) // self._size)
+
+    def __getitem__(self, index):
+        rows = self._order[index * self._size : (index + 1) * self._size]
+        return tuple(np.asarray(part[np.sort(rows)]) for part in self._parts)
+
+    def on_epoch_end(self):
+        self._order = self._random.permutation(len(self._order))
+
+
+def collected(view, classes, dataset, verbose=0):
+    """The features, scores and labels of all images of a data set.
+
+    Args:
+        view: `ClassifierView`.
+        classes: List of ints, the classes whose scores are kept.
+        dataset: Iterable of batches `(images, labels)`, read twice if it does not tell
+            how many it has.
+        verbose: 1 to show progress. Defaults to 0.
+
+    Returns:
+        `(features, scores, labels)`: float32 `(N, D)`, `(N, C)`, and the labels as
+        they came. Features of more than half a gigabyte lie in a temporary file.
+    """
+
+    @functools.partial(tf.function, reduce_retracing=True, autograph=False)
+    def run(images):
+        activations, logits, _ = view(images)
+        features = ops.mean(ops.cast(activations, "float32"), axis=(1, 2))
+        return features, ops.take(ops.cast(logits, "float32"), classes, axis=1)
+
+    width = view.flat.outputs[0].shape[-1]
+    features, scores, labels = _Rows(width), [], []
+    progress = keras.utils.Progbar(None, verbose=verbose, unit_name="batch")
+    for number, (images, given) in enumerate(dataset, 1):
+        found, told = run(tf.cast(images, tf.float32))
+        features.append(np.asarray(found))
+        scores.append(np.asarray(told))
+        labels.append(np.asarray(given))
+        progress.update(number)
+    if not labels:
+        return np.zeros((0, width), "float32"), np.zeros((0, len(classes))), None
+    return features.array(), np.concatenate(scores), np.concatenate(labels)
+
+
+class _Rows:
+    """Rows that go to disk where they become too many for memory."""
+
+    def __init__(self, width):
+        self._width, self._parts, self._count, self._file = width, [], 0, None
+
+    def append(self, rows):
+        self._count += len(rows)
+        self._parts.append(rows)
+        size = 4 * self._width * sum(map(len, self._parts))
+        if self._file is not None or size > _IN_MEMORY:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()
+            for part in self._parts:
+                self._file.write(np.ascontiguousarray(part, "float32").tobytes())
+            self._parts = []
+
+    def array(self):
+        if self._file is None:
+            return np.concatenate(self._parts)
+        self._file.flush()
+        # The map outlives the file, which nobody else sees.
+        with self._file:
+            shape = self._count, self._width
+            return np.memmap(self._file, "float32", "r", shape=shape)
+
+
+def decoder_of(networks):
+    """The mirror of the encoder, that reconstructs the features: a list of layers.
+
+    Args:
+        networks: `keras_xcons.xnn.ExplanationNetworks`.
+
+    Returns:
+        List of built `ClassDense`, from x-features to features.
+    """
+    count = len(networks.classes)
+    widths = [networks.width, *networks.hidden, networks.num_features]
+    layers = []
+    for number in range(len(widths) - 1, 0, -1):
+        # Features need not be positive where the network ends in no ReLU.
+        activation = "relu" if number > 1 else None
+        layer = ClassDense(count, widths[number - 1], activation, dtype="float32")
+        layer.build((None, count, widths[number]))
+        layers.append(layer)
+    return layers
+
+
+def pull_away(contributions, along="features"):
+    """How far the contributions of each class are from orthogonal.
+
+    The mean squared cosine of each two x-features over the images, or of each two
+    images over the x-features.
+
+    Args:
+        contributions: Float tensor `(B, C, n)`.
+        along: `"features"` or `"images"`. Defaults to `"features"`.
+
+    Returns:
+        Float tensor `(C,)` in 0..1; 0 where there is one alone.
+
+    Reference:
+        [Qi et al., 2017](https://arxiv.org/abs/1709.05360)
+    """
+    equation = "bck,bcl->ckl" if along == "features" else "ack,bck->cab"
+    products = ops.einsum(equation, contributions, contributions)
+    count = ops.shape(products)[-1]
+    norms = ops.diagonal(products, axis1=1, axis2=2)
+    scale = norms[:, :, None] * norms[:, None, :]
+    known = scale > 1e-12
+    cosines = ops.where(known, products**2 / ops.where(known, scale, 1.0), 0.0)
+    total = ops.sum(cosines, axis=(1, 2)) - ops.sum(
+        ops.diagonal(cosines, axis1=1, axis2=2), axis=1
+    )
+    pairs = ops.cast(count * (count - 1), "float32")
+    return total / ops.maximum(pairs, 1.0)
+
+
+def losses(networks, decoder, features, scores, options):
+    """The terms of the loss of each class.
+
+    Args:
+        networks: `keras_xcons.xnn.ExplanationNetworks`.
+        decoder: What `decoder_of` returns.
+        features: Float tensor `(B, D)`.
+        scores: Float tensor `(B, C)`, what the classifier gives.
+        options: `XNNOptions`.
+
+    Returns:
+        `(prediction, reconstruction, pull_away)`, float tensors `(C,)` before their
+        weights.
+    """
+    found = networks.x_features(features)
+    prediction = ops.mean((networks.scores(found) - scores) ** 2, axis=0)
+    rebuilt = found
+    for layer in decoder:
+        rebuilt = layer(rebuilt)
+    errors = ops.mean((rebuilt - features[:, None, :]) ** 2, axis=0)
+    reconstruction = ops.mean(ops.log1p(options.sparsity * errors), axis=-1)
+    apart = pull_away(networks.contributions(found), options.orthogonal)
+    return prediction, reconstruction, apart
+
+
+class _Stage(keras.Model):
+    """Learns layers by a loss of batches of features and scores.
+
+    Args:
+        parts: List of built layers.
+        terms: Function of features and scores to a dict of scalars, `loss` first.
+    """
+
+    def __init__(self, parts, terms):
+        super().__init__()
+        self.parts, self._terms = parts, terms
+        self.built = True
+
+    def call(self, inputs):
+        return inputs
+
+    def train_step(self, data):
+        features, scores = data
+        with tf.GradientTape() as tape:
+            terms = self._terms(features, scores)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(terms["loss"], variables), variables)
+        return terms
+
+    def learn(self, data, epochs, options, verbose=0):
+        optimizer = keras.optimizers.AdamW(
+            options.learning_rate, weight_decay=options.weight_decay
+        )
+        self.compile(optimizer, jit_compile=False)
+        return self.fit(data, epochs=epochs, verbose=verbose, shuffle=False).history
+
+
+def pretrain(networks, decoder, data, options):
+    """Trains each layer of encoder and decoder as an autoencoder of its inputs.
+
+    Args:
+        networks: `keras_xcons.xnn.ExplanationNetworks`.
+        decoder: What `decoder_of` returns.
+        data: `Features`.
+        options: `XNNOptions`.
+    """
+    for place, (there, back) in enumerate(
+        zip(networks.encoder, reversed(decoder), strict=True)
+    ):
+        before = networks.encoder[:place]
+
+        def terms(features, scores, before=before, there=there, back=back):
+            inputs = features
+            for layer in before:
+                inputs = layer(inputs)
+            inputs = ops.stop_gradient(inputs)
+            rebuilt = back(there(inputs))
+            wanted = inputs if before else inputs[:, None, :]
+            return {"loss": ops.sum(ops.mean((rebuilt - wanted) ** 2, axis=(0, 2)))}
+
+        _Stage([there, back], terms).learn(data, options.pretraining_epochs, options)
+
+
+def fit_networks(networks, features, scores, options, factors=None, verbose=0):
+    """Fits networks of random weights to the scores of a classifier.
+
+    Args:
+        networks: `keras_xcons.xnn.ExplanationNetworks`.
+        features: Float32 array `(N, D)`.
+        scores: Float32 array `(N, C)`.
+        options: `XNNOptions`.
+        factors: Factors of the weights of reconstruction and pull-away term, a pair.
+            Defaults to 1 and 1.
+        verbose: As for `keras.Model.fit`. Defaults to 0.
+
+    Returns:
+        The history of the joint training, a dict of lists: means over the classes.
+    """
+    data = Features(features, scores, options.batch_size, options.seed)
+    decoder = decoder_of(networks)
+    if options.pretraining_epochs:
+        pretrain(networks, decoder, data, options)
+    # Ours: scores are fitted from their mean.
+    networks.output_layer.bias.assign(scores.mean(axis=0)[:, None])
+    first, second = factors or (1.0, 1.0)
+    weights = (
+        options.prediction_weight,
+        first * options.reconstruction_weight,
+        second * options.pull_away_weight,
+    )
+
+    def terms(features, scores):
+        found = losses(networks, decoder, features, scores, options)
+        # Classes have no weights in common: of the sum each learns as alone.
+        loss = sum(w * ops.sum(t) for w, t in zip(weights, found, strict=True))
+        names = ("prediction", "reconstruction", "pull_away")
+        means = zip(names, map(ops.mean, found), strict=True)
+        return {"loss": loss, **dict(means)}
+
+    parts = [*networks.encoder, networks.output_layer, *decoder]
+    return _Stage(parts, terms).learn(data, options.epochs, options, verbose)
+
+
+def uneven(networks, features, belongs):
+    """Classes whose second x-feature contributes too little beside its first.
+
+    Args:
+        networks: Fitted `keras_xcons.xnn.ExplanationNetworks`.
+        features: Float32 array `(N, D)`.
+        belongs: Boolean array `(N, C)`, which images are of which class.
+
+    Returns:
+        List of places in `networks.classes`.
+    """
+    total = np.zeros((len(networks.classes), networks.num_features))
+    for start in range(0, len(features), 256):
+        part = slice(start, start + 256)
+        found = networks.x_features(tf.constant(np.asarray(features[part])))
+        given = np.maximum(np.asarray(networks.contributions(found)), 0.0)
+        total += np.einsum("bck,bc->ck", given, belongs[part].astype("float64"))
+    ranked = np.sort(total, axis=1)[:, ::-1]
+    if ranked.shape[1] < 2:
+        return []
+    return np.flatnonzero(ranked[:, 1] < _SECOND * ranked[:, 0]).tolist()
+
+
+def retry_factors(attempt):
+    """Factors of the weights of reconstruction and pull-away term of a retry."""
+    return _RECONSTRUCTION**attempt, _PULL_AWAY**attempt

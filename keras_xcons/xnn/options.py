@@ -1,0 +1,82 @@
+"""The options of XNN."""
+
+from keras_xcons import checks
+from keras_xcons.options import Options, option, table
+
+ORTHOGONAL = ("features", "images")
+IMAGES = {
+    "orthogonal": "images",
+    "reconstruction_weight": 10.0,
+    "pull_away_weight": 10.0,
+}
+
+
+def _hidden(value):
+    if not isinstance(value, list | tuple) or not value:
+        raise TypeError(
+            "`hidden` must be a tuple of widths, one a hidden layer. Received: "
+            f"hidden={checks.shown(value)}"
+        )
+    for each in value:
+        checks.positive_int("hidden", each)
+    return tuple(int(each) for each in value)
+
+
+@table
+class XNNOptions(Options):
+    """The options of XNN.
+
+    Raises:
+        TypeError, ValueError: An option is not accepted.
+    """
+
+    presets = {"images": IMAGES}
+
+    preset: str | None = option(
+        None,
+        "images: what the paper takes to make contributions orthogonal along images, "
+        "as defaults of the other options: "
+        + ", ".join(f"{name}={value!r}" for name, value in IMAGES.items())
+        + ". None: along x-features.",
+        choices=(None, "images"),
+    )
+
+    num_features: int = option(5, "x-features of a class.", low=1, high=1000)
+    hidden: tuple = option(
+        (800, 100), "Widths of the encoder's hidden layers.", check=_hidden
+    )
+    sparsity: float = option(
+        100.0,
+        "q: how soon the logarithm flattens, so that only a part of the features is "
+        "reconstructed well.",
+        above=0.0,
+    )
+    prediction_weight: float = option(
+        1.0, "Factor of the squared error of the score.", low=0.0
+    )
+    reconstruction_weight: float = option(
+        15.0, "Factor of the reconstruction of the features.", low=0.0
+    )
+    pull_away_weight: float = option(
+        5.0, "Factor of the term that makes contributions orthogonal.", low=0.0
+    )
+    orthogonal: str = option(
+        "features",
+        "Along what contributions are made orthogonal.",
+        choices=ORTHOGONAL,
+    )
+    epochs: int = option(100, "Epochs of the joint training.", low=1)
+    pretraining_epochs: int = option(
+        10, "Epochs in which each layer is first trained as an autoencoder.", low=0
+    )
+    batch_size: int = option(50, "Images of a step.", low=2)
+    learning_rate: float = option(1e-3, "Rate of Adam.", above=0.0)
+    weight_decay: float = option(1e-4, "Weight decay.", low=0.0)
+    retries: int = option(
+        5,
+        "How often a class is trained anew whose second x-feature contributes less "
+        "than 0.3 of its first, with 1.2 of the reconstruction's and 0.8 of the "
+        "pull-away term's weight.",
+        low=0,
+    )
+    seed: int = option(0, "Seed of weights and order.", low=0, high=2**31 - 1)

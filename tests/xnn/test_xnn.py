@@ -1,0 +1,250 @@
+"""XNN as a user has it: fitted, explained, measured, saved, refused."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_xcons as kx
+from keras_xcons.models.copying import copy_model
+from keras_xcons.xnn import is_xnn, significant, xnn_view
+from tests.xnn.xnns import CLASSES, SIZE, arrays, classifier, dataset, quick
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A trained classifier."""
+    made = classifier()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    made.compile(keras.optimizers.Adam(0.02), loss)
+    made.fit(*arrays(), epochs=20, verbose=0)
+    return made
+
+
+@pytest.fixture(scope="module")
+def xnn(model):
+    made = kx.XNN(model, **quick(epochs=150, pretraining_epochs=5))
+    made.fit(dataset(), verbose=0)
+    return made
+
+
+def test_the_classifier_is_not_touched(model, xnn):
+    images, _ = arrays()
+    np.testing.assert_array_equal(model(images), xnn.model(images))
+    assert is_xnn(xnn.model) and not is_xnn(model)
+    view = kx.split(xnn.model)
+    assert view.closed_form and view.feature_layer == "features"
+    np.testing.assert_array_equal(
+        kx.explain(xnn.model, images, explainer="gradcam++"),
+        kx.explain(model, images, explainer="gradcam++"),
+    )
+
+
+def test_contributions_add_up_to_the_score(model, xnn):
+    images, labels = arrays(12)
+    found = xnn.explain(images, labels)
+    np.testing.assert_array_equal(found.classes, labels)
+    total = found.contributions.sum(axis=1) + found.bias
+    np.testing.assert_allclose(total, found.scores, rtol=1e-5, atol=1e-5)
+    own = np.array(model(images))[np.arange(12), labels]
+    np.testing.assert_allclose(found.logits, own, rtol=1e-4, atol=1e-5)
+    assert found.heatmaps.shape == (12, 3, SIZE, SIZE)
+    assert found.heatmaps.min() >= 0.0 and found.heatmaps.max() <= 1.0
+    predicted = xnn.explain(images)
+    np.testing.assert_array_equal(predicted.classes, np.array(model(images)).argmax(1))
+
+
+def test_heatmaps_are_the_gradient_through_the_features(model, xnn):
+    images, labels = arrays(3)
+    found = xnn.explain(images, labels)
+    view, networks = kx.split(model), xnn.networks
+    activations = view(images)[0]
+    for row in range(3):
+        place = networks.classes.index(labels[row])
+        for k in range(3):
+            features = tf.reduce_mean(activations[row : row + 1], (1, 2))
+            with tf.GradientTape() as tape:
+                tape.watch(features)
+                value = networks.x_features(features)[0, place, k]
+            slope = tape.gradient(value, features)
+            expected = np.maximum(np.einsum("hwd,d->hw", activations[row], slope[0]), 0)
+            if expected.max() > 0:
+                expected = expected / expected.max()
+            placed = view.frame.aligned(None).place(expected[None], (SIZE, SIZE))
+            np.testing.assert_allclose(found.heatmaps[row, k], placed[0], atol=1e-4)
+
+
+def test_it_learns_the_scores(xnn):
+    found = xnn.evaluate(dataset())
+    assert found["relative_rmse"] < 0.05
+    assert found["correlation"] > 0.95
+    assert abs(found["accuracy"] - found["substituted_accuracy"]) <= 0.05
+    assert 1.0 <= found["significant_features"] <= 3.0
+    assert 0.0 <= found["off_diagonal_correlation"] <= 1.0
+
+
+def test_what_is_significant():
+    given = np.array(
+        [
+            [5.0, 4.6, 0.4, -3.0],
+            [9.0, 0.5, 0.5, 0.0],
+            [8.9, 1.1, 0.0, 0.0],
+            [-1.0, -2.0, 0.0, 0.0],
+            [3.0, 3.0, 3.0, 1.0],
+        ]
+    )
+    expected = [[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 0]]
+    np.testing.assert_array_equal(significant(given), np.array(expected, bool))
+
+
+def test_its_own_explainer(xnn):
+    images, labels = arrays(6)
+    maps = kx.explain(xnn.model, images, labels)
+    assert maps.shape == (6, SIZE, SIZE)
+    np.testing.assert_array_equal(
+        maps, kx.explain(xnn.model, images, labels, explainer="xnn")
+    )
+    assert maps.max() <= 1.0 and maps.min() >= 0.0
+
+
+def test_it_is_saved_created_and_copied(xnn, tmp_path):
+    images, labels = arrays(6)
+    expected = xnn.explain(images, labels)
+    xnn.model.save(tmp_path / "xnn.keras")
+    loaded = keras.saving.load_model(tmp_path / "xnn.keras")
+    for model in (loaded, copy_model(xnn.model)):
+        again = kx.XNN(model)
+        assert again.networks.classes == list(range(CLASSES))
+        found = again.explain(images, labels)
+        np.testing.assert_allclose(
+            found.contributions, expected.contributions, rtol=1e-5, atol=1e-6
+        )
+        np.testing.assert_array_equal(model(images), xnn.model(images))
+
+
+def test_the_architecture(tmp_path):
+    network = kx.models.create("small_cnn", 5, 32, width=4)
+    made = kx.XNN(network, [1, 4], num_features=2, hidden=(6,))
+    created = kx.models.create(
+        "xnn",
+        5,
+        32,
+        backbone="small_cnn",
+        backbone_arguments={"width": 4},
+        classes=[1, 4],
+        num_features=2,
+        hidden=[6],
+    )
+    shapes = [[w.shape for w in each.weights] for each in (made.model, created)]
+    assert shapes[0] == shapes[1]
+    with pytest.raises(ValueError, match="Unknown backbone"):
+        kx.models.create("xnn", 5, 32, backbone="xnn")
+
+
+def test_a_fit_of_the_same_seed_is_the_same(model):
+    found = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        made = kx.XNN(model, [0, 2], **quick())
+        history = made.fit(dataset(), verbose=0)
+        assert len(history["loss"]) == 4
+        found.append(made.explain(arrays(8)[0]).contributions)
+    np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-6)
+
+
+def test_uneven_classes_are_trained_anew(model, monkeypatch):
+    """Those alone, with other weights, and no more often than asked."""
+    calls, fit = [], kx.xnn.model.fit_networks
+
+    def counted(networks, features, scores, options, factors=None, verbose=0):
+        calls.append((list(networks.classes), factors))
+        return fit(networks, features, scores, options, factors, verbose)
+
+    monkeypatch.setattr(kx.xnn.model, "fit_networks", counted)
+    monkeypatch.setattr(kx.xnn.model, "uneven", lambda *_: [1])
+    kx.XNN(model, [0, 2, 3], **quick(retries=2, epochs=1)).fit(dataset(), verbose=0)
+    assert [classes for classes, _ in calls] == [[0, 2, 3], [2], [2]]
+    assert calls[1][1] == pytest.approx((1.2, 0.8))
+    assert calls[2][1] == pytest.approx((1.44, 0.64))
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    "classes, error, match",
+    [
+        ([4], ValueError, "within 0..3.*Received: 4"),
+        ([-1], ValueError, "within 0..3"),
+        ([1, 1], ValueError, "each once"),
+        ([], ValueError, "one class or more"),
+        ([0.5], TypeError, "a list of ints"),
+        (3, TypeError, "a list of ints"),
+    ],
+)
+def test_classes_that_are_none(model, classes, error, match):
+    with pytest.raises(error, match=match):
+        kx.XNN(model, classes)
+
+
+@pytest.mark.parametrize(
+    "options, error, match",
+    [
+        ({"num_features": 0}, ValueError, "`num_features` must be"),
+        ({"hidden": 5}, TypeError, "`hidden` must be a tuple"),
+        ({"hidden": ()}, TypeError, "`hidden` must be a tuple"),
+        ({"sparsity": 0.0}, ValueError, "`sparsity` must be"),
+        ({"orthogonal": "both"}, ValueError, "Unknown orthogonal"),
+        ({"epoch": 3}, TypeError, "Did you mean 'epochs'"),
+    ],
+)
+def test_options_that_are_none(model, options, error, match):
+    with pytest.raises(error, match=match):
+        kx.XNN(model, **options)
+
+
+def test_data_that_will_not_do(model):
+    images, labels = arrays()
+    data = tf.data.Dataset.from_tensor_slices((images, labels * 0)).batch(16)
+    with pytest.raises(
+        ValueError, match="needs images of it. Received: none of class 1"
+    ):
+        kx.XNN(model, **quick()).fit(data, verbose=0)
+    with pytest.raises(ValueError, match="more images than they have x-features"):
+        kx.XNN(model, [0], **quick(num_features=5)).fit(dataset(3), verbose=0)
+
+
+def test_networks_that_explain_no_classifier(model, xnn):
+    images, labels = arrays(4)
+    with pytest.raises(ValueError, match="are not fitted yet"):
+        kx.XNN(model, **quick()).explain(images)
+    changed = kx.XNN(copy_model(xnn.model))
+    weights = changed.classifier.get_weights()
+    changed.classifier.set_weights([*weights[:-1], weights[-1] + 1.0])
+    for call in (
+        lambda: changed.explain(images),
+        lambda: changed.evaluate(dataset()),
+        lambda: kx.explain(changed.model, images),
+    ):
+        with pytest.raises(ValueError, match="has changed since its explanation net"):
+            call()
+    with pytest.raises(ValueError, match="no explanation networks"):
+        kx.explain(model, images, explainer="xnn")
+
+
+def test_classes_without_a_network(model):
+    made = kx.XNN(model, [0, 2], **quick())
+    made.fit(dataset(), verbose=0)
+    images, labels = arrays(4)
+    for call in (
+        lambda: made.explain(images, labels),
+        lambda: kx.explain(made.model, images, labels),
+    ):
+        with pytest.raises(ValueError, match="classes \\[0, 2\\] alone.*class 1"):
+            call()
+    assert set(made.explain(images).classes.tolist()) <= {0, 2}
+    with pytest.raises(ValueError, match="networks for the classes"):
+        kx.XNN(made.model, [1])
+    with pytest.raises(ValueError, match="with num_features=3"):
+        kx.XNN(made.model, num_features=4)
+    assert xnn_view(made.model).networks is made.networks
