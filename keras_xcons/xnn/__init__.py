@@ -9,6 +9,7 @@ from keras_xcons.xnn.layers import ClassDense, ExplanationNetworks
 from keras_xcons.xnn.model import XNN
 from keras_xcons.xnn.network import XNNView, is_xnn, xnn_classifier, xnn_view
 from keras_xcons.xnn.options import XNNOptions
+from keras_xcons.xnn.pictures import strongest_images, what_adds_up
 
 __all__ = [
     "XNN",
@@ -22,6 +23,8 @@ __all__ = [
     "losses",
     "pull_away",
     "significant",
+    "strongest_images",
+    "what_adds_up",
     "xnn_classifier",
     "xnn_view",
 ]

@@ -6,9 +6,10 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from keras_xcons.explainers import register
+from keras_xcons.explainers import Panel, as_pictures, register
 from keras_xcons.layers import scale_to_one
 from keras_xcons.models.compiling import CompiledMaps
+from keras_xcons.plotting import overlay
 from keras_xcons.xnn.layers import fingerprint_of
 from keras_xcons.xnn.network import is_xnn, xnn_view
 
@@ -131,6 +132,28 @@ class XFeatureEvidence:
         if labels is not None:
             check_classes(np.asarray(labels), self._parts.networks)
         return self._all(images, labels)
+
+    def panels(self, images, labels=None):
+        """The two x-features of each image that contribute most.
+
+        Args:
+            images: Float32 tensor `(B, H, W, channels)` in 0..255.
+            labels: As when called.
+
+        Returns:
+            List of `keras_xcons.explainers.Panel`, two or as many as there are.
+        """
+        *_, given, _, _, _, maps = self.evidence(images, labels)
+        size, order = images.shape[1:3], np.argsort(-np.asarray(given), axis=1)
+        pictures, frame = as_pictures(images), self._view.frame
+        found = []
+        for place, title in enumerate(("first x-feature", "second x-feature")):
+            if place < order.shape[1]:
+                chosen = tf.gather(maps, order[:, place], axis=1, batch_dims=1)
+                laid = np.asarray(frame.place(chosen, size))
+                shown = [overlay(*pair) for pair in zip(pictures, laid, strict=True)]
+                found.append(Panel(title, np.stack(shown)))
+        return found
 
     def _evidence(self, images, labels):
         networks = self._parts.networks

@@ -168,6 +168,41 @@ def test_uneven_classes_are_trained_anew(model, monkeypatch):
     assert calls[2][1] == pytest.approx((1.44, 0.64))
 
 
+def test_pictures_of_what_adds_up(xnn, tmp_path):
+    images, labels = arrays(8)
+    examples = kx.xnn.strongest_images(xnn, dataset(), label=1, count=2)
+    assert len(examples) == 3 and examples[0].shape == (2, SIZE, SIZE, 3)
+    every = xnn.explain(arrays()[0], np.full(80, 1)).x_features
+    best = arrays()[0][every[:, 0].argmax()]
+    np.testing.assert_allclose(examples[0][0], best, atol=0.51)
+    figure = kx.xnn.what_adds_up(xnn, images[1], 1, examples, ["a", "b", "c", "d"])
+    kx.plotting.save(figure, tmp_path / "adds_up.png")
+    found = xnn.explain(images[1:2], [1])
+    titles = [axis.get_title() for axis in figure.axes]
+    kept = int(found.significant.sum())
+    assert sum("x-feature" in title for title in titles) == kept >= 1
+    told = figure._supxlabel.get_text()
+    assert told.endswith(f"the classifier gives {found.logits[0]:.2f}")
+    assert f"= {found.scores[0]:.2f};" in told and figure._suptitle.get_text() == "b"
+    with pytest.raises(ValueError, match="no images to choose"):
+        kx.xnn.strongest_images(xnn, [], 1)
+
+
+def test_panels_are_the_largest_contributions(xnn):
+    images, labels = arrays(4)
+    panels = kx.explainers.panels(kx.split(xnn.model), images, labels)
+    assert [panel.title for panel in panels] == ["first x-feature", "second x-feature"]
+    found = xnn.explain(images, labels)
+    order = np.argsort(-found.contributions, axis=1)
+    for place, panel in enumerate(panels):
+        for row in range(4):
+            heatmap = found.heatmaps[row, order[row, place]]
+            expected = kx.plotting.overlay(np.rint(images[row]), heatmap)
+            np.testing.assert_allclose(
+                panel.pictures[row].astype(int), expected.astype(int), atol=2
+            )
+
+
 # Bad input.
 
 

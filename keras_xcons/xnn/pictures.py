@@ -1,0 +1,134 @@
+"""Pictures of what a class's score adds up of."""
+
+import numpy as np
+
+from keras_xcons import checks
+from keras_xcons.explainers import as_pictures
+from keras_xcons.plotting import overlay
+
+_CELL = 2.1  # inches of an image's longer side
+_HEAD, _TITLE, _FOOT = 0.5, 0.42, 0.3  # inches of the lines of text
+
+
+def strongest_images(xnn, dataset, label, count=3):
+    """The images of a data set on which each x-feature of a class is strongest.
+
+    Args:
+        xnn: Fitted `keras_xcons.XNN`.
+        dataset: Iterable of batches of images, or of `(images, ...)`; as a rule of the
+            training images.
+        label: Int, a class that has a network.
+        count: Number of images of an x-feature. Defaults to 3.
+
+    Returns:
+        List of one uint8 array `(count, H, W, 3)` an x-feature, the strongest first;
+        fewer images where the data set has no more.
+
+    Raises:
+        ValueError: The class has no network, or as `keras_xcons.XNN.explain`.
+
+    Example:
+
+    >>> examples = strongest_images(xnn, train_ds, label=3)
+    """
+    checks.positive_int("count", count)
+    kept = None
+    for batch in dataset:
+        images = batch[0] if isinstance(batch, tuple | list) else batch
+        images = np.asarray(images)
+        found = xnn.explain(images, np.full(len(images), label)).x_features
+        pictures = as_pictures(images)
+        if kept is None:
+            kept = [[] for _ in range(found.shape[1])]
+        for place, best in enumerate(kept):
+            # A rank of its own, so that pictures are not compared.
+            best += [
+                (v, -len(best) - n, p)
+                for n, (v, p) in enumerate(
+                    zip(found[:, place].tolist(), pictures, strict=True)
+                )
+            ]
+            best.sort(key=lambda each: each[:2], reverse=True)
+            del best[count:]
+    if kept is None:
+        raise ValueError(
+            "The data set has no images to choose the strongest of. Received: an empty "
+            "data set"
+        )
+    return [np.stack([picture for *_, picture in best]) for best in kept]
+
+
+def what_adds_up(xnn, image, label=None, examples=None, class_names=None):
+    """Draws an image with its significant x-features and what each contributes.
+
+    The image, then each significant x-feature, the largest contribution first: its
+    heatmap on the image, and below it the images on which it is strongest. The line
+    below adds the contributions up to the class's score.
+
+    Args:
+        xnn: Fitted `keras_xcons.XNN`.
+        image: Array `(H, W, 3)`, uint8 or float in 0..255.
+        label: Int, the class to explain. Defaults to the one with a network that the
+            classifier gives the highest score.
+        examples: What `strongest_images` returns for the class, or `None`.
+        class_names: Sequence of the names of all classes, or `None` for numbers.
+
+    Returns:
+        A `matplotlib.figure.Figure`. Write it with `keras_xcons.plotting.save`.
+
+    Raises:
+        TypeError, ValueError: As `keras_xcons.XNN.explain`.
+
+    Example:
+
+    >>> figure = what_adds_up(xnn, image, examples=examples)
+    >>> kx.plotting.save(figure, "x_features.png")
+    """
+    from matplotlib.figure import Figure
+
+    image = np.asarray(image)
+    labels = None if label is None else [label]
+    found = xnn.explain(image[None], labels)
+    given, kept = found.contributions[0], np.flatnonzero(found.significant[0])
+    order = kept[np.argsort(-given[kept], kind="stable")]
+    rows = 1 if examples is None else 1 + max(len(each) for each in examples)
+    columns = 1 + max(1, len(order))
+    height, width = (_CELL * side / max(image.shape[:2]) for side in image.shape[:2])
+    figure = Figure(
+        figsize=(columns * width, rows * height + _HEAD + _TITLE + _FOOT),
+        layout="constrained",
+    )
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[], frame_on=False)
+    picture = as_pictures(image[None])[0]
+    axes[0, 0].imshow(picture)
+    axes[0, 0].set_title("image", fontsize=9)
+    for column, place in enumerate(order, 1):
+        axes[0, column].imshow(overlay(picture, found.heatmaps[0, place]))
+        axes[0, column].set_title(
+            f"x-feature {place + 1}\n{given[place]:+.2f}", fontsize=9
+        )
+        for row, example in enumerate([] if examples is None else examples[place], 1):
+            axes[row, column].imshow(example)
+    if examples is not None:
+        axes[1, 0].text(
+            1.0,
+            0.5,
+            "strongest on",
+            transform=axes[1, 0].transAxes,
+            ha="right",
+            va="center",
+            fontsize=9,
+        )
+    number = int(found.classes[0])
+    name = f"class {number}" if class_names is None else class_names[number]
+    figure.suptitle(name, fontsize=11, fontweight="bold")
+    rest = given.sum() - given[order].sum()
+    terms = [f"{given[place]:+.2f}" for place in order]
+    figure.supxlabel(
+        f"{' '.join(terms)} {rest:+.2f} (others) {found.bias[0]:+.2f} (bias) = "
+        f"{found.scores[0]:.2f}; the classifier gives {found.logits[0]:.2f}",
+        fontsize=8,
+    )
+    return figure
