@@ -11,7 +11,7 @@ README = pathlib.Path(__file__).parents[1] / "README.md"
 @pytest.mark.slow
 def test_examples_run(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 9
+    assert len(blocks) == 10
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in blocks:
@@ -24,6 +24,8 @@ def test_examples_run(tmp_path, monkeypatch):
     assert names["report"].to_dict()["provenance"]["images"] == 1000
     assert (tmp_path / "report.html").exists()
     assert names["masks"].shape == (32, 64, 64) and (tmp_path / "comet.keras").exists()
+    assert names["found"].heatmaps.shape == (32, 5, 64, 64)
+    assert (tmp_path / "x_features.png").exists() and (tmp_path / "xnn.keras").exists()
     assert names["selector"].output_shape == (None, 16, 16, 1)
     header = (tmp_path / "figures.csv").read_text("utf-8").splitlines()[0]
     assert "val_pointing_game" in header
