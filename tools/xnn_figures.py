@@ -1,4 +1,4 @@
-r"""What explanation networks say of published models: fitted and measured, seed by seed.
+r"""How true explanation networks are to published models: fitted and measured by seed.
 
     python tools/xnn_figures.py --models=shapes_cnn
     python tools/xnn_figures.py --models=mobilenet_v2_cub --classes=12 --data_dir=DIR
