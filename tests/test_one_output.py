@@ -9,6 +9,7 @@ from keras import layers
 import keras_xcons as kx
 from keras_xcons import explainers
 from keras_xcons.recipes.explain import explain_files
+from tests import families
 from tests.methods.contract import WEIGHTS_ALONE
 
 SIZE = 16
@@ -75,7 +76,9 @@ def test_the_view_has_the_logits_of_two_classes(ending):
 
 
 @pytest.mark.parametrize("head", ["closed", "tape"])
-@pytest.mark.parametrize("explainer", sorted(set(explainers.names()) - {"prototypes"}))
+@pytest.mark.parametrize(
+    "explainer", sorted(set(explainers.names()) - families.EXPLAINERS)
+)
 def test_maps_of_either_class(explainer, head):
     """z speaks for class 1 and -z for class 0."""
     one, images = classifier(head=head, activation="sigmoid"), IMAGES[:4]

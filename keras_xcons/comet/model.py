@@ -202,7 +202,7 @@ class COMETModel(TrainingMethod):
         """Whether the detector has still to be trained."""
         given = "detector" in self.given_networks
         wanted = self.options.detector_epochs > 0 and not given
-        return wanted and not int(self.prepared)
+        return wanted and not ops.convert_to_numpy(self.prepared).any()
 
     def learn(self, batch):
         parts = self.variables_of_parts

@@ -42,13 +42,14 @@ class TrainingData:
             like: Compiled `keras_xcons.methods.TrainingMethod`, whose loss and whose
                 predictor's optimizer are taken once more.
         """
-        plain = PlainModel(classifier, multi_label=like.options.multi_label)
-        plain.compile(
-            fresh_optimizer(like.optimizer),
-            like.loss,
-            run_eagerly=like.run_eagerly,
-            jit_compile=like.jit_compile,
-        )
+        with like.distribute_strategy.scope():
+            plain = PlainModel(classifier, multi_label=like.options.multi_label)
+            plain.compile(
+                fresh_optimizer(like.optimizer),
+                like.loss,
+                run_eagerly=like.run_eagerly,
+                jit_compile=like.jit_compile,
+            )
         given = {name: v for name, v in self.given.items() if v is not None}
         plain.fit(self.x, self.y, epochs=epochs, verbose=0, shuffle=False, **given)
 

@@ -103,7 +103,7 @@ def test_help_of_explain_shows_every_flag_with_its_default(capsys):
     assert {name: default for name, (_, default) in shown.items()} == {
         "align": "true",
         "debug": "False",
-        "explainer": "gradcam++",
+        "explainer": "None",
         "help": "False",
         "label": "None",
         "model": "None",

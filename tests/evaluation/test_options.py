@@ -23,8 +23,8 @@ def test_every_option_is_explained_in_the_flags_and_in_the_docstring():
         assert field.metadata["declared"].help
         assert f"\n    {field.name}: {field.metadata['declared'].help[:20]}" in told
     words = " ".join(told.split())
-    assert "heatmaps. One of `keras_xcons.explainers.names()`. Defaults to" in words
-    assert "Defaults to 'gradcam++'." in told
+    assert "where it has none. One of `keras_xcons.explainers.names()`." in words
+    assert "Defaults to 'label'." in told
     assert max(map(len, told.splitlines())) <= 88
     assert told.index("Attributes:") < told.index("Raises:")
 

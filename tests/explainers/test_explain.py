@@ -5,10 +5,9 @@ import tensorflow as tf
 
 from keras_xcons.explainers import explain, names
 from keras_xcons.models import split
+from tests import families
 
-# Those for every classifier; the tests of a family have those that are for it alone.
-_OF_FAMILIES = ("prototypes", "selection")
-EXPLAINERS = [explainer for explainer in names() if explainer not in _OF_FAMILIES]
+EXPLAINERS = sorted(set(names()) - families.EXPLAINERS)
 KINDS = {
     "flat": {"nested": False},
     "nested": {},
@@ -113,6 +112,7 @@ def test_names_its_names():
         "scorecam",
         "selection",
         "smoothgrad",
+        "xnn",
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 from keras_xcons.models import split
 from keras_xcons.models.architectures import architectures, create
 from keras_xcons.models.batch_norm import freeze_batch_norm, zero_residual
+from tests import families
 
 # Networks of keras.applications: its function, and the module whose
 # `preprocess_input` the network expects, or `None` where it preprocesses itself.
@@ -28,8 +29,8 @@ OWN = {
     "vgg16": "densenet",
 }
 EXPECTED = OWN | {name: module for name, (_, module) in APPLICATIONS.items() if module}
-# protopnet, which is made of one of the others, has tests of its own.
-NAMES = sorted(set(architectures()) - {"protopnet"})
+# Those that are made of one of the others have tests of their own.
+NAMES = sorted(set(architectures()) - families.ARCHITECTURES)
 
 
 def size_of(architecture):

@@ -9,6 +9,7 @@ from keras import layers, ops
 import keras_xcons as kx
 from keras_xcons.models import Frame, split
 from keras_xcons.models.frame import WHOLE, Window
+from tests import families
 
 
 class Third(layers.Layer):
@@ -111,7 +112,7 @@ def test_what_the_model_does_not_see_is_no_evidence_and_background():
 
 
 @pytest.mark.parametrize(
-    "explainer", sorted(set(kx.explainers.names()) - {"prototypes"})
+    "explainer", sorted(set(kx.explainers.names()) - families.EXPLAINERS)
 )
 def test_every_explainer_shows_it_where_it_is(explainer):
     model = classifier((33, 40), layers.CenterCrop(16, 20), nested=True)
