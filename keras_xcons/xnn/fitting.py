@@ -12,6 +12,7 @@ from keras_xcons.xnn.layers import ClassDense
 
 # Of the features of a data set; above it they lie on disk.
 _IN_MEMORY = 2**29
+_TELLING = 2048
 # Share of the first x-feature's contribution that the second must have (the paper's).
 _SECOND = 0.3
 # What a retry makes of the weights of reconstruction and pull-away term (the paper's).
@@ -216,6 +217,54 @@ class _Stage(keras.Model):
         return self.fit(data, epochs=epochs, verbose=verbose, shuffle=False).history
 
 
+def balance(networks, features):
+    """Sets the biases of random encoders so that units are on for some of the images.
+
+    Features behind a ReLU are positive, so that what random weights make of them has
+    one sign for all images: half of the x-features would be off for good. Ours.
+
+    Args:
+        networks: `keras_xcons.xnn.ExplanationNetworks`.
+        features: Float32 array `(N, D)`; the first 2,048 tell.
+    """
+    found = tf.constant(np.asarray(features[:_TELLING]))
+    for layer in networks.encoder:
+        found = layer(_revived(layer, found, of_all=True))
+
+
+def start_from_scores(networks, features, scores):
+    """Gives the linear layer the mean and the deviation of the scores. Ours.
+
+    What x-features add is positive at first: evidence for the class. Those that are
+    off for all images after the pre-training are on for some again.
+
+    Args:
+        networks: `keras_xcons.xnn.ExplanationNetworks`.
+        features: Float32 array `(N, D)`; the first 2,048 tell.
+        scores: Float32 array `(N, C)`.
+    """
+    found = tf.constant(np.asarray(features[:_TELLING]))
+    for layer in networks.encoder:
+        found = layer(_revived(layer, found))
+    wanted, last = np.asarray(scores[:_TELLING]), networks.output_layer
+    kernel = np.abs(np.asarray(last.kernel))
+    given = np.einsum("bck,ck->bc", np.asarray(found), kernel[:, :, 0])
+    spread = given.std(axis=0)
+    # Of a class whose x-features are the same for all images nothing is known.
+    scale = np.where(spread > 0.0, wanted.std(axis=0) / np.maximum(spread, 1e-9), 1.0)
+    last.kernel.assign(kernel * scale[:, None, None])
+    last.bias.assign((wanted - given * scale).mean(axis=0)[:, None])
+
+
+def _revived(layer, inputs, of_all=False):
+    """Sets the biases of units that are off for all inputs, or of all; the inputs."""
+    equation = "bk,cku->bcu" if len(inputs.shape) == 2 else "bck,cku->bcu"
+    before = ops.einsum(equation, inputs, layer.kernel)
+    off = of_all or ops.max(before + layer.bias, axis=0) <= 0.0
+    layer.bias.assign(ops.where(off, -ops.mean(before, axis=0), layer.bias))
+    return inputs
+
+
 def pretrain(networks, decoder, data, options):
     """Trains each layer of encoder and decoder as an autoencoder of its inputs.
 
@@ -259,10 +308,10 @@ def fit_networks(networks, features, scores, options, factors=None, verbose=0):
     """
     data = Features(features, scores, options.batch_size, options.seed)
     decoder = decoder_of(networks)
+    balance(networks, features)
     if options.pretraining_epochs:
         pretrain(networks, decoder, data, options)
-    # Ours: scores are fitted from their mean.
-    networks.output_layer.bias.assign(scores.mean(axis=0)[:, None])
+    start_from_scores(networks, features, scores)
     first, second = factors or (1.0, 1.0)
     weights = (
         options.prediction_weight,
@@ -302,7 +351,9 @@ def uneven(networks, features, belongs):
     ranked = np.sort(total, axis=1)[:, ::-1]
     if ranked.shape[1] < 2:
         return []
-    return np.flatnonzero(ranked[:, 1] < _SECOND * ranked[:, 0]).tolist()
+    # Where no x-feature is left, each is as strong as the first.
+    little = (ranked[:, 1] < _SECOND * ranked[:, 0]) | (ranked[:, 1] <= 0.0)
+    return np.flatnonzero(little).tolist()
 
 
 def retry_factors(attempt):

@@ -130,6 +130,9 @@ def test_uneven_classes_are_found():
     made.output_layer.kernel.assign(weights)
     belongs = np.ones((6, 2), bool)
     assert fitting.uneven(made, features, belongs) == [0]
+    # Where all have died, too.
+    made.encoder[-1].bias.assign([[0.0] * 3, [-9.0] * 3])
+    assert fitting.uneven(made, features, belongs) == [0, 1]
     assert fitting.retry_factors(2) == pytest.approx((1.44, 0.64))
 
 
