@@ -8,7 +8,8 @@ from keras_xcons.explainers import explainer_of, frame_of
 from keras_xcons.models import split
 from keras_xcons.options import make
 from keras_xcons.xnn.evidence import Explanation, check_current, significant
-from keras_xcons.xnn.fitting import collected, fit_networks, retry_factors, uneven
+from keras_xcons.xnn.features import collected
+from keras_xcons.xnn.fitting import fit_networks, retry_factors, uneven
 from keras_xcons.xnn.layers import ExplanationNetworks, fingerprint_of
 from keras_xcons.xnn.network import is_xnn, xnn_classifier, xnn_view
 from keras_xcons.xnn.options import XNNOptions

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_xcons.models import split
 from keras_xcons.xnn import ExplanationNetworks, XNNOptions, fitting, losses, pull_away
+from keras_xcons.xnn import features as feature_cache
 from tests.xnn.xnns import CLASSES, arrays, by_hand, classifier, dataset, quick
 
 
@@ -54,7 +55,7 @@ def test_the_options_of_the_paper():
 def test_features_are_the_mean_of_the_map_and_scores_the_logits():
     model, (images, labels) = classifier(), arrays()
     view = split(model)
-    features, scores, told = fitting.collected(view, [2, 0], dataset())
+    features, scores, told = feature_cache.collected(view, [2, 0], dataset())
     activations, logits, _ = view(images)
     np.testing.assert_allclose(features, np.mean(activations, (1, 2)), rtol=1e-5)
     np.testing.assert_allclose(scores, np.array(logits)[:, [2, 0]], rtol=1e-5)
@@ -62,13 +63,13 @@ def test_features_are_the_mean_of_the_map_and_scores_the_logits():
 
 
 def test_features_that_do_not_fit_in_memory_lie_on_disk(monkeypatch):
-    expected = fitting.collected(split(classifier()), [0], dataset())
-    monkeypatch.setattr(fitting, "_IN_MEMORY", 1000)
-    found = fitting.collected(split(classifier()), [0], dataset())
+    expected = feature_cache.collected(split(classifier()), [0], dataset())
+    monkeypatch.setattr(feature_cache, "_IN_MEMORY", 1000)
+    found = feature_cache.collected(split(classifier()), [0], dataset())
     assert isinstance(found[0], np.memmap) and not isinstance(expected[0], np.memmap)
     np.testing.assert_array_equal(found[0], expected[0])
-    batches = fitting.Features(*found[:2], batch_size=16, seed=0)
-    again = fitting.Features(*expected[:2], batch_size=16, seed=0)
+    batches = feature_cache.Features(*found[:2], batch_size=16, seed=0)
+    again = feature_cache.Features(*expected[:2], batch_size=16, seed=0)
     for one, two in zip(batches[3], again[3], strict=True):
         np.testing.assert_array_equal(one, two)
     assert len(batches) == 5
@@ -76,7 +77,7 @@ def test_features_that_do_not_fit_in_memory_lie_on_disk(monkeypatch):
 
 def test_every_image_is_learned_once_an_epoch():
     features = np.arange(40, dtype="float32")[:, None]
-    data = fitting.Features(features, features, batch_size=10, seed=0)
+    data = feature_cache.Features(features, features, batch_size=10, seed=0)
     orders = []
     for _ in range(2):
         seen = np.concatenate([data[number][0][:, 0] for number in range(len(data))])
@@ -138,7 +139,7 @@ def test_uneven_classes_are_found():
 
 def test_pretraining_reconstructs():
     """Better than layers of random weights."""
-    features, scores, _ = fitting.collected(
+    features, scores, _ = feature_cache.collected(
         split(classifier()), list(range(CLASSES)), dataset()
     )
     options = XNNOptions(**quick(hidden=(16, 8), pretraining_epochs=40))
@@ -151,5 +152,7 @@ def test_pretraining_reconstructs():
         return float(np.mean(found[1]))
 
     before = error()
-    fitting.pretrain(made, decoder, fitting.Features(features, scores, 16, 0), options)
+    fitting.pretrain(
+        made, decoder, feature_cache.Features(features, scores, 16, 0), options
+    )
     assert error() < 0.8 * before
