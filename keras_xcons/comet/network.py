@@ -3,14 +3,11 @@
 import keras
 import numpy as np
 
-from keras_xcons import checks
 from keras_xcons.comet.layers import ResizeLike, Selection
 from keras_xcons.data import arguments as data_arguments
 from keras_xcons.models import (
-    architectures,
-    arguments_of,
     copy_part,
-    create,
+    create_backbone,
     register_architecture,
     split,
 )
@@ -58,20 +55,10 @@ def comet(
         TypeError: An argument is of the wrong type.
         ValueError: An argument is out of range, or the backbone is unknown.
     """
-    names = [name for name in architectures() if name not in ("comet", "protopnet")]
-    if backbone not in names:
-        raise ValueError(checks.unknown("backbone", backbone, names))
-    arguments = {} if backbone_arguments is None else backbone_arguments
-    if not isinstance(arguments, dict):
-        raise TypeError(
-            "`backbone_arguments` must be a dict. Received: "
-            f"backbone_arguments={backbone_arguments!r}"
-        )
-    accepted = arguments_of(backbone)
-    for name in arguments:
-        if name not in accepted:
-            raise TypeError(checks.unknown("backbone argument", name, accepted))
-    predictor = create(backbone, num_classes, input_size, pretrained, **arguments)
+    predictor = create_backbone(
+        *(backbone, num_classes, input_size, pretrained, backbone_arguments),
+        without=("comet", "protopnet", "xnn"),
+    )
     return comet_classifier(predictor, default_selector(predictor, channels))
 
 

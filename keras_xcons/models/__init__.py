@@ -4,6 +4,7 @@ from keras_xcons.models.architectures import (
     architectures,
     arguments_of,
     create,
+    create_backbone,
     register_architecture,
 )
 from keras_xcons.models.architectures.torchvision import load_torchvision_weights
@@ -22,6 +23,7 @@ __all__ = [
     "copy_model",
     "copy_part",
     "create",
+    "create_backbone",
     "flatten",
     "freeze_batch_norm",
     "load_torchvision_weights",

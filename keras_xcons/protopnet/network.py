@@ -3,12 +3,9 @@
 import keras
 import numpy as np
 
-from keras_xcons import checks
 from keras_xcons.data import arguments as data_arguments
 from keras_xcons.models import (
-    architectures,
-    arguments_of,
-    create,
+    create_backbone,
     register_architecture,
 )
 from keras_xcons.protopnet.layers import Prototypes, PrototypeSimilarity
@@ -58,9 +55,6 @@ def protopnet(
         TypeError: An argument is of the wrong type.
         ValueError: An argument is out of range, or the backbone is unknown.
     """
-    names = [name for name in architectures() if name != "protopnet"]
-    if backbone not in names:
-        raise ValueError(checks.unknown("backbone", backbone, names))
     if num_classes < 2:
         raise ValueError(
             "A ProtoPNet tells classes apart: `num_classes` must be at least 2. "
@@ -68,17 +62,10 @@ def protopnet(
         )
     data_arguments.check_count(channels, "channels", data_arguments.MOST_CHANNELS)
     counts = _counts(prototypes, num_classes)
-    arguments = {} if backbone_arguments is None else backbone_arguments
-    if not isinstance(arguments, dict):
-        raise TypeError(
-            "`backbone_arguments` must be a dict. Received: "
-            f"backbone_arguments={backbone_arguments!r}"
-        )
-    accepted = arguments_of(backbone)
-    for name in arguments:
-        if name not in accepted:
-            raise TypeError(checks.unknown("backbone argument", name, accepted))
-    base = create(backbone, num_classes, input_size, pretrained, **arguments)
+    base = create_backbone(
+        *(backbone, num_classes, input_size, pretrained, backbone_arguments),
+        without=("comet", "protopnet", "xnn"),
+    )
     features = base.get_layer("features").output
     # A 1x1 convolution is a dense layer at every location. Written so, "features"
     # stays the last 4-D activation, the one that heatmaps of a class are drawn on:

@@ -6,9 +6,7 @@ import keras
 
 from keras_xcons import checks
 from keras_xcons.models import (
-    architectures,
-    arguments_of,
-    create,
+    create_backbone,
     register_architecture,
     split,
 )
@@ -51,20 +49,10 @@ def xnn(
         TypeError: An argument is of the wrong type.
         ValueError: An argument is out of range, or the backbone is unknown.
     """
-    names = [name for name in architectures() if name not in ("comet", "xnn")]
-    if backbone not in names:
-        raise ValueError(checks.unknown("backbone", backbone, names))
-    arguments = {} if backbone_arguments is None else backbone_arguments
-    if not isinstance(arguments, dict):
-        raise TypeError(
-            "`backbone_arguments` must be a dict. Received: "
-            f"backbone_arguments={backbone_arguments!r}"
-        )
-    accepted = arguments_of(backbone)
-    for name in arguments:
-        if name not in accepted:
-            raise TypeError(checks.unknown("backbone argument", name, accepted))
-    network = create(backbone, num_classes, input_size, pretrained, **arguments)
+    network = create_backbone(
+        *(backbone, num_classes, input_size, pretrained, backbone_arguments),
+        without=("comet", "xnn"),
+    )
     return xnn_classifier(network, classes, num_features, hidden)
 
 

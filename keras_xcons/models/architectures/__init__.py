@@ -15,7 +15,14 @@ from keras_xcons.models.architectures.registry import (
     architectures,
     arguments_of,
     create,
+    create_backbone,
     register_architecture,
 )
 
-__all__ = ["architectures", "arguments_of", "create", "register_architecture"]
+__all__ = [
+    "architectures",
+    "arguments_of",
+    "create",
+    "create_backbone",
+    "register_architecture",
+]

@@ -141,6 +141,45 @@ def create(architecture, num_classes, input_size, pretrained=None, **arguments):
     return _FUNCTIONS[architecture](num_classes, input_size, pretrained, **arguments)
 
 
+def create_backbone(
+    backbone, num_classes, input_size, pretrained=None, arguments=None, without=()
+):
+    """Builds the classifier that an architecture of a family is made on.
+
+    Args:
+        backbone: Name of another architecture.
+        num_classes: As for `create`.
+        input_size: As for `create`.
+        pretrained: As for `create`.
+        arguments: Dict of arguments of the backbone, or `None` for none.
+        without: Names of architectures that will not do, the family's own among them.
+
+    Returns:
+        As `create`.
+
+    Raises:
+        TypeError, ValueError: As `create`, or the backbone is unknown or will not do.
+
+    Example:
+
+    >>> create_backbone("small_cnn", 5, 64, arguments={"width": 8}, without=["comet"])
+    """
+    names = [name for name in architectures() if name not in without]
+    if backbone not in names:
+        raise ValueError(checks.unknown("backbone", backbone, names))
+    arguments = {} if arguments is None else arguments
+    if not isinstance(arguments, dict):
+        raise TypeError(
+            "`backbone_arguments` must be a dict. Received: "
+            f"backbone_arguments={arguments!r}"
+        )
+    accepted = arguments_of(backbone)
+    for name in arguments:
+        if name not in accepted:
+            raise TypeError(checks.unknown("backbone argument", name, accepted))
+    return create(backbone, num_classes, input_size, pretrained, **arguments)
+
+
 def arguments_of(architecture):
     """Returns the names of the further arguments that an architecture takes.
 
