@@ -38,7 +38,7 @@ def test_commands_know_what_is_registered_late(capsys):
     register("square")(Square)
     for command in ("explain", "evaluate", "calibrate"):
         assert cli.main([command, "--help"]) == 0
-        assert "|square>: " in capsys.readouterr().out
+        assert "|square|" in capsys.readouterr().out
 
 
 def test_one_by_probability_knows_whether_classes_exclude_each_other(build):
