@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_xcons import checks
-from keras_xcons.comet.network import comet_classifier
+from keras_xcons.comet.network import comet_classifier, takes_images_of
 from keras_xcons.comet.optimizers import PartsOptimizer
 from keras_xcons.comet.options import COMETOptions
 from keras_xcons.comet.preparing import COMETPreparation, TrainingData
@@ -324,8 +324,8 @@ def _check_detector(detector, predictor):
             "The detector must tell the same classes as the predictor. Received: a "
             f"detector of {found} and a predictor of {wanted} outputs"
         )
-    taken, given = detector.input_shape[1:], predictor.input_shape[1:]
-    if any(None not in (a, b) and a != b for a, b in zip(taken, given, strict=True)):
+    if not takes_images_of(detector, predictor):
+        taken, given = detector.input_shape[1:], predictor.input_shape[1:]
         raise ValueError(
             "The detector must take the same images as the predictor. Received: a "
             f"detector of images {tuple(taken)} and a predictor of {tuple(given)}; "

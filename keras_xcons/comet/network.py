@@ -173,6 +173,22 @@ def _finer(images, coarse, size):
     return None
 
 
+def takes_images_of(model, predictor):
+    """Whether a model takes images as a predictor does.
+
+    Args:
+        model: `keras.Model` with one input.
+        predictor: `keras.Model` of images.
+
+    Returns:
+        bool. A side that either leaves open fits any.
+    """
+    taken, given = model.input_shape[1:], predictor.input_shape[1:]
+    return len(taken) == len(given) and all(
+        None in (a, b) or a == b for a, b in zip(taken, given, strict=True)
+    )
+
+
 def check_selector(selector, predictor):
     """Refuses what returns no masks of a predictor's images.
 
@@ -203,9 +219,7 @@ def check_selector(selector, predictor):
             f"any resolution. Received: a selector with output shape {shape}"
         )
     taken, given = selector.input_shape[1:], predictor.input_shape[1:]
-    if len(taken) != 3 or any(
-        None not in (a, b) and a != b for a, b in zip(taken, given, strict=True)
-    ):
+    if not takes_images_of(selector, predictor):
         raise ValueError(
             "`selector` and predictor must take the same images. Received: a selector "
             f"of images {tuple(taken)} and a predictor of {tuple(given)}"

@@ -171,7 +171,7 @@ class XFeatureEvidence:
             return tf.gather(values, places, axis=1, batch_dims=1)
 
         features = ops.mean(activations, axis=(1, 2))
-        maps, found = [], None
+        maps = []
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(features)
             every = networks.x_features(features)

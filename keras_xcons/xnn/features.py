@@ -46,8 +46,7 @@ def collected(view, classes, dataset, verbose=0):
     Args:
         view: `ClassifierView`.
         classes: List of ints, the classes whose scores are kept.
-        dataset: Iterable of batches `(images, labels)`, read twice if it does not tell
-            how many it has.
+        dataset: Iterable of batches `(images, labels)`, read once.
         verbose: 1 to show progress. Defaults to 0.
 
     Returns:
