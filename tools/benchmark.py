@@ -83,9 +83,14 @@ def batches():
 
 def training_variants():
     """Names of what is trained: Keras itself, each method, XCons' other forms."""
-    from keras_xcons.methods import methods
+    from keras_xcons.methods import method_of, methods
 
-    return (PLAIN, *(name for name in methods() if name != "xcons"), *XCONS)
+    others = [
+        name
+        for name in methods()
+        if name != "xcons" and method_of(name).follows is None
+    ]
+    return (PLAIN, *others, *XCONS)
 
 
 def training_step(name, variant):

@@ -38,14 +38,17 @@ Options are given by keyword. One that is of another method, of the wrong type o
 range is refused before any work, in a line that says what is accepted.
 `help(kx.XConsModel)` tells the same as this page, and what a method adds to the logs of
 `fit`.
+
+Some methods follow a training: they explain a classifier that is trained already and
+leave it as it is, so they are fitted by a call of their own. Their sections say so.
 """
 
 COMMON = """\
 ## Common options
 
-Every method takes these, `objective`, and the arguments `name`, `dtype`, `trainable`
-and `autocast` of `keras.Model`. `objective` is a dict of options of a classifier with
-losses of its own, a ProtoPNet, which any method trains:
+Every method that trains takes these, `objective`, and the arguments `name`, `dtype`,
+`trainable` and `autocast` of `keras.Model`. `objective` is a dict of options of a
+classifier with losses of its own, a ProtoPNet, which any method trains:
 `kx.PlainModel(protopnet, objective={"cluster": 0.8})`.
 `help(kx.protopnet.ProtoPNetOptions)` lists them.
 """
@@ -99,15 +102,24 @@ def section(method):
     # Its first line and the purpose are two ways to say one thing.
     _, _, description = told.partition("\n\n")
     paper = f" Paper: {_linked(method.paper)}." if method.paper else ""
+    call = f"`kx.{method.trainer.__name__}(classifier)`"
+    networks = {}
+    if method.follows is None:
+        call = f"`kx.trainer({_shown(method.name)}, classifier)`, {call}"
+        facts = ["\n".join(f"- {need}" for need in needs(method)), neutral(method)]
+        networks = method.trainer.networks
+    else:
+        facts = [
+            f"{method.follows} `fit(dataset)` learns, `evaluate(dataset)` measures, "
+            f"and on the command line it is `keras-xcons train --method={method.name} "
+            "--model=NAME_OR_FILE`."
+        ]
     paragraphs = [
         f"## {_heading(method)}",
-        f"`kx.trainer({_shown(method.name)}, classifier)`, "
-        f"`kx.{method.trainer.__name__}(classifier)`. {method.purpose}{paper}",
+        f"{call}. {method.purpose}{paper}",
         *([description] if description else []),
-        "\n".join(f"- {need}" for need in needs(method)),
-        neutral(method),
+        *facts,
     ]
-    networks = method.trainer.networks
     if networks:
         rows = [_row([f"`{name}`", told]) for name, told in networks.items()]
         paragraphs.append("\n".join(["| network | what it is |", "|---|---|", *rows]))

@@ -98,7 +98,7 @@ def main(argv):
     if given:
         recipe = recipe.on_dataset(dataset)
     replaced, words = {"dataset": dataset}, recipe.card["pretraining"]
-    if recipe.method["name"] != "pretraining":
+    if recipe.method["name"] != "pretraining" and not recipe.follows:
         replaced["pretrained"] = (
             find_pretrained(recipe.training.get("pretrained"), work)
             if _PRETRAINED.value is None
@@ -106,8 +106,9 @@ def main(argv):
         )
     elif _PRETRAINED.value is not None:
         raise app.UsageError(
-            "A pretraining begins with random weights. Received: "
-            f"--pretrained={_PRETRAINED.value}"
+            "It is for a training that starts from weights: a pretraining begins with "
+            "random ones, and a method that follows a training with the model that its "
+            f"recipe names. Received: --pretrained={_PRETRAINED.value}"
         )
     if _PRETRAINED.value is not None:
         words = _PRETRAINING.value or f"a file of weights in the place of: {words}"

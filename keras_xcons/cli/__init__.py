@@ -15,6 +15,7 @@ from keras_xcons.evaluation import EvaluationOptions
 from keras_xcons.recipes import (
     BAD_RECORD_HELP,
     DATASET_HELP,
+    FollowOptions,
     TrainOptions,
     method_flags,
 )
@@ -107,8 +108,9 @@ def _advice(error, values):
 
 
 def _train_flags(values):
-    command_flags.define_fields(TrainOptions, values)
-    method_flags.define(values)
+    table = FollowOptions if method_flags.follows(values.words) else TrainOptions
+    command_flags.define_fields(table, values)
+    method_flags.define(values, table)
 
 
 def _train(values, positional):
@@ -120,11 +122,18 @@ def _train(values, positional):
 
     keras-xcons train --method=scaat,cgc --scaat.epsilon=8
     keras-xcons train --dataset DIR/tfds/1.0.0 --model mobilenet_v2 --pretrained FILE
+
+    A method that explains a trained classifier takes that instead:
+
+    keras-xcons train --method=xnn --model=NAME_OR_FILE --dataset DATA
     """
     if positional:
         raise UsageError(f"train takes flags only, not {positional[0]!r}")
-    told = command_flags.fields(TrainOptions, values)
-    recipes.train(TrainOptions(methods=method_flags.read(values), **told))
+    follows = method_flags.follows(values.words)
+    table = FollowOptions if follows else TrainOptions
+    told = command_flags.fields(table, values)
+    options = table(methods=method_flags.read(values, table), **told)
+    recipes.follow(options) if follows else recipes.train(options)
     return 0
 
 

@@ -116,7 +116,8 @@ class COMETModel(TrainingMethod):
         return classifier, {"detector": detector}
 
     @classmethod
-    def published_as(cls, architecture, arguments):
+    def published_as(cls, architecture, arguments, options):
+        del options
         if architecture == "comet":
             return architecture, arguments
         of_backbone = {"backbone_arguments": dict(arguments)} if arguments else {}

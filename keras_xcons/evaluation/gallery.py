@@ -53,7 +53,8 @@ class Gallery:
         if not rows:
             return {}
         chances = batch.probe.probabilities(batch.logits).numpy()
-        panels = self._panels(batch, rows)
+        explained = [row for row in rows if batch.explainable[row]]
+        panels = self._panels(batch, explained)
         return {
             int(batch.ids[row]): SampleView(
                 predicted=self._predicted(chances[row]),
@@ -63,23 +64,32 @@ class Gallery:
                 heatmap=batch.shown(batch.maps[row]),
                 adversary=_pixels(batch.attacked.images[row]),
                 adversary_heatmap=batch.shown(batch.attacked.maps[row]),
-                panels={panel.title: panel.pictures[number] for panel in panels},
+                panels=panels.get(row, {}),
             )
-            for number, row in enumerate(rows)
+            for row in rows
         }
 
     def _panels(self, batch, rows):
-        """What the explainer shows of some images of a batch beside its heatmaps."""
+        """What the explainer shows of some images of a batch beside its heatmaps.
+
+        Of each a dict from words to a picture, where it shows more.
+        """
+        if not rows:
+            return {}
         # Of several classes an image it is shown the first that counts.
         classes = np.asarray(batch.targets.classes)[rows]
         first = np.argmax(np.asarray(batch.targets.valid)[rows], axis=1)[:, None]
         labels = np.take_along_axis(classes, first, axis=1)[:, 0]
-        return explainers.panels(
+        panels = explainers.panels(
             batch.probe.view,
             np.asarray(batch.images)[rows],
             labels,
             batch.options.explainer,
         )
+        return {
+            row: dict(panel.shown(number) for panel in panels)
+            for number, row in enumerate(rows)
+        }
 
     def settle(self, views):
         """Keeps the chosen ones of the views that a model has shown of a data set.

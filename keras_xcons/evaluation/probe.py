@@ -34,6 +34,8 @@ class Probe:
         self._multi_label = multi_label
         self._explainer = explainers.own_or_usual(view.model, options.explainer)
         self.frame = explainers.frame_of(view, self._explainer, multi_label)
+        # An image of a class that is not among them has no heatmap.
+        self._classes = explainers.classes_of(view, self._explainer, multi_label)
         images = tf.TensorSpec((None, *view.input_shape), tf.float32)
         labels = tf.TensorSpec((None,), tf.int32)
         classes = tf.TensorSpec((None, 1), tf.int32)
@@ -67,13 +69,16 @@ class Probe:
             `Targets(classes, valid)`, `(B, P)`.
         """
         if self._options.explained == "label":
-            return find_targets(labels, self.view.num_classes, self._multi_label)
-        logits = self.logits(images)
-        if self._multi_label:
-            found = tf.cast(logits > 0.0, tf.float32)
+            found = labels
+        elif self._multi_label:
+            found = tf.cast(self.logits(images) > 0.0, tf.float32)
         else:
-            found = tf.argmax(logits, axis=-1)
-        return find_targets(found, self.view.num_classes, self._multi_label)
+            found = tf.argmax(self.logits(images), axis=-1)
+        targets = find_targets(found, self.view.num_classes, self._multi_label)
+        if self._classes is None:
+            return targets
+        explained = np.isin(targets.classes, self._classes)
+        return targets._replace(valid=targets.valid * explained.astype("float32"))
 
     def explain(self, images, targets):
         """Heatmaps and logits of images, the maps scaled as the options say.

@@ -2,6 +2,7 @@
 
 from keras_xcons.explainers.calibrating import Calibration, calibrate
 from keras_xcons.explainers.explaining import (
+    classes_of,
     explain,
     explainer_of,
     frame_of,
@@ -42,6 +43,7 @@ __all__ = [
     "calibrate",
     "check_name",
     "class_gradients",
+    "classes_of",
     "explain",
     "explained_pass",
     "explainer_of",

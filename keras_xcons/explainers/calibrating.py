@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from keras_xcons import checks
 from keras_xcons.data import arguments
-from keras_xcons.explainers.explaining import explain, frame_of
+from keras_xcons.explainers.explaining import classes_of, explain, frame_of
 from keras_xcons.explainers.flips import Axis, unturned
 from keras_xcons.explainers.old_keyword import refuses_method
+from keras_xcons.explainers.targets import most_likely
 from keras_xcons.models import split
 from keras_xcons.models.compiling import CompiledMaps
 from keras_xcons.models.frame import WHOLE
@@ -175,6 +176,7 @@ def _flipped(view, images, labels, batch_size, explainer):
         `unturned`.
     """
     logits = CompiledMaps(lambda batch, _: view(batch)[1])
+    known = classes_of(view, explainer)
     axes, size, costs = None, None, ([], [])
     for batch, classes in _batches(images, labels, batch_size, view):
         if size not in (None, batch.shape[1:3]):
@@ -183,7 +185,7 @@ def _flipped(view, images, labels, batch_size, explainer):
                 f"{size} and {batch.shape[1:3]} pixels"
             )
         if classes is None:
-            classes = np.argmax(logits(batch), axis=-1)
+            classes = most_likely(logits(batch), known)
         maps = _maps(view, batch, classes, explainer)
         if size is None:
             size = batch.shape[1:3]
@@ -196,10 +198,10 @@ def _flipped(view, images, labels, batch_size, explainer):
     if not costs[0]:
         raise ValueError(_too_few(0))
     costs = [np.concatenate(each) for each in costs]
-    known = np.isfinite(np.concatenate(costs, axis=1)).all(axis=1)
-    if known.sum() < _FEWEST:
-        raise ValueError(_too_few(known.sum()))
-    return size, axes, [each[known] for each in costs]
+    told = np.isfinite(np.concatenate(costs, axis=1)).all(axis=1)
+    if told.sum() < _FEWEST:
+        raise ValueError(_too_few(told.sum()))
+    return size, axes, [each[told] for each in costs]
 
 
 def _shifts(axes, costs, seed):

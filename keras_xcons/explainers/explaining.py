@@ -96,6 +96,28 @@ def moved_frame_of(view, explainer=None, multi_label=None):
     return view.frame if entry_of(explainer).by_probability else frame
 
 
+def classes_of(view, explainer=None, multi_label=None):
+    """The classes that an explainer explains.
+
+    Args:
+        view: `ClassifierView`.
+        explainer: As for `explainer_of`.
+        multi_label: As for `explain`.
+
+    Returns:
+        List of ints; `None` where it explains all.
+
+    Raises:
+        ValueError: As `explainer_of`.
+
+    Example:
+
+    >>> classes_of(keras_xcons.split(xnn.model))
+    [0, 3]
+    """
+    return getattr(explainer_of(view, explainer, multi_label), "classes", None)
+
+
 @refuses_method
 def explain(
     model,

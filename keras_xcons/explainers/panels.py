@@ -14,10 +14,25 @@ class Panel(typing.NamedTuple):
     Attributes:
         title: What they show, in a few words.
         pictures: Uint8 array `(B, H, W, 3)`.
+        captions: List of a few words an image, in the place of the title where that
+            says less; `None` for the title.
     """
 
     title: str
     pictures: np.ndarray
+    captions: list | None = None
+
+    def shown(self, number):
+        """What is shown of an image.
+
+        Args:
+            number: Its place in the batch.
+
+        Returns:
+            `(words, picture)`.
+        """
+        words = self.title if self.captions is None else self.captions[number]
+        return words, self.pictures[number]
 
 
 def panels(view, images, labels=None, explainer=None):

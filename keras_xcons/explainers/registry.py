@@ -36,7 +36,9 @@ def register(name, by_probability=False, is_own=None):
             `keras_xcons.explain` takes where none is named. Defaults to `None`.
 
     Returns:
-        A function that registers a callable, a class as a rule, and returns it.
+        A function that registers a callable, a class as a rule, and returns it. What it
+        makes may have `classes`, a list of those that it explains, where it does not
+        explain all, and a method `panels`, see `keras_xcons.explainers.panels`.
 
     Raises:
         TypeError: The name is no string.

@@ -2,6 +2,7 @@
 
 import typing
 
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -37,6 +38,27 @@ def find_targets(labels, num_classes, multi_label=False):
         labels = ops.round(labels)
     classes = ops.cast(labels, "int32")
     return Targets(classes, ops.ones_like(classes, dtype="float32"))
+
+
+def most_likely(logits, classes=None):
+    """The class with the highest score in each image.
+
+    Args:
+        logits: Float array `(B, C)`.
+        classes: List of the classes to choose from, or `None` for all.
+
+    Returns:
+        Int array `(B,)`.
+
+    Example:
+
+    >>> most_likely([[0.1, 0.9, 0.3]], classes=[0, 2])
+    array([2])
+    """
+    logits = np.asarray(logits)
+    if classes is None:
+        return logits.argmax(axis=-1)
+    return np.asarray(classes)[logits[:, classes].argmax(axis=-1)]
 
 
 def shown_maps(maps, targets):

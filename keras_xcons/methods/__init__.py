@@ -15,6 +15,7 @@ from keras_xcons.methods.objective import Objective, objective_class, register_o
 from keras_xcons.methods.plain import PlainModel as PlainModel
 from keras_xcons.methods.registry import (
     Method,
+    following_method,
     method_of,
     methods,
     trainer,
@@ -31,6 +32,7 @@ __all__ = [
     "MethodOptions",
     "Objective",
     "TrainingMethod",
+    "following_method",
     "method_of",
     "methods",
     "objective_class",

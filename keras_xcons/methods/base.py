@@ -119,12 +119,13 @@ class TrainingMethod(StepLosses, ClassifierModel):
         return classifier, {}
 
     @classmethod
-    def published_as(cls, architecture, arguments):
+    def published_as(cls, architecture, arguments, options):
         """The architecture of the classifiers that the method makes.
 
         Args:
             architecture: Name of that of the classifier which was passed.
             arguments: Dict of its arguments.
+            options: Dict of the options of the method that were given.
 
         Returns:
             `(architecture, arguments)`, as `keras_xcons.models.create` takes them.

@@ -1,20 +1,15 @@
 """The training methods by name, and how one is declared."""
 
 import dataclasses
-import functools
-import inspect
 import re
-import textwrap
 
 import keras
 
 from keras_xcons import checks
-from keras_xcons.methods.base import TrainingMethod
+from keras_xcons.methods.constructor import OF_KERAS, constructor, with_arguments
 from keras_xcons.methods.objective import objective_options
-from keras_xcons.options import documented, fields
+from keras_xcons.options import fields
 
-# What `keras.Model` takes beside the method's options.
-_OF_KERAS = ("name", "dtype", "trainable", "autocast")
 _METHODS = {}
 
 
@@ -28,9 +23,12 @@ class Method:
         purpose: What it is for, one line.
         paper: Authors, year and number of the paper, or `None`.
         neutral: Dict of the options that make it plain training.
-        trainer: The `TrainingMethod`.
+        trainer: The `TrainingMethod`; of one that follows a training, what
+            `following_method` decorates.
         never_plain: Why no options make it plain training, a sentence, or `None` where
             `neutral` does.
+        follows: Why it follows a training and is none, a sentence, or `None` where it
+            trains a classifier.
     """
 
     name: str
@@ -40,6 +38,7 @@ class Method:
     neutral: dict
     trainer: type
     never_plain: str | None = None
+    follows: str | None = None
 
     @property
     def options(self):
@@ -82,11 +81,7 @@ def training_method(
     ...         given = batch.labels, result.outputs, batch.sample_weight
     ...         return self.weighted_loss(*given), result.outputs
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _METHODS:
-        raise ValueError(
-            "`name` of a training method must be lower case letters, digits and _, "
-            f"and not taken by another. Received: name={name!r}"
-        )
+    _check_name(name)
 
     def declare(cls):
         if "__init__" in vars(cls):
@@ -99,14 +94,14 @@ def training_method(
             if option not in known:
                 raise ValueError(checks.unknown("option of neutral", option, known))
         own = {"classifier", "objective", *cls.networks}
-        taken = {*_OF_KERAS, *own} & known.keys()
+        taken = {*OF_KERAS, *own} & known.keys()
         if taken:
             raise ValueError(
                 "An option may not have the name of an argument of every method. "
                 f"Received: {cls.Options.__name__}.{min(taken)}"
             )
-        cls.__doc__ = _with_arguments(cls)
-        cls.__init__ = _constructor(cls)
+        cls.__doc__ = with_arguments(cls)
+        cls.__init__ = constructor(cls, check_options)
         keras.saving.register_keras_serializable("keras_xcons")(cls)
         method = Method(
             *(name, title, purpose, paper, dict(neutral or {}), cls, never_plain)
@@ -115,6 +110,55 @@ def training_method(
         return cls
 
     return declare
+
+
+def following_method(name, *, title, purpose, follows, paper=None):
+    """Declares a method that explains a trained classifier: the decorator of its class.
+
+    The class has a table `Options`; its objects are made of a trained classifier and
+    options by name, and have
+
+    - `published_as`, as `TrainingMethod` has it,
+    - `fit(dataset, verbose=1)`, which learns to explain the classifier,
+    - `evaluate(dataset)`, which returns a dict of numbers,
+    - `pictures(dataset, examples, class_names, count)`, which returns figures, and
+    - `model`, the `keras.Model` that is saved and published.
+
+    Args:
+        name: As for `training_method`.
+        title: Its name as people write it.
+        purpose: What it is for, one line.
+        follows: Why it follows a training and is none, a sentence.
+        paper: Authors, year and number of the paper, or `None`. Defaults to `None`.
+
+    Returns:
+        The decorator of a class.
+
+    Raises:
+        ValueError: The name is taken or not as described.
+
+    Example:
+
+    >>> method_of("xnn").trainer is keras_xcons.XNN
+    True
+    """
+    _check_name(name)
+
+    def declare(cls):
+        cls.method = _METHODS[name] = Method(
+            name, title, purpose, paper, {}, cls, follows=follows
+        )
+        return cls
+
+    return declare
+
+
+def _check_name(name):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _METHODS:
+        raise ValueError(
+            "`name` of a training method must be lower case letters, digits and _, "
+            f"and not taken by another. Received: name={name!r}"
+        )
 
 
 def methods():
@@ -156,14 +200,33 @@ def trainer(method, classifier, **options):
         A `keras_xcons.methods.TrainingMethod`, to `compile` and `fit`.
 
     Raises:
-        TypeError, ValueError: There is no such method or option, or a value is not
-            accepted.
+        TypeError, ValueError: There is no such method or option, a value is not
+            accepted, or the method follows a training and is none.
 
     Example:
 
     >>> keras_xcons.trainer("xcons", classifier, epsilon=8.0)
     """
+    check_trains(method)
     return method_of(method).trainer(classifier, **options)
+
+
+def check_trains(name):
+    """Refuses a method that follows a training.
+
+    Args:
+        name: One of `keras_xcons.methods()`.
+
+    Raises:
+        ValueError: It follows one, or there is no such method.
+    """
+    method = method_of(name)
+    if method.follows is not None:
+        raise ValueError(
+            f"{method.follows} Use keras_xcons.{method.trainer.__name__}, or "
+            f"keras-xcons train --method={name} --model=MODEL. Received: "
+            f"method={name!r}"
+        )
 
 
 def check_options(method, names):
@@ -199,83 +262,3 @@ def check_options(method, names):
                 f"objective={{{name!r}: ...}}. Received: option={name!r}"
             )
         raise TypeError(message)
-
-
-def _constructor(cls):
-    """The `__init__` of a method, whose signature shows every option."""
-
-    @functools.wraps(cls.__init__)
-    def __init__(self, classifier, *further, objective=None, **options):
-        if len(further) > len(cls.networks):
-            raise TypeError(
-                f"Options of {cls.__name__} are passed by name. Received: "
-                f"{len(further)} more values behind the classifier"
-            )
-        options |= zip(cls.networks, further, strict=False)
-        kwargs = {name: options.pop(name) for name in _OF_KERAS if name in options}
-        networks = {name: options.pop(name, None) for name in cls.networks}
-        check_options(cls.method, options)
-        TrainingMethod.__init__(
-            self, classifier, objective, options, networks, **kwargs
-        )
-
-    made = inspect.signature(__init__, follow_wrapped=False).parameters
-    of_networks = [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
-        for name in cls.networks
-    ]
-    of_options = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=field.type,
-        )
-        for field in dataclasses.fields(cls.Options)
-    ]
-    __init__.__signature__ = inspect.Signature(
-        [
-            made["self"],
-            made["classifier"],
-            *of_networks,
-            *of_options,
-            made["objective"],
-            made["options"].replace(name="kwargs"),
-        ]
-    )
-    del __init__.__wrapped__
-    __init__.__doc__ = None
-    return __init__
-
-
-def _with_arguments(cls):
-    """The docstring of a method with its arguments, before what it raises."""
-    lines = [
-        "    Args:",
-        "        classifier: What `keras_xcons.models.split` takes: a functional or",
-        "            Sequential Keras classifier, nested or not, or a pair",
-        "            `(backbone, head)`.",
-        *_documented_networks(cls.networks),
-        *documented(cls.Options),
-        "        objective: Dict of options of a classifier with a loss of its own,",
-        "            such as a ProtoPNet, see there. Defaults to None.",
-        "        **kwargs: `keras.Model` arguments.",
-        "",
-        "",
-    ]
-    before, raises, after = (cls.__doc__ or "").partition("    Raises:")
-    return before + "\n".join(lines) + raises + after
-
-
-def _documented_networks(networks):
-    lines = []
-    for name, told in networks.items():
-        lines += textwrap.wrap(
-            f"{name}: {told}",
-            88,
-            initial_indent=8 * " ",
-            subsequent_indent=12 * " ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    return lines

@@ -10,7 +10,7 @@ from keras_xcons import data, explainers, models
 from keras_xcons.data import arguments, image_files, images, photographs, splits
 from keras_xcons.models.frame import WHOLE
 from keras_xcons.models.offset import forget_offset
-from keras_xcons.recipes.explain import open_model
+from keras_xcons.recipes.opening import open_model
 
 _BATCH_SIZE = 16
 _IMAGE_SIZE = 224

@@ -6,7 +6,7 @@ from keras_xcons import data, evaluation
 from keras_xcons.files import files_together
 from keras_xcons.options import fields
 from keras_xcons.recipes import ownership
-from keras_xcons.recipes.explain import open_model
+from keras_xcons.recipes.opening import notes_on_names, open_model
 
 _WRITTEN = ("report.html", "report.csv", "report.json")
 
@@ -52,7 +52,7 @@ def evaluate_models(names, dataset, output, report=print, **arguments):
             notes=[
                 note
                 for label, (_, names) in models.items()
-                for note in _notes_on_names(label, names, classes)
+                for note in notes_on_names(label, names, classes)
             ],
             **arguments,
         )
@@ -69,21 +69,6 @@ def _is_report(found):
     told = found.get("provenance")
     versions = told.get("versions") if isinstance(told, dict) else None
     return isinstance(versions, dict) and "keras_xcons" in versions
-
-
-def _notes_on_names(label, names, classes):
-    """What to say where a model knows its classes by other names than the data set."""
-    if names is None or tuple(names) == tuple(classes):
-        return []
-    if sorted(names) == sorted(classes):
-        raise ValueError(
-            f"The classes of {label} are those of the data set in another order. "
-            f"Received: {', '.join(names)}"
-        )
-    return [
-        f"The classes of {label} have other names than those of the data set; they are "
-        "taken to be the same, in order."
-    ]
 
 
 def _labels(names):

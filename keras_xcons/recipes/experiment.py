@@ -162,7 +162,7 @@ class Experiment:
             return classifier
         weights = classifier.get_weights()
         made = method_of(method).trainer.published_as(
-            self.options.model, self._architecture
+            self.options.model, self._architecture, self._method_options(method)
         )
         model = models.copy_model(self._create("float32", *made), weights=weights)
         self._family.converted(model, self._training_set)

@@ -5,39 +5,14 @@ import pathlib
 
 import numpy as np
 
-from keras_xcons import explainers, models, plotting, zoo
+from keras_xcons import explainers, models, plotting
 from keras_xcons.data import image_files, images, photographs
 from keras_xcons.data.photographs import shown
-from keras_xcons.models.keras_file import open_keras
 from keras_xcons.printable import printable
+from keras_xcons.recipes.opening import open_model
 
 # Bytes of a name of 255, of which a number and `.png` need some.
 _LONGEST_STEM = 240
-
-
-def open_model(name_or_path):
-    """Loads a published model by name, or a saved one from a `.keras` file.
-
-    Args:
-        name_or_path: A name of `keras_xcons.list_models()`, a folder with a card, or
-            the path of a `.keras` file.
-
-    Returns:
-        `(model, class_names)`; the names are `None` where they are not known.
-
-    Raises:
-        ValueError: The name is unknown, or the file holds no model.
-        FileNotFoundError: The file does not exist.
-    """
-    path = pathlib.Path(name_or_path)
-    if path.suffix != ".keras":
-        if path.is_file():
-            raise ValueError(
-                "A model is the name of a published one, a folder with a card, or a "
-                f"`.keras` file. Received: model={str(path)!r}"
-            )
-        return zoo.load(name_or_path), zoo.info(name_or_path)["class_names"]
-    return open_keras(path), None
 
 
 def explain_files(
@@ -94,8 +69,7 @@ def explain_files(
             more = explainers.panels(view, image[None], labels, explainer)
             if more:
                 whole = {"image": image.astype("uint8"), "heatmap": picture}
-                shown_too = {each.title: each.pictures[0] for each in more}
-                picture = plotting.row({**whole, **shown_too})
+                picture = plotting.row({**whole, **dict(e.shown(0) for e in more)})
             plotting.save(picture, target)
             scores = view.probabilities(logits)[0]
         except Exception as error:

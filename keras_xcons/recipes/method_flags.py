@@ -10,7 +10,26 @@ from keras_xcons.recipes.options import TrainOptions
 _DEFAULT = list(default_of(TrainOptions, "methods"))
 
 
-def define(values):
+def follows(words):
+    """Whether the words of a command name a method that follows a training.
+
+    Args:
+        words: List of strings.
+
+    Returns:
+        bool; not where it is named beside others, which is refused.
+
+    Example:
+
+    >>> follows(["--method=xnn"])
+    True
+    """
+    named = _named(words)
+    known = len(named) == 1 and named[0] in methods()
+    return known and method_of(named[0]).follows is not None
+
+
+def define(values, job):
     """Defines `--method`, and a flag for each option of the methods that are named.
 
     An option of a method is `--METHOD.OPTION`; where a single method is named, the name
@@ -18,6 +37,7 @@ def define(values):
 
     Args:
         values: `CommandFlags`.
+        job: The table of the other options of the command.
     """
     flags.DEFINE_list(
         "method",
@@ -33,14 +53,15 @@ def define(values):
         table = method_of(name).options
         command_flags.define_fields(table, values, prefix=f"{name}.")
         if len(named) == 1:
-            command_flags.define_fields(table, values, _bare(table))
+            command_flags.define_fields(table, values, _bare(table, job))
 
 
-def read(values):
+def read(values, job):
     """What the flags say of methods, as `TrainOptions` takes them.
 
     Args:
         values: `CommandFlags` that have been parsed.
+        job: As for `define`.
 
     Returns:
         Dict from the names of methods to dicts of what was typed of their options.
@@ -59,7 +80,8 @@ def read(values):
         table = method_of(name).options
         found[name] = command_flags.fields(table, values, prefix=f"{name}.", given=True)
         if len(names) == 1:
-            found[name] |= command_flags.fields(table, values, _bare(table), given=True)
+            bare = _bare(table, job)
+            found[name] |= command_flags.fields(table, values, bare, given=True)
     return found
 
 
@@ -106,6 +128,6 @@ def _told(method):
     return {name for name, (_, declared) in known.items() if declared.told}
 
 
-def _bare(table):
-    """The options of a method whose names the training itself does not use."""
-    return [name for name in fields(table) if name not in fields(TrainOptions)]
+def _bare(table, job):
+    """The options of a method whose names the job itself does not use."""
+    return [name for name in fields(table) if name not in fields(job)]

@@ -5,7 +5,7 @@ import os
 from keras_xcons import checks, data, models
 from keras_xcons.data import arguments
 from keras_xcons.data.records import ON_BAD_RECORD
-from keras_xcons.methods.registry import check_options, method_of
+from keras_xcons.methods.registry import check_options, check_trains, method_of
 from keras_xcons.options import Options, fields, option, table
 
 DATASET_HELP = (
@@ -24,7 +24,9 @@ _CORRELATION = 0.8
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
-def _path(name):
+def check_path(name):
+    """The check of an option that is a path, kept as a string."""
+
     def check(value):
         if value is None and name == "pretrained":
             return None
@@ -53,7 +55,7 @@ def _image_size(value):
     return value
 
 
-def _methods(value):
+def checked_methods(value):
     """The methods with their options, each checked by the method itself."""
     if not isinstance(value, dict) or not value:
         raise ValueError(
@@ -81,15 +83,82 @@ def _methods(value):
     return found
 
 
+def _methods(value):
+    found = checked_methods(value)
+    for name in found:
+        check_trains(name)
+    return found
+
+
+def num_samples_option():
+    """The option of how many shapes are drawn to train on."""
+    return option(
+        None,
+        "Training images of the shapes set. Default: 4000.",
+        low=1,
+        high=arguments.MOST_GENERATED,
+    )
+
+
+def correlation_option():
+    """The option of how often shapes stand on the texture of their class."""
+    return option(
+        None,
+        "Share of the shapes that stand on the texture of their class, in 0..1. "
+        "Default: 0.8; where it is the 0.95 of the data set itself, hardly anything "
+        "but the texture is learned.",
+        low=0.0,
+        high=1.0,
+    )
+
+
+class OfDataset:
+    """What tables of options share that name a data set, the generated one too.
+
+    They have the fields `dataset`, `num_samples`, `correlation`, `on_bad_record`.
+    """
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in () if self.is_shapes else DRAWN:
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"`{name}` is for the shapes set, which is drawn as the caller "
+                    f"says. Received: {name}={getattr(self, name)} with "
+                    f"dataset={self.dataset!r}"
+                )
+
+    @property
+    def is_shapes(self):
+        """Whether the data set is the generated one."""
+        return self.dataset == "shapes"
+
+    @property
+    def dataset_options(self):
+        """What the shapes set takes beside what every data set takes, a dict."""
+        if not self.is_shapes:
+            return {}
+        given = self.correlation is not None
+        return {"correlation": self.correlation if given else _CORRELATION}
+
+    def read(self, split, **arguments):
+        """The data set of a split, see `keras_xcons.data.load`."""
+        # Only the training set has the caller's size.
+        own = split == "train" and self.num_samples is not None
+        told = {"num_samples": self.num_samples} if own else {}
+        told |= {**self.dataset_options, "on_bad_record": self.on_bad_record}
+        return data.load(self.dataset, split, **told, **arguments)
+
+
 @table
-class TrainOptions(Options):
+class TrainOptions(OfDataset, Options):
     """What `keras-xcons train` takes; each field but `methods` is a flag.
 
     Raises:
         TypeError, ValueError: An option is not accepted.
     """
 
-    dataset: str = option("shapes", DATASET_HELP, check=_path("dataset"))
+    dataset: str = option("shapes", DATASET_HELP, check=check_path("dataset"))
     model: str = option(
         "small_cnn",
         "Architecture, see `keras-xcons list`.",
@@ -100,12 +169,12 @@ class TrainOptions(Options):
         "imagenet, or a file of weights of the network without its top "
         "(keras.applications). With it, a linear probe is trained first and all "
         "runs start from it.",
-        check=_path("pretrained"),
+        check=check_path("pretrained"),
     )
     output: str = option(
         "xcons_run",
         "Folder for the models, figures and picture.",
-        check=_path("output"),
+        check=check_path("output"),
     )
     epochs: int = option(10, "Epochs of each run.", low=1)
     image_size: int | None = option(
@@ -139,20 +208,8 @@ class TrainOptions(Options):
         None,
         "Flip, shift and crop the training images. Default: with pretrained weights.",
     )
-    num_samples: int | None = option(
-        None,
-        "Training images of the shapes set. Default: 4000.",
-        low=1,
-        high=arguments.MOST_GENERATED,
-    )
-    correlation: float | None = option(
-        None,
-        "Share of the shapes that stand on the texture of their class, in 0..1. "
-        "Default: 0.8; where it is the 0.95 of the data set itself, hardly anything "
-        "but the texture is learned.",
-        low=0.0,
-        high=1.0,
-    )
+    num_samples: int | None = num_samples_option()
+    correlation: float | None = correlation_option()
     on_bad_record: str = option("error", BAD_RECORD_HELP, choices=ON_BAD_RECORD)
     seed: int = option(
         0, "Seed of weights, order and augmentation.", low=0, high=2**31 - 1
@@ -164,21 +221,6 @@ class TrainOptions(Options):
         check=_methods,
         told=False,
     )
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name in () if self.is_shapes else DRAWN:
-            if getattr(self, name) is not None:
-                raise ValueError(
-                    f"`{name}` is for the shapes set, which is drawn as the caller "
-                    f"says. Received: {name}={getattr(self, name)} with "
-                    f"dataset={self.dataset!r}"
-                )
-
-    @property
-    def is_shapes(self):
-        """Whether the data set is the generated one."""
-        return self.dataset == "shapes"
 
     @property
     def size(self):
@@ -206,27 +248,12 @@ class TrainOptions(Options):
         """Whether the training images are augmented."""
         return self.pretrained is not None if self.augment is None else self.augment
 
-    @property
-    def dataset_options(self):
-        """What the shapes set takes beside what every data set takes, a dict."""
-        if not self.is_shapes:
-            return {}
-        given = self.correlation is not None
-        return {"correlation": self.correlation if given else _CORRELATION}
-
     def load(self, split, **arguments):
         """The batched data set of a split, see `keras_xcons.data.load`."""
-        # Only the training set has the caller's size.
-        own = split == "train" and self.num_samples is not None
-        size = {"num_samples": self.num_samples} if own else {}
-        return data.load(
-            self.dataset,
+        return self.read(
             split,
             image_size=self.size,
             batch_size=self.batch,
             seed=self.seed,
-            on_bad_record=self.on_bad_record,
-            **self.dataset_options,
-            **size,
             **arguments,
         )

@@ -11,6 +11,7 @@ from keras_xcons.methods import method_of, objective_class
 from keras_xcons.methods.registry import check_options
 from keras_xcons.options import fields
 from keras_xcons.recipes.experiment import FOLLOWING, check_splits
+from keras_xcons.recipes.following import FollowOptions
 from keras_xcons.recipes.options import DRAWN, TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
 from keras_xcons.recipes.recipe_format import (
@@ -21,6 +22,7 @@ from keras_xcons.recipes.recipe_format import (
     METRICS,
     MODEL,
     PRETRAINING,
+    STARTS_FROM,
     check_names,
     of_format_1,
     training_fields,
@@ -39,6 +41,8 @@ class Recipe:
             its `options`. Left out options have their defaults.
         training: Dict: `dataset`, and the other fields of `TrainOptions`, or of
             `PretrainOptions` for `"pretraining"`. Left out ones have their defaults.
+            Of a method that follows a training: `dataset`, `starts_from`, the model
+            that it explains, and the other fields of `FollowOptions`.
         evaluation: Dict: `metrics`, metrics and groups of them as
             `keras_xcons.evaluate` takes them, and `explainer`, one of
             `keras_xcons.explainers.names()`. Defaults to the common metrics and
@@ -100,7 +104,7 @@ class Recipe:
         else:
             check_options(method_of(self.method["name"]), options)
         made = self.make_options()
-        if self.method["name"] != PRETRAINING:
+        if self.method["name"] != PRETRAINING and not self.follows:
             family.check_options(self.model.get("objective", {}))
             family.check_stages(self.model.get("stages", {}), made.epochs)
 
@@ -130,17 +134,24 @@ class Recipe:
             **replaced: Fields of `training` in the place of the recipe's, or `output`.
 
         Returns:
-            `TrainOptions` or `PretrainOptions`.
+            `TrainOptions`, `PretrainOptions`, or of a method that follows a training
+            `FollowOptions`.
         """
-        values = {
-            **self.training,
-            "model": self.model["architecture"],
-            **replaced,
-        }
+        values = {**self.training, **replaced}
+        methods = {self.method["name"]: self.method["options"]}
+        if self.follows:
+            model = values.pop(STARTS_FROM, None)
+            return FollowOptions(model=model, methods=methods, **values)
+        values["model"] = self.model["architecture"]
         if self.method["name"] == PRETRAINING:
             return PretrainOptions(**values)
-        methods = {self.method["name"]: self.method["options"]}
         return TrainOptions(methods=methods, **values)
+
+    @property
+    def follows(self):
+        """Whether the method explains a model that is trained already."""
+        name = self.method["name"]
+        return name != PRETRAINING and method_of(name).follows is not None
 
     def on_dataset(self, name_or_dir):
         """The same recipe for another data set.
@@ -170,6 +181,8 @@ class Recipe:
         """The recipe as plain JSON values, its options complete."""
         complete = dataclasses.asdict(self.make_options())
         training = {k: v for k, v in complete.items() if k not in ELSEWHERE}
+        if self.follows:
+            training[STARTS_FROM] = complete["model"]
         return {
             "format": FORMAT,
             "model": dict(self.model),
@@ -191,7 +204,8 @@ class Recipe:
         free = {"num_samples": 1} if "num_samples" in fields(table) else {}
         complete = dataclasses.asdict(table(**{**free, **given}))
         return {
-            name: complete[name]
+            # As JSON has it.
+            name: list(value) if isinstance(value := complete[name], tuple) else value
             for name, (_, declared) in fields(table).items()
             if name in given or (declared.told and name not in FOLLOWING)
         }

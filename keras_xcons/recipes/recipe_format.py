@@ -5,11 +5,14 @@ import dataclasses
 from keras_xcons import checks
 from keras_xcons.methods import method_of, methods
 from keras_xcons.options import fields
+from keras_xcons.recipes.following import FollowOptions
 from keras_xcons.recipes.options import TrainOptions
 from keras_xcons.recipes.pretrain_options import PretrainOptions
 
 FORMAT = 2
 PRETRAINING = "pretraining"
+# Of a method that follows a training: the model that it explains.
+STARTS_FROM = "starts_from"
 # What each part may hold, beside the fields of the options.
 MODEL = ("architecture", "arguments", "objective", "stages")
 EVALUATION = ("metrics", "explainer")
@@ -108,6 +111,8 @@ def training_fields(method):
     if name == PRETRAINING:
         known = {field.name for field in dataclasses.fields(PretrainOptions)}
     elif isinstance(name, str) and name in methods():
+        if method_of(name).follows is not None:
+            return set(fields(FollowOptions)) - ELSEWHERE | {STARTS_FROM}
         known = set(fields(TrainOptions))
     else:
         accepted = [*methods(), PRETRAINING]

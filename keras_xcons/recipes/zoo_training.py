@@ -7,6 +7,7 @@ from keras_xcons.methods import method_of, objective_class
 from keras_xcons.recipes import ownership
 from keras_xcons.recipes.calibrate import calibrate_trained
 from keras_xcons.recipes.experiment import Experiment
+from keras_xcons.recipes.following import Following
 from keras_xcons.recipes.pretraining import pretrain
 from keras_xcons.recipes.progress import Progress
 from keras_xcons.recipes.recipe_format import PRETRAINING
@@ -61,6 +62,8 @@ def train_by(recipe, output, report=print, **replaced):
         options = recipe.make_options(**replaced)
         return pretrain(options, output, report, model["arguments"])
     options = recipe.make_options(**replaced, output=str(output))
+    if recipe.follows:
+        return _follow(recipe, options, output, report)
     experiment = Experiment(
         options, model["arguments"], model.get("stages"), model.get("objective")
     )
@@ -72,6 +75,29 @@ def train_by(recipe, output, report=print, **replaced):
     with ownership.job_folder(output, written) as folder:
         progress = Progress(folder, settings, report, models=folder)
         return _train(method, experiment, progress, report)
+
+
+def _follow(recipe, options, output, report):
+    job, method = Following(options), recipe.method["name"]
+    card = _card_of(options.model)
+    told = recipe.model["architecture"], recipe.model["arguments"]
+    if card is not None and (card["architecture"], card["arguments"]) != told:
+        raise ValueError(
+            f"The recipe is for the architecture {told[0]!r} with {told[1]}. Received: "
+            f"starts_from={options.model!r}, {card['architecture']!r} with "
+            f"{card['arguments']}"
+        )
+    with ownership.job_folder(output, [f"{method}.keras"]) as folder:
+        progress = Progress(folder, job.settings, report, models=folder)
+        if progress.is_finished(method):
+            report(f"Finished before, loaded from {progress.path(method).parent}")
+        return job.run(progress, report).model
+
+
+def _card_of(name_or_path):
+    """The card of a model, `None` of a `.keras` file."""
+    path = pathlib.Path(name_or_path)
+    return None if path.suffix == ".keras" else zoo.info(name_or_path)
 
 
 def _train(method, experiment, progress, report):
@@ -177,9 +203,9 @@ def publish_by(
         ValueError: What `keras_xcons.zoo.publish` raises.
     """
     options, method = recipe.make_options(**replaced), recipe.method["name"]
-    made = options.model, recipe.model["arguments"]
+    made = recipe.model["architecture"], recipe.model["arguments"]
     if method != PRETRAINING:
-        made = method_of(method).trainer.published_as(*made)
+        made = method_of(method).trainer.published_as(*made, recipe.method["options"])
     architecture, arguments = made
     return zoo.publish(
         model,

@@ -15,6 +15,7 @@ from keras_xcons.xnn.network import is_xnn, xnn_view
 
 # Share of the positive evidence that the significant x-features cover (the paper's).
 COVERED = 0.9
+_PANELS = 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,6 +92,9 @@ class XFeatureEvidence:
     Returns, when called:
         Float32 tensor `(B, h, w)` in 0..1.
 
+    Attributes:
+        classes: List of the classes that can be explained, those that have a network.
+
     Raises:
         ValueError: The classifier has no explanation networks, or has changed since
             they were fitted; when called, if a class has no network.
@@ -107,6 +111,7 @@ class XFeatureEvidence:
         self._view, self._parts = view, xnn_view(view)
         check_current(self._parts)
         self.frame = view.frame.aligned(None)
+        self.classes = self._parts.networks.classes
         self._maps = CompiledMaps(self._class_maps)
         self._all = CompiledMaps(self._evidence)
 
@@ -134,25 +139,36 @@ class XFeatureEvidence:
         return self._all(images, labels)
 
     def panels(self, images, labels=None):
-        """The two x-features of each image that contribute most.
+        """The x-features of each image that contribute most, with what they do.
 
         Args:
             images: Float32 tensor `(B, H, W, channels)` in 0..255.
             labels: As when called.
 
         Returns:
-            List of `keras_xcons.explainers.Panel`, two or as many as there are.
+            List of `keras_xcons.explainers.Panel`, three or as many as there are; the
+            caption of the last one has what is left of the score.
         """
-        *_, given, _, _, _, maps = self.evidence(images, labels)
-        size, order = images.shape[1:3], np.argsort(-np.asarray(given), axis=1)
+        *_, given, _, scores, _, maps = map(np.asarray, self.evidence(images, labels))
+        size, order = images.shape[1:3], np.argsort(-given, axis=1)[:, :_PANELS]
         pictures, frame = as_pictures(images), self._view.frame
+        told = np.take_along_axis(given, order, axis=1)
         found = []
-        for place, title in enumerate(("first x-feature", "second x-feature")):
-            if place < order.shape[1]:
-                chosen = tf.gather(maps, order[:, place], axis=1, batch_dims=1)
-                laid = np.asarray(frame.place(chosen, size))
-                shown = [overlay(*pair) for pair in zip(pictures, laid, strict=True)]
-                found.append(Panel(title, np.stack(shown)))
+        for place, chosen in enumerate(order.T):
+            mine = maps[np.arange(len(maps)), chosen]
+            laid = np.asarray(frame.place(tf.constant(mine), size))
+            shown = [overlay(*pair) for pair in zip(pictures, laid, strict=True)]
+            captions = [
+                f"x-feature {number + 1}: {value:+.2f}"
+                for number, value in zip(chosen, told[:, place], strict=True)
+            ]
+            if place == order.shape[1] - 1:
+                rest = scores - told.sum(axis=1)
+                captions = [
+                    f"{words}, others and bias {left:+.2f}: score {score:.2f}"
+                    for words, left, score in zip(captions, rest, scores, strict=True)
+                ]
+            found.append(Panel(f"x-feature {place + 1}", np.stack(shown), captions))
         return found
 
     def _evidence(self, images, labels):

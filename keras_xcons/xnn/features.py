@@ -40,6 +40,28 @@ class Features(keras.utils.PyDataset):
         self._order = self._random.permutation(len(self._order))
 
 
+def feature_pass(view, classes):
+    """What computes the features of images, and scores.
+
+    Args:
+        view: `ClassifierView`.
+        classes: List of ints, the classes whose scores are computed.
+
+    Returns:
+        A function of images `(B, H, W, channels)` in 0..255, which is compiled once,
+        to float32 tensors `(B, D)`, the mean of the feature map over all places, and
+        `(B, C)`.
+    """
+
+    @functools.partial(tf.function, reduce_retracing=True, autograph=False)
+    def run(images):
+        activations, logits, _ = view(images)
+        features = ops.mean(ops.cast(activations, "float32"), axis=(1, 2))
+        return features, ops.take(ops.cast(logits, "float32"), classes, axis=1)
+
+    return lambda images: run(tf.cast(images, tf.float32))
+
+
 def collected(view, classes, dataset, verbose=0):
     """The features, scores and labels of all images of a data set.
 
@@ -53,18 +75,12 @@ def collected(view, classes, dataset, verbose=0):
         `(features, scores, labels)`: float32 `(N, D)`, `(N, C)`, and the labels as
         they came. Features of more than half a gigabyte lie in a temporary file.
     """
-
-    @functools.partial(tf.function, reduce_retracing=True, autograph=False)
-    def run(images):
-        activations, logits, _ = view(images)
-        features = ops.mean(ops.cast(activations, "float32"), axis=(1, 2))
-        return features, ops.take(ops.cast(logits, "float32"), classes, axis=1)
-
     width = view.flat.outputs[0].shape[-1]
+    run = feature_pass(view, classes)
     features, scores, labels = _Rows(width), [], []
     progress = keras.utils.Progbar(None, verbose=verbose, unit_name="batch")
     for number, (images, given) in enumerate(dataset, 1):
-        found, told = run(tf.cast(images, tf.float32))
+        found, told = run(images)
         features.append(np.asarray(found))
         scores.append(np.asarray(told))
         labels.append(np.asarray(given))

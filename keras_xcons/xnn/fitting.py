@@ -36,6 +36,24 @@ def decoder_of(networks):
     return layers
 
 
+def draw(layers, classes, seed, attempt=0):
+    """Draws the weights of layers, those of a class whatever others there are.
+
+    Args:
+        layers: List of built `ClassDense`.
+        classes: List of the classes.
+        seed: int.
+        attempt: Number of the retry, which draws others. Defaults to 0.
+    """
+    for number, layer in enumerate(layers):
+        shape, limit = layer.kernel.shape[1:], layer.limit
+        drawn = [
+            np.random.default_rng([seed, attempt, label, number]) for label in classes
+        ]
+        kernels = [each.uniform(-limit, limit, shape) for each in drawn]
+        layer.kernel.assign(np.stack(kernels))
+
+
 def pull_away(contributions, along="features"):
     """How far the contributions of each class are from orthogonal.
 
@@ -197,16 +215,16 @@ def pretrain(networks, decoder, data, options):
         _Stage([there, back], terms).learn(data, options.pretraining_epochs, options)
 
 
-def fit_networks(networks, features, scores, options, factors=None, verbose=0):
-    """Fits networks of random weights to the scores of a classifier.
+def fit_networks(networks, features, scores, options, attempt=0, verbose=0):
+    """Fits networks, from random weights on, to the scores of a classifier.
 
     Args:
         networks: `keras_xcons.xnn.ExplanationNetworks`.
         features: Float32 array `(N, D)`.
         scores: Float32 array `(N, C)`.
         options: `XNNOptions`.
-        factors: Factors of the weights of reconstruction and pull-away term, a pair.
-            Defaults to 1 and 1.
+        attempt: Number of the retry, which begins with other weights, and weighs the
+            reconstruction more and the pull-away term less. Defaults to 0.
         verbose: As for `keras.Model.fit`. Defaults to 0.
 
     Returns:
@@ -214,15 +232,16 @@ def fit_networks(networks, features, scores, options, factors=None, verbose=0):
     """
     data = Features(features, scores, options.batch_size, options.seed)
     decoder = decoder_of(networks)
+    layers = [*networks.encoder, networks.output_layer, *decoder]
+    draw(layers, networks.classes, options.seed, attempt)
     balance(networks, features)
     if options.pretraining_epochs:
         pretrain(networks, decoder, data, options)
     start_from_scores(networks, features, scores)
-    first, second = factors or (1.0, 1.0)
     weights = (
         options.prediction_weight,
-        first * options.reconstruction_weight,
-        second * options.pull_away_weight,
+        _RECONSTRUCTION**attempt * options.reconstruction_weight,
+        _PULL_AWAY**attempt * options.pull_away_weight,
     )
 
     def terms(features, scores):
@@ -233,8 +252,7 @@ def fit_networks(networks, features, scores, options, factors=None, verbose=0):
         means = zip(names, map(ops.mean, found), strict=True)
         return {"loss": loss, **dict(means)}
 
-    parts = [*networks.encoder, networks.output_layer, *decoder]
-    return _Stage(parts, terms).learn(data, options.epochs, options, verbose)
+    return _Stage(layers, terms).learn(data, options.epochs, options, verbose)
 
 
 def uneven(networks, features, belongs):
@@ -260,8 +278,3 @@ def uneven(networks, features, belongs):
     # Where no x-feature is left, each is as strong as the first.
     little = (ranked[:, 1] < _SECOND * ranked[:, 0]) | (ranked[:, 1] <= 0.0)
     return np.flatnonzero(little).tolist()
-
-
-def retry_factors(attempt):
-    """Factors of the weights of reconstruction and pull-away term of a retry."""
-    return _RECONSTRUCTION**attempt, _PULL_AWAY**attempt

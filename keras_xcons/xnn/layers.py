@@ -43,6 +43,10 @@ class ClassDense(keras.layers.Layer):
         activation: As for `keras.layers.Dense`. Defaults to `None`.
         **kwargs: `keras.layers.Layer` arguments.
 
+    Attributes:
+        limit: Largest magnitude of the weights that are drawn, once it is built: that
+            of Glorot and Bengio for one class, however many there are.
+
     Call arguments:
         inputs: Float tensor `(B, K)`, the same for all classes, or `(B, C, K)`.
 
@@ -62,8 +66,7 @@ class ClassDense(keras.layers.Layer):
 
     def build(self, input_shape):
         width = input_shape[-1]
-        # Of one class: what is drawn must not depend on how many there are.
-        limit = float(np.sqrt(6.0 / (width + self.units)))
+        self.limit = limit = float(np.sqrt(6.0 / (width + self.units)))
         self.kernel = self.add_weight(
             shape=(self.classes, width, self.units),
             initializer=keras.initializers.RandomUniform(-limit, limit),

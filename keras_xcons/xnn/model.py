@@ -1,20 +1,36 @@
 """XNN: explanation networks of a trained classifier."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
 from keras_xcons import checks
 from keras_xcons.explainers import explainer_of, frame_of
+from keras_xcons.methods import following_method
 from keras_xcons.models import split
 from keras_xcons.options import make
 from keras_xcons.xnn.evidence import Explanation, check_current, significant
 from keras_xcons.xnn.features import collected
-from keras_xcons.xnn.fitting import fit_networks, retry_factors, uneven
+from keras_xcons.xnn.figures import figures_of
+from keras_xcons.xnn.fitting import fit_networks, uneven
 from keras_xcons.xnn.layers import ExplanationNetworks, fingerprint_of
 from keras_xcons.xnn.network import is_xnn, xnn_classifier, xnn_view
 from keras_xcons.xnn.options import XNNOptions
+from keras_xcons.xnn.pictures import strongest_images, what_adds_up
+
+# Images of each x-feature that a picture of a job shows.
+_EXAMPLES = 3
 
 
+@following_method(
+    "xnn",
+    title="XNN",
+    purpose="A few x-features of a trained classifier, which its scores add up of.",
+    paper="Qi et al. 2017, arXiv 1709.05360",
+    follows="XNN explains a trained classifier and leaves it as it is, so there is "
+    "nothing to train by steps.",
+)
 class XNN:
     """Explanation networks: a few x-features that a class's score is the sum of.
 
@@ -43,6 +59,8 @@ class XNN:
             before all.
 
     Attributes:
+        Options: Table of the options, `XNNOptions`.
+        method: What is registered of it, a `keras_xcons.methods.Method`.
         model: The classifier with its networks, a `keras.Model`: save, publish and
             explain this one.
         options: The `XNNOptions`.
@@ -63,33 +81,41 @@ class XNN:
         [Qi et al., 2017](https://arxiv.org/abs/1709.05360)
     """
 
+    Options = XNNOptions
+
     def __init__(self, classifier, classes=None, **options):
-        known = {}
+        self.options = make(XNNOptions, {"classes": classes, **options})
         if is_xnn(classifier):
-            networks = xnn_view(classifier).networks
-            if classes is not None and list(classes) != networks.classes:
-                raise ValueError(
-                    "The model has explanation networks for the classes "
-                    f"{networks.classes}. Received: classes={checks.shown(classes)}"
-                )
-            known = {
-                "num_features": networks.num_features,
-                "hidden": tuple(networks.hidden),
-            }
-            for name, value in known.items():
-                if name in options and tuple(np.ravel(options[name])) != tuple(
-                    np.ravel(value)
-                ):
-                    raise ValueError(
-                        f"The model has explanation networks with {name}={value}. "
-                        f"Received: {name}={checks.shown(options[name])}"
-                    )
-        self.options = make(XNNOptions, {**options, **known})
-        if not known:
+            given = {"classes", *options} if classes is not None else set(options)
+            self.options = _as_it_has(xnn_view(classifier), self.options, given)
+        else:
             classifier = xnn_classifier(
-                classifier, classes, self.options.num_features, self.options.hidden
+                classifier,
+                self.options.classes,
+                self.options.num_features,
+                self.options.hidden,
             )
         self.model, self.networks, self.classifier = xnn_view(classifier)
+
+    @classmethod
+    def published_as(cls, architecture, arguments, options):
+        """The architecture of a classifier with explanation networks.
+
+        Args:
+            architecture: Name of that of the classifier.
+            arguments: Dict of its arguments.
+            options: Dict of options of the networks.
+
+        Returns:
+            `(architecture, arguments)`, as `keras_xcons.models.create` takes them.
+        """
+        made = XNNOptions(**options)
+        told = {"num_features": made.num_features, "hidden": list(made.hidden)}
+        if made.classes is not None:
+            told["classes"] = list(made.classes)
+        if arguments:
+            told["backbone_arguments"] = dict(arguments)
+        return "xnn", {"backbone": architecture, **told}
 
     def fit(self, dataset, verbose=1):
         """Fits the networks to the classifier as it is now.
@@ -117,31 +143,25 @@ class XNN:
             view, networks.classes, dataset, verbose=min(verbose, 1)
         )
         belongs = self._checked(features, labels, view.num_classes)
-        drawn = self._networks(networks.classes, 0)
+        drawn = self._networks(networks.classes)
         history = fit_networks(drawn, features, scores, options, verbose=verbose)
         for attempt in range(1, options.retries + 1):
             again = uneven(drawn, features, belongs)
             if not again:
                 break
-            part = self._networks([networks.classes[each] for each in again], attempt)
-            factors = retry_factors(attempt)
-            fit_networks(part, features, scores[:, again], options, factors)
+            part = self._networks([networks.classes[each] for each in again])
+            fit_networks(part, features, scores[:, again], options, attempt)
             _take_over(drawn, part, again)
         for mine, theirs in zip(_variables(networks), _variables(drawn), strict=True):
             mine.assign(theirs)
         networks.fingerprint.assign(fingerprint_of(self.classifier))
         return history
 
-    def _networks(self, classes, attempt):
-        """Networks of random weights for some classes."""
-        made = ExplanationNetworks(
+    def _networks(self, classes):
+        """Networks for some classes, to be fitted."""
+        return ExplanationNetworks(
             classes, self.networks.width, self.options.num_features, self.options.hidden
         )
-        random = np.random.default_rng([self.options.seed, attempt])
-        for layer in (*made.encoder, made.output_layer):
-            limit = np.sqrt(6.0 / sum(layer.kernel.shape[1:]))
-            layer.kernel.assign(random.uniform(-limit, limit, layer.kernel.shape))
-        return made
 
     def _checked(self, features, labels, num_classes):
         if len(features) < max(2, self.options.num_features):
@@ -210,6 +230,42 @@ class XNN:
             heatmaps=maps,
         )
 
+    def pictures(self, dataset, examples, class_names=None, count=3):
+        """Draws what the scores of images of a data set add up of.
+
+        Args:
+            dataset: Iterable of batches `(images, labels)`, the images that are shown:
+                the first of each class that has a network.
+            examples: Iterable of batches, as a rule of the training images, of which
+                those are shown on which an x-feature is strongest.
+            class_names: Sequence of the names of all classes, or `None` for numbers.
+            count: Number of classes that are shown, the first that have a network.
+                Defaults to 3.
+
+        Returns:
+            List of `matplotlib.figure.Figure`, see `keras_xcons.xnn.what_adds_up`; of
+            classes of which the data set has no image none.
+
+        Raises:
+            TypeError, ValueError: As `keras_xcons.XNN.explain`.
+        """
+        shown = self.networks.classes[:count]
+        first = {}
+        for images, labels in dataset:
+            labels = np.asarray(labels)
+            labels = labels.argmax(axis=1) if labels.ndim == 2 else labels
+            for image, label in zip(np.asarray(images), labels.tolist(), strict=True):
+                if label in shown:
+                    first.setdefault(label, image)
+            if len(first) == len(shown):
+                break
+        strongest = strongest_images(self, examples, shown, _EXAMPLES)
+        return [
+            what_adds_up(self, first[label], label, strongest[label], class_names)
+            for label in shown
+            if label in first
+        ]
+
     def evaluate(self, dataset, verbose=0):
         """How true the networks are to the classifier, and how orthogonal.
 
@@ -234,48 +290,27 @@ class XNN:
         view, classes = split(self.classifier), self.networks.classes
         every = list(range(view.num_classes))
         features, logits, labels = collected(view, every, dataset, verbose)
-        own = logits[:, classes]
         found = self.networks.x_features(tf.constant(np.asarray(features)))
         given = np.asarray(self.networks.contributions(found))
         scores = np.asarray(self.networks.scores(found))
-        errors = np.sqrt(((scores - own) ** 2).mean(axis=0))
-        substituted = logits.copy()
-        substituted[:, classes] = scores
-        labels = labels.argmax(axis=1) if labels.ndim == 2 else labels
-        best = own.argmax(axis=1)
-        chosen = given[np.arange(len(best)), best]
-        return {
-            "rmse": float(errors.mean()),
-            "relative_rmse": float((errors / np.ptp(own, axis=0)).mean()),
-            "correlation": float(
-                np.mean(
-                    [_correlation(a, b) for a, b in zip(own.T, scores.T, strict=True)]
-                )
-            ),
-            "accuracy": float((logits.argmax(axis=1) == labels).mean()),
-            "substituted_accuracy": float(
-                (substituted.argmax(axis=1) == labels).mean()
-            ),
-            "off_diagonal_correlation": float(
-                np.nanmean([_off_diagonal(each) for each in given.transpose(1, 0, 2)])
-            ),
-            "significant_features": float(significant(chosen).sum(axis=1).mean()),
-        }
+        return figures_of(given, scores, logits, labels, classes)
 
 
-def _correlation(one, two):
-    if np.ptp(one) == 0.0 or np.ptp(two) == 0.0:
-        return float("nan")
-    return float(np.corrcoef(one.astype("float64"), two.astype("float64"))[0, 1])
-
-
-def _off_diagonal(contributions):
-    """Mean magnitude of the correlation of each two columns; NaN without a pair."""
-    moving = contributions[:, np.ptp(contributions, axis=0) > 0.0].astype("float64")
-    if moving.shape[1] < 2:
-        return float("nan")
-    found = np.abs(np.corrcoef(moving.T))
-    return float(found[~np.eye(len(found), dtype=bool)].mean())
+def _as_it_has(parts, options, given):
+    """The options with the networks that a model has already, which must be those."""
+    networks = parts.networks
+    known = {
+        "classes": tuple(networks.classes),
+        "num_features": networks.num_features,
+        "hidden": tuple(networks.hidden),
+    }
+    for name, value in known.items():
+        if name in given and getattr(options, name) not in (None, value):
+            raise ValueError(
+                f"The model has explanation networks with {name}={value}. "
+                f"Received: {name}={getattr(options, name)}"
+            )
+    return dataclasses.replace(options, **known)
 
 
 def _variables(networks):

@@ -4,7 +4,6 @@ import typing
 
 import keras
 
-from keras_xcons import checks
 from keras_xcons.models import (
     create_backbone,
     register_architecture,
@@ -78,9 +77,9 @@ def xnn_classifier(classifier, classes=None, num_features=5, hidden=(800, 100)):
     >>> model = xnn_classifier(keras_xcons.load("shapes_cnn"), classes=[0, 3])
     """
     view = split(classifier)
-    options = XNNOptions(num_features=num_features, hidden=hidden)
+    options = XNNOptions(classes=classes, num_features=num_features, hidden=hidden)
     networks = ExplanationNetworks(
-        checked_classes(classes, view.num_classes),
+        _classes_of(options, view.num_classes),
         view.flat.outputs[0].shape[-1],
         options.num_features,
         options.hidden,
@@ -89,43 +88,17 @@ def xnn_classifier(classifier, classes=None, num_features=5, hidden=(800, 100)):
     return fronted(view.model, networks, "xnn")
 
 
-def checked_classes(classes, count):
-    """The classes that get a network, checked.
-
-    Args:
-        classes: Sequence of ints, or `None` for all.
-        count: Number of classes of the classifier.
-
-    Returns:
-        List of ints.
-
-    Raises:
-        TypeError, ValueError: They are not as described.
-    """
-    if classes is None:
+def _classes_of(options, count):
+    """The classes that get a network, all of them where none are named."""
+    if options.classes is None:
         return list(range(count))
-    try:
-        found = [int(each) for each in classes]
-        exact = all(a == b for a, b in zip(found, classes, strict=True))
-    except (TypeError, ValueError):
-        exact = False
-    if not exact:
-        raise TypeError(
-            "`classes` must be a list of ints, or None for all classes. Received: "
-            f"classes={checks.shown(classes)}"
-        )
-    if not found or len(set(found)) < len(found):
-        raise ValueError(
-            "`classes` must name one class or more, each once. Received: "
-            f"classes={checks.shown(classes)}"
-        )
-    for each in found:
+    for each in options.classes:
         if not 0 <= each < count:
             raise ValueError(
                 f"`classes` must be within 0..{count - 1}, the classes of the "
-                f"classifier. Received: {each} in classes={checks.shown(classes)}"
+                f"classifier. Received: {each} in classes={options.classes}"
             )
-    return found
+    return list(options.classes)
 
 
 class XNNView(typing.NamedTuple):

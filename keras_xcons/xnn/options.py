@@ -22,6 +22,38 @@ def _hidden(value):
     return tuple(int(each) for each in value)
 
 
+def _classes(value):
+    if value is None:
+        return None
+    try:
+        found = [int(each) for each in value]
+        exact = all(a == b for a, b in zip(found, value, strict=True))
+    except (TypeError, ValueError):
+        exact = False
+    if not exact or isinstance(value, str):
+        raise TypeError(
+            "`classes` must be a list of ints, or None for all classes. Received: "
+            f"classes={checks.shown(value)}"
+        )
+    if not found or len(set(found)) < len(found):
+        raise ValueError(
+            "`classes` must name one class or more, each once. Received: "
+            f"classes={checks.shown(value)}"
+        )
+    return tuple(found)
+
+
+def _typed(text):
+    """What is typed for a list of ints: `0,3`, with brackets or without; or `none`."""
+    words = text.strip("()[] ").split(",")
+    if text.strip().lower() == "none":
+        return None
+    if not all(word.strip().isdecimal() for word in words if word.strip()):
+        # Refused by the option, in its own words.
+        return text
+    return tuple(int(word) for word in words if word.strip())
+
+
 @table
 class XNNOptions(Options):
     """The options of XNN.
@@ -41,9 +73,18 @@ class XNNOptions(Options):
         choices=(None, "images"),
     )
 
+    classes: tuple | None = option(
+        None,
+        "Classes to explain, by index. Default: all.",
+        check=_classes,
+        parse=_typed,
+    )
     num_features: int = option(5, "x-features of a class.", low=1, high=1000)
     hidden: tuple = option(
-        (800, 100), "Widths of the encoder's hidden layers.", check=_hidden
+        (800, 100),
+        "Widths of the encoder's hidden layers.",
+        check=_hidden,
+        parse=_typed,
     )
     sparsity: float = option(
         100.0,

@@ -4,58 +4,73 @@ import numpy as np
 
 from keras_xcons import checks
 from keras_xcons.explainers import as_pictures
+from keras_xcons.models import split
 from keras_xcons.plotting import overlay
+from keras_xcons.xnn.evidence import check_classes, check_current
+from keras_xcons.xnn.features import feature_pass
+from keras_xcons.xnn.network import xnn_view
 
 _CELL = 2.1  # inches of an image's longer side
 _HEAD, _TITLE, _FOOT = 0.5, 0.42, 0.3  # inches of the lines of text
 
 
-def strongest_images(xnn, dataset, label, count=3):
+def strongest_images(xnn, dataset, classes=None, count=3):
     """The images of a data set on which each x-feature of a class is strongest.
 
     Args:
         xnn: Fitted `keras_xcons.XNN`.
         dataset: Iterable of batches of images, or of `(images, ...)`; as a rule of the
-            training images.
-        label: Int, a class that has a network.
+            training images. It is read once.
+        classes: Sequence of ints, classes that have a network. Defaults to all of
+            them.
         count: Number of images of an x-feature. Defaults to 3.
 
     Returns:
-        List of one uint8 array `(count, H, W, 3)` an x-feature, the strongest first;
-        fewer images where the data set has no more.
+        Dict from a class to a list of one uint8 array `(count, H, W, 3)` an x-feature,
+        the strongest first; fewer images where the data set has no more.
 
     Raises:
-        ValueError: The class has no network, or as `keras_xcons.XNN.explain`.
+        TypeError, ValueError: A class has no network, the networks are not fitted, or
+            the data set has no images.
 
     Example:
 
-    >>> examples = strongest_images(xnn, train_ds, label=3)
+    >>> examples = strongest_images(xnn, train_ds)[3]
     """
     checks.positive_int("count", count)
-    kept = None
+    networks = xnn.networks
+    check_current(xnn_view(xnn.model))
+    classes = networks.classes if classes is None else list(classes)
+    check_classes(np.asarray(classes), networks)
+    run = feature_pass(split(xnn.classifier), networks.classes)
+    kept = {label: [[] for _ in range(networks.num_features)] for label in classes}
+    shown, seen = {}, 0
     for batch in dataset:
-        images = batch[0] if isinstance(batch, tuple | list) else batch
-        images = np.asarray(images)
-        found = xnn.explain(images, np.full(len(images), label)).x_features
+        images = np.asarray(batch[0] if isinstance(batch, tuple | list) else batch)
+        every = np.asarray(networks.x_features(run(images)[0]))
+        for label, each in kept.items():
+            found = every[:, networks.classes.index(label)]
+            for place, best in enumerate(each):
+                # Places tell images of the same strength apart, and which came first.
+                best += [(v, -seen - n) for n, v in enumerate(found[:, place].tolist())]
+                best.sort(reverse=True)
+                del best[count:]
+        needed = {
+            -place for each in kept.values() for best in each for _, place in best
+        }
         pictures = as_pictures(images)
-        if kept is None:
-            kept = [[] for _ in range(found.shape[1])]
-        for place, best in enumerate(kept):
-            # A rank of its own, so that pictures are not compared.
-            best += [
-                (v, -len(best) - n, p)
-                for n, (v, p) in enumerate(
-                    zip(found[:, place].tolist(), pictures, strict=True)
-                )
-            ]
-            best.sort(key=lambda each: each[:2], reverse=True)
-            del best[count:]
-    if kept is None:
+        shown |= {n: pictures[n - seen] for n in needed if n >= seen}
+        shown = {n: shown[n] for n in needed}
+        seen += len(images)
+    if not seen:
         raise ValueError(
             "The data set has no images to choose the strongest of. Received: an empty "
             "data set"
         )
-    return [np.stack([picture for *_, picture in best]) for best in kept]
+    return {
+        label: [np.stack([shown[-place] for _, place in best]) for best in each]
+        for label, each in kept.items()
+    }
 
 
 def what_adds_up(xnn, image, label=None, examples=None, class_names=None):
@@ -70,7 +85,7 @@ def what_adds_up(xnn, image, label=None, examples=None, class_names=None):
         image: Array `(H, W, 3)`, uint8 or float in 0..255.
         label: Int, the class to explain. Defaults to the one with a network that the
             classifier gives the highest score.
-        examples: What `strongest_images` returns for the class, or `None`.
+        examples: What `strongest_images` returns for the class, a list, or `None`.
         class_names: Sequence of the names of all classes, or `None` for numbers.
 
     Returns:

@@ -9,7 +9,7 @@ from keras import ops
 import keras_xcons as kx
 from keras_xcons.methods import method_of
 
-METHODS = kx.methods()
+METHODS = [name for name in kx.methods() if method_of(name).follows is None]
 # XCons that weighs samples, without what it learns from attacked images.
 WEIGHTS_ALONE = {
     "sample_weights": "consistency",

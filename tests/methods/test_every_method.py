@@ -47,6 +47,16 @@ def test_it_states_what_it_is(name):
     assert list(shown)[0] == "classifier" and list(shown)[-1] == "kwargs"
 
 
+@pytest.mark.parametrize("name", sorted(set(kx.methods()) - set(METHODS)))
+def test_a_method_that_follows_says_why(name, build):
+    method = method_of(name)
+    assert method.follows.endswith(".") and method.purpose.endswith(".")
+    assert getattr(kx, method.trainer.__name__) is method.trainer
+    assert method.trainer.method is method and method.trainer.Options is method.options
+    with pytest.raises(ValueError, match=f"keras_xcons.{method.trainer.__name__}"):
+        kx.trainer(name, build())
+
+
 # With neutral options it is plain training.
 
 DATA = {
