@@ -23,10 +23,10 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("models", ["mobilenet_v2", "resnet50"], "Architectures to time.")
 flags.DEFINE_list(
     "groups",
-    ["training", "heatmaps", "memory", "data", "import"],
-    "What to measure: training, heatmaps, memory, data, import, load, faithfulness. "
-    "The last needs Xplique; benchmark_faithfulness.py says how it is run. For load, "
-    "--models are names of published models.",
+    ["training", "heatmaps", "parts", "xnn", "memory", "data", "import"],
+    "What to measure: training, heatmaps, parts, xnn, memory, data, import, load, "
+    "faithfulness. The last needs Xplique; benchmark_faithfulness.py says how it is "
+    "run. For load, --models are names of published models.",
 )
 flags.DEFINE_integer(
     "image_size", 128, "Height and width of the images in pixels.", 16, 2**14
@@ -97,7 +97,7 @@ def training_step(name, variant):
     """The function that `fit` calls for each step, on a batch of its own."""
     import keras
 
-    from keras_xcons.methods import trainer
+    from keras_xcons.methods import method_of, trainer
 
     model = classifier(name)
     plain, with_ids = batches()
@@ -107,7 +107,8 @@ def training_step(name, variant):
         model = trainer("xcons", model, **options)
         dataset = with_ids if model.options.needs_sample_ids else plain
     elif variant != PLAIN:
-        model = trainer(variant, model)
+        # What a method trains before its own first step is plain training.
+        model = trainer(variant, model, **method_of(variant).trainer.started)
     model.compile(
         keras.optimizers.AdamW(1e-5),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -203,6 +204,8 @@ def training(model):
         "xcons epoch": "<= 1.05",
         "scaat": "<= 6",
         "cgc": "<= 6",
+        # Of the classifier's, whose steps cost less than the selector's own.
+        "comet": "<= 3.00",
     }
     yield from rows_of_race("training", model, seconds, PLAIN, limits)
 
@@ -215,6 +218,18 @@ def heatmaps(model):
     pair = {name: seconds[name] for name in ("tf-keras-vis", "closed form")}
     rows = rows_of_race("heatmaps", model, pair, "closed form", {})
     yield {**next(rows), "limit": ">= 5"}
+
+
+def parts(model):
+    """Explanations by a part of a model, beside a forward pass of model and part."""
+    import benchmark_parts
+
+    images = next(iter(batches()[0]))[0]
+    functions = benchmark_parts.part_functions(classifier(model), images)
+    for pair in functions.values():
+        base, name = pair
+        rows = rows_of_race("parts", model, race(pair), base, {name: "<= 1.20"})
+        yield from rows
 
 
 def faithfulness(model):
@@ -247,12 +262,14 @@ def memory(model):
 
 def rows_of_group(group):
     """The rows of one group of measurements."""
+    import benchmark_parts
     import benchmark_single
 
-    if group in ("data", "import"):
+    if group in ("data", "import", "xnn"):
         measure = {
             "data": benchmark_single.shapes_rate,
             "import": benchmark_single.import_seconds,
+            "xnn": benchmark_parts.fit_seconds,
         }[group]
         return [measure(FLAGS.rounds)]
     if group == "load":
@@ -260,6 +277,7 @@ def rows_of_group(group):
     measure = {
         "training": training,
         "heatmaps": heatmaps,
+        "parts": parts,
         "faithfulness": faithfulness,
         "memory": memory,
     }[group]

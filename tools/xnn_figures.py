@@ -19,8 +19,8 @@ from absl import app, flags
 _MODELS = flags.DEFINE_list("models", ["shapes_cnn"], "Published models.")
 _CLASSES = flags.DEFINE_integer("classes", 0, "So many classes; 0 for all.")
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds.")
-_EPOCHS = flags.DEFINE_integer("epochs", 100, "Epochs of the joint training.")
-_HIDDEN = flags.DEFINE_list("hidden", ["800", "100"], "Widths of hidden layers.")
+_EPOCHS = flags.DEFINE_integer("epochs", 50, "Epochs of the joint training.")
+_HIDDEN = flags.DEFINE_list("hidden", ["100", "30"], "Widths of hidden layers.")
 _PRESET = flags.DEFINE_string("preset", None, "images, or none.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of TFDS data sets.")
 _OUTPUT = flags.DEFINE_string(

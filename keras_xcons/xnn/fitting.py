@@ -1,14 +1,19 @@
 """How explanation networks are fitted: on features that are computed once."""
 
+import sys
+
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from keras_xcons.xnn.features import Features
-from keras_xcons.xnn.layers import ClassDense
+from keras_xcons.xnn.layers import ClassDense, class_products
 
 _TELLING = 2048
+# Weights above which a step under XLA is several times as fast, and worth compiling.
+_MANY = 2**20
+_HAS_XLA = sys.platform != "darwin"
 # Share of the first x-feature's contribution that the second must have (the paper's).
 _SECOND = 0.3
 # What a retry makes of the weights of reconstruction and pull-away term (the paper's).
@@ -133,11 +138,15 @@ class _Stage(keras.Model):
         self.optimizer.apply(tape.gradient(terms["loss"], variables), variables)
         return terms
 
+    def _is_large(self):
+        weights = sum(np.prod(each.shape) for each in self.trainable_variables)
+        return weights > _MANY
+
     def learn(self, data, epochs, options, verbose=0):
         optimizer = keras.optimizers.AdamW(
             options.learning_rate, weight_decay=options.weight_decay
         )
-        self.compile(optimizer, jit_compile=False)
+        self.compile(optimizer, jit_compile=self._is_large() and _HAS_XLA)
         return self.fit(data, epochs=epochs, verbose=verbose, shuffle=False).history
 
 
@@ -182,8 +191,7 @@ def start_from_scores(networks, features, scores):
 
 def _revived(layer, inputs, of_all=False):
     """Sets the biases of units that are off for all inputs, or of all; the inputs."""
-    equation = "bk,cku->bcu" if len(inputs.shape) == 2 else "bck,cku->bcu"
-    before = ops.einsum(equation, inputs, layer.kernel)
+    before = class_products(inputs, layer.kernel)
     off = of_all or ops.max(before + layer.bias, axis=0) <= 0.0
     layer.bias.assign(ops.where(off, -ops.mean(before, axis=0), layer.bias))
     return inputs

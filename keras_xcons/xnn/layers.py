@@ -33,6 +33,24 @@ def fingerprint_of(model):
     return np.frombuffer(found.to_bytes(4, "little"), "uint8").astype("float32")
 
 
+def class_products(inputs, kernel):
+    """The products of inputs with the kernel of each class.
+
+    Args:
+        inputs: Float tensor `(B, K)`, the same for all classes, or `(B, C, K)`.
+        kernel: Float tensor `(C, K, U)`.
+
+    Returns:
+        Float tensor `(B, C, U)`.
+    """
+    # Not `einsum`, which turns the kernel around in each step: it is what is large.
+    if len(inputs.shape) == 2:
+        rows = ops.expand_dims(inputs, 0)
+    else:
+        rows = ops.transpose(inputs, (1, 0, 2))
+    return ops.transpose(ops.matmul(rows, kernel), (1, 0, 2))
+
+
 @keras.saving.register_keras_serializable("keras_xcons")
 class ClassDense(keras.layers.Layer):
     """A `Dense` layer of its own for each class, all computed at once.
@@ -78,11 +96,7 @@ class ClassDense(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        if len(inputs.shape) == 2:
-            outputs = ops.einsum("bk,cku->bcu", inputs, self.kernel)
-        else:
-            outputs = ops.einsum("bck,cku->bcu", inputs, self.kernel)
-        return self.activation(outputs + self.bias)
+        return self.activation(class_products(inputs, self.kernel) + self.bias)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.classes, self.units)
@@ -110,7 +124,7 @@ class ExplanationNetworks(keras.layers.Layer):
         width: Number of features D.
         num_features: Number of x-features n of a class. Defaults to 5.
         hidden: List of the widths of the encoder's hidden layers. Defaults to
-            `(800, 100)`.
+            `(100, 30)`.
         **kwargs: `keras.layers.Layer` arguments.
 
     Attributes:
@@ -132,7 +146,7 @@ class ExplanationNetworks(keras.layers.Layer):
         [Qi et al., 2017](https://arxiv.org/abs/1709.05360)
     """
 
-    def __init__(self, classes, width, num_features=5, hidden=(800, 100), **kwargs):
+    def __init__(self, classes, width, num_features=5, hidden=(100, 30), **kwargs):
         kwargs["dtype"] = "float32"
         super().__init__(**{"autocast": False, **kwargs})
         checks.positive_int("width", width)

@@ -47,9 +47,9 @@ class XNN:
 
     with p `prediction_weight`, r `reconstruction_weight`, q `sparsity` and o
     `pull_away_weight`; PT is the mean squared cosine of each two contributions w E.
-    All classes learn at once. Where random networks start (see
-    `keras_xcons.xnn.fitting`), and that Adam decouples the weight decay, is
-    ours.
+    All classes learn at once. Ours is where random networks start (see
+    `keras_xcons.xnn.fitting`), that Adam decouples the weight decay, and the default
+    widths and epochs.
 
     Args:
         classifier: A trained functional or Sequential `keras.Model` with a feature

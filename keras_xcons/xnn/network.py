@@ -23,7 +23,7 @@ def xnn(
     backbone="mobilenet_v2",
     classes=None,
     num_features=5,
-    hidden=(800, 100),
+    hidden=(100, 30),
     backbone_arguments=None,
 ):
     """A classifier with explanation networks (Qi et al. 2017, arXiv 1709.05360).
@@ -38,7 +38,7 @@ def xnn(
         backbone: Name of any other architecture. Defaults to `"mobilenet_v2"`.
         classes: List of the classes that have a network. Defaults to all.
         num_features: Number of x-features of a class. Defaults to 5.
-        hidden: Widths of the hidden layers of an encoder. Defaults to `(800, 100)`.
+        hidden: Widths of the hidden layers of an encoder. Defaults to `(100, 30)`.
         backbone_arguments: Dict of arguments of the backbone. Defaults to none.
 
     Returns:
@@ -55,7 +55,7 @@ def xnn(
     return xnn_classifier(network, classes, num_features, hidden)
 
 
-def xnn_classifier(classifier, classes=None, num_features=5, hidden=(800, 100)):
+def xnn_classifier(classifier, classes=None, num_features=5, hidden=(100, 30)):
     """Puts explanation networks, of random weights, into a classifier.
 
     Args:
@@ -63,7 +63,7 @@ def xnn_classifier(classifier, classes=None, num_features=5, hidden=(800, 100)):
             It is part of the result, not copied.
         classes: Sequence of ints, the classes that get a network. Defaults to all.
         num_features: Number of x-features of a class. Defaults to 5.
-        hidden: Widths of the hidden layers of an encoder. Defaults to `(800, 100)`.
+        hidden: Widths of the hidden layers of an encoder. Defaults to `(100, 30)`.
 
     Returns:
         A functional `keras.Model`, images to what the classifier returns, to the bit.

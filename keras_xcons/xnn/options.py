@@ -81,8 +81,9 @@ class XNNOptions(Options):
     )
     num_features: int = option(5, "x-features of a class.", low=1, high=1000)
     hidden: tuple = option(
-        (800, 100),
-        "Widths of the encoder's hidden layers.",
+        (100, 30),
+        "Widths of the encoder's hidden layers. The paper took 800 and 100 for 4,096 "
+        "features.",
         check=_hidden,
         parse=_typed,
     )
@@ -106,9 +107,9 @@ class XNNOptions(Options):
         "Along what contributions are made orthogonal.",
         choices=ORTHOGONAL,
     )
-    epochs: int = option(100, "Epochs of the joint training.", low=1)
+    epochs: int = option(50, "Epochs of the joint training.", low=1)
     pretraining_epochs: int = option(
-        10, "Epochs in which each layer is first trained as an autoencoder.", low=0
+        5, "Epochs in which each layer is first trained as an autoencoder.", low=0
     )
     batch_size: int = option(50, "Images of a step.", low=2)
     learning_rate: float = option(1e-3, "Rate of Adam.", above=0.0)

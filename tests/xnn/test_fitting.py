@@ -49,7 +49,7 @@ def test_the_options_of_the_paper():
     assert found == [(100.0, 1.0, 15.0), (100.0, 1.0, 10.0)]
     assert (usual.pull_away_weight, images.pull_away_weight) == (5.0, 10.0)
     assert (usual.orthogonal, images.orthogonal) == ("features", "images")
-    assert usual.hidden == (800, 100) and usual.num_features == 5
+    assert usual.hidden == (100, 30) and usual.num_features == 5
 
 
 def test_features_are_the_mean_of_the_map_and_scores_the_logits():
