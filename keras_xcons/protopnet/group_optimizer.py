@@ -2,9 +2,11 @@
 
 import keras
 
+from keras_xcons.methods.split_optimizer import SplitOptimizer
+
 
 @keras.saving.register_keras_serializable("keras_xcons")
-class GroupOptimizer(keras.optimizers.Optimizer):
+class GroupOptimizer(SplitOptimizer):
     """Copies of one optimizer, one a group of variables, each at its own rate.
 
     Adam does not care for the scale of gradients, and what a group has learned late
@@ -24,7 +26,7 @@ class GroupOptimizer(keras.optimizers.Optimizer):
 
     Attributes:
         factors: Dict from a group's name to the float32 variable that its rate is
-            multiplied with; filled by `set_groups`.
+            multiplied with; filled by `set_parts`.
     """
 
     def __init__(self, optimizer, **kwargs):
@@ -35,77 +37,33 @@ class GroupOptimizer(keras.optimizers.Optimizer):
         super().__init__(learning_rate=rate, **kwargs)
         self.optimizer = optimizer
         self.factors = {}
-        self._copies = []
-        self._group_of = {}
 
-    def set_groups(self, groups):
-        """Says which variables make up which group, before anything is built.
-
-        Args:
-            groups: Dict from a name to a list of variables.
-        """
-        self._group_of = {
-            self._var_key(variable): place
-            for place, variables in enumerate(groups.values())
-            for variable in variables
-        }
+    def set_parts(self, parts):
+        super().set_parts(parts)
         config = keras.optimizers.serialize(self.optimizer)
         # The copy's own rate is written over before each of its steps.
         config["config"]["learning_rate"] = 0.0
-        self._copies = [keras.optimizers.deserialize(config) for _ in groups]
-        for copy in self._copies:
+        self.optimizers = {name: keras.optimizers.deserialize(config) for name in parts}
+        for copy in self.optimizers.values():
             # What `exclude_from_weight_decay` was told is in no config, and asked by
             # this alone.
             copy._use_weight_decay = self.optimizer._use_weight_decay
-        self._names = tuple(groups)
 
     def build(self, var_list):
         if self.built:
             return
-        for place, copy in enumerate(self._copies):
-            copy.build([v for v in var_list if self._place(v) == place])
-            self.factors[self._names[place]] = self.add_variable(
+        for name in self.optimizers:
+            self.factors[name] = self.add_variable(
                 shape=(),
                 initializer="ones",
                 dtype="float32",
                 aggregation="only_first_replica",
-                name=f"{self._names[place]}_factor",
+                name=f"{name}_factor",
             )
         super().build(var_list)
 
-    def _place(self, variable):
-        return self._group_of[self._var_key(variable)]
-
-    @property
-    def variables(self):
-        found = list(self._variables)
-        for copy in self._copies:
-            found.extend(copy.variables)
-        return found
-
-    def apply(self, grads, trainable_variables=None):
-        if trainable_variables is None:
-            trainable_variables = self._trainable_variables
-        trainable_variables = list(trainable_variables)
-        if not self.built:
-            self.build(trainable_variables)
-        rate = self.learning_rate
-        for place, copy in enumerate(self._copies):
-            pairs = [
-                (gradient, variable)
-                for gradient, variable in zip(grads, trainable_variables, strict=True)
-                if self._place(variable) == place
-            ]
-            if pairs:
-                copy.learning_rate = rate * self.factors[self._names[place]]
-                copy.apply(*zip(*pairs, strict=True))
-        self._iterations.assign_add(1)
-
-    def finalize_variable_values(self, var_list):
-        for place, copy in enumerate(self._copies):
-            copy.finalize_variable_values(
-                [v for v in var_list if self._place(v) == place]
-            )
+    def before_step(self, name, optimizer):
+        optimizer.learning_rate = self.learning_rate * self.factors[name]
 
     def get_config(self):
         optimizer = keras.optimizers.serialize(self.optimizer)

@@ -190,7 +190,7 @@ class ProtoPNetObjective(Objective):
         if not isinstance(optimizer, GroupOptimizer):
             optimizer = GroupOptimizer(optimizer)
         if not optimizer.built:
-            optimizer.set_groups(self._groups())
+            optimizer.set_parts(self._groups())
         if outer is not None:
             config = {**outer.get_config(), "inner_optimizer": optimizer}
             optimizer = keras.optimizers.LossScaleOptimizer(**config)

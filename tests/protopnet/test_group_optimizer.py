@@ -20,7 +20,7 @@ def variables():
 
 def grouped(optimizer, one, two):
     made = GroupOptimizer(optimizer)
-    made.set_groups({"one": [one], "two": [two]})
+    made.set_parts({"one": [one], "two": [two]})
     made.build([one, two])
     return made
 
@@ -89,6 +89,6 @@ def test_variables_excluded_from_weight_decay_stay_excluded():
 def test_a_group_may_be_empty():
     one, two = variables()
     made = GroupOptimizer(keras.optimizers.Adam(0.1))
-    made.set_groups({"none": [], "all": [one, two]})
+    made.set_parts({"none": [], "all": [one, two]})
     made.apply([tf.ones(2), tf.ones(1)], [one, two])
     np.testing.assert_allclose(one, [0.9, -2.1], atol=1e-5)
