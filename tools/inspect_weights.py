@@ -17,7 +17,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from absl import app, flags
+from absl import app, flags, logging
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("epochs", 6, "Epochs of plain training before the sweep.")
@@ -114,7 +114,11 @@ def main(argv):
         raise app.UsageError("--model and --dataset go together.")
     import keras
     import numpy as np
+    import tensorflow as tf
 
+    # What is read, and that each measure is compiled anew, between the table's lines.
+    logging.set_verbosity(logging.ERROR)
+    tf.get_logger().setLevel("ERROR")
     from keras_xcons import data, evaluation
     from keras_xcons.consistency import MAP_MEASURES
     from keras_xcons.models import split
