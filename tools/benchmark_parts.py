@@ -30,7 +30,8 @@ def part_functions(classifier, images):
     whole = tf.function(lambda x: comet.model(x, training=False))
     selection = explainer_of(comet)
     xnn = kx.XNN(classifier)
-    xnn.networks.fingerprint.assign(fingerprint_of(xnn.classifier))
+    told = fingerprint_of(xnn.classifier, xnn.networks.classes)
+    xnn.networks.fingerprint.assign(told)
     view, networks = kx.split(xnn.model), xnn.networks
     run = feature_pass(kx.split(xnn.classifier), networks.classes)
 

@@ -47,7 +47,10 @@ _FEATURE_LAYER = flags.DEFINE_string(
     "feature_layer", None, "Layer that heatmaps are made of; found when left out."
 )
 _EXPLAINER = flags.DEFINE_string(
-    "explainer", "gradcam++", "Explainer by which its heatmaps were measured."
+    "explainer",
+    None,
+    "Explainer by which its heatmaps were measured. Default: the model's own, or "
+    "gradcam++.",
 )
 _METHOD = flags.DEFINE_string(
     "method", None, "How it was trained, such as xcons or plain.", required=True

@@ -94,7 +94,7 @@ class COMETModel(TrainingMethod):
                 raise ValueError(
                     "The classifier has a selector already: pass none, or its "
                     "predictor alone, `keras_xcons.comet.comet_view(model).predictor`. "
-                    f"Received: selector={selector.name!r}"
+                    f"Received: selector={checks.shown(selector)}"
                 )
         else:
             # A pair, a view or a training model: its classifier.
@@ -155,7 +155,20 @@ class COMETModel(TrainingMethod):
                 raise ValueError(
                     "`optimizer` must be one optimizer, or a dict with one for each of "
                     f"{' and '.join(map(repr, _PARTS))}. Received: a dict with "
-                    f"{sorted(optimizer)}"
+                    f"{list(optimizer)}"
+                )
+            for part, each in optimizer.items():
+                if not isinstance(each, str | dict | keras.optimizers.Optimizer):
+                    raise TypeError(
+                        "Each part needs an optimizer or the name of one. Received: "
+                        f"{part}={checks.shown(each)}"
+                    )
+            if optimizer["selector"] is optimizer["predictor"] and not isinstance(
+                optimizer["selector"], str
+            ):
+                raise ValueError(
+                    "Each part needs an optimizer of its own. Received: the same "
+                    f"{type(optimizer['selector']).__name__} for both"
                 )
             scales = kwargs.get("auto_scale_loss", True)
             half = self.dtype_policy.name == "mixed_float16"
@@ -226,7 +239,7 @@ class COMETModel(TrainingMethod):
         if isinstance(self.optimizer, PartsOptimizer):
             return {
                 part: optimizer.scale_loss
-                for part, optimizer in self.optimizer.optimizers.items()
+                for part, optimizer in self.optimizer.parts.items()
             }
         return dict.fromkeys(_PARTS, self.optimizer.scale_loss)
 

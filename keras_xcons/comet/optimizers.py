@@ -14,7 +14,7 @@ class PartsOptimizer(SplitOptimizer):
         **kwargs: `keras.optimizers.Optimizer` arguments.
 
     Attributes:
-        optimizers: The dict.
+        parts: The dict.
 
     Example:
 
@@ -24,17 +24,17 @@ class PartsOptimizer(SplitOptimizer):
     def __init__(self, optimizers, **kwargs):
         kwargs.setdefault("name", "parts_optimizer")
         super().__init__(learning_rate=0.0, **kwargs)
-        self.optimizers = dict(optimizers)
+        self.parts = dict(optimizers)
 
     @property
     def learning_rate(self):
         """The rate of the first part; setting it changes all in proportion."""
-        first = next(iter(self.optimizers.values()))
+        first = next(iter(self.parts.values()))
         return first.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, rate):
-        first, *others = self.optimizers.values()
+        first, *others = self.parts.values()
         before = float(first.learning_rate)
         for other in others:
             share = float(other.learning_rate) / before if before else 1.0
@@ -44,7 +44,7 @@ class PartsOptimizer(SplitOptimizer):
     def get_config(self):
         optimizers = {
             name: keras.optimizers.serialize(optimizer)
-            for name, optimizer in self.optimizers.items()
+            for name, optimizer in self.parts.items()
         }
         return {"optimizers": optimizers, "name": self.name}
 

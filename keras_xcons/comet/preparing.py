@@ -33,7 +33,7 @@ class TrainingData:
         self.x, self.y = x, y
         self.given = given
 
-    def trained(self, classifier, epochs, like):
+    def trained(self, classifier, epochs, like, verbose=0):
         """Trains a classifier plainly on the data, in place.
 
         Args:
@@ -41,6 +41,7 @@ class TrainingData:
             epochs: int.
             like: Compiled `keras_xcons.methods.TrainingMethod`, whose loss and whose
                 predictor's optimizer are taken once more.
+            verbose: As for `fit`. Defaults to 0.
         """
         with like.distribute_strategy.scope():
             plain = PlainModel(classifier, multi_label=like.options.multi_label)
@@ -51,12 +52,14 @@ class TrainingData:
                 jit_compile=like.jit_compile,
             )
         given = {name: v for name, v in self.given.items() if v is not None}
-        plain.fit(self.x, self.y, epochs=epochs, verbose=0, shuffle=False, **given)
+        plain.fit(
+            self.x, self.y, epochs=epochs, verbose=verbose, shuffle=False, **given
+        )
 
 
 def fresh_optimizer(optimizer):
     """An optimizer as another one was before it was built: the predictor's own."""
-    optimizer = getattr(optimizer, "optimizers", {}).get("predictor", optimizer)
+    optimizer = getattr(optimizer, "parts", {}).get("predictor", optimizer)
     return keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
 
 
@@ -80,7 +83,10 @@ class COMETPreparation(keras.callbacks.Callback):
             return
         parts = comet_view(trainer.classifier)
         epochs = trainer.options.detector_epochs
-        self.data.trained(parts.predictor, epochs, trainer)
+        verbose = (self.params or {}).get("verbose", 0)
+        if verbose:
+            print(f"Training the detector, {epochs} epochs on whole images", flush=True)
+        self.data.trained(parts.predictor, epochs, trainer, verbose)
         trainer.detector.set_weights(parts.predictor.get_weights())
         begin_as(parts.selection.selector, parts.predictor)
         trainer.prepared.assign(1)

@@ -202,7 +202,9 @@ def _shuffled(classes, class_names):
         for name, paths in classes.items()
         for path in paths
     ]
-    order = np.random.default_rng(0).permutation(len(rows))
+    # A stream of its own: with a seed that others take too, what they draw at random
+    # would be the files in order.
+    order = np.random.default_rng([*b"folder"]).permutation(len(rows))
     paths = np.array([path for path, _ in rows], dtype=object)
     labels = np.array([label for _, label in rows], dtype=np.int32)
     return paths[order], labels[order]

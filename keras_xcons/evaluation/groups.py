@@ -125,14 +125,17 @@ def robustness(batch, wanted):
         whole = attacks.fgsm(batch.images, batch.loss_gradient, options.epsilon)
         rows["fgsm_accuracy"] = batch.right(batch.probe.logits(whole))
     if "fgsm_background_accuracy" in wanted:
-        rows["fgsm_background_accuracy"] = batch.right(batch.attacked.logits)
+        right = batch.right(batch.attacked.logits)
+        # Without a heatmap there is no background, and all of it would be attacked.
+        rows["fgsm_background_accuracy"] = only_where(batch.explainable, right)
     for name, mask in (
         ("pgd_accuracy", None),
         ("pgd_background_accuracy", "background"),
     ):
         if name in wanted:
-            mask = batch.background if mask else None
-            rows[name] = batch.right(batch.probe.logits(_pgd(batch, mask)))
+            on_background = batch.background if mask else None
+            right = batch.right(batch.probe.logits(_pgd(batch, on_background)))
+            rows[name] = only_where(batch.explainable, right) if mask else right
     if "max_sensitivity" in wanted:
         change = metrics.max_sensitivity(
             lambda images: _maps(batch, images),

@@ -158,13 +158,16 @@ class Probe:
     def _other_maps(self, images, targets):
         """Maps `(B, P, h, w)` of another explainer, of the classes that count."""
         valid = np.asarray(targets.valid) > 0
+        classes = np.array(targets.classes)
         if not valid.any():
-            valid[0, 0] = True  # for the size of a map; nobody looks at it
+            # For the size of a map; nobody looks at it.
+            valid[0, 0] = True
+            classes[0, 0] = 0 if self._classes is None else self._classes[0]
         rows, columns = np.nonzero(valid)
         found = explainers.explain(
             self.view,
             tf.gather(images, rows),
-            np.asarray(targets.classes)[rows, columns],
+            classes[rows, columns],
             self._explainer,
             batch_size=len(images),
             resize=False,

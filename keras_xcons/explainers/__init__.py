@@ -18,7 +18,12 @@ from keras_xcons.explainers.gradcam import (
 from keras_xcons.explainers.old_keyword import no_method, refuses_method
 from keras_xcons.explainers.panels import Panel, as_pictures, panels
 from keras_xcons.explainers.registry import check_name, names, own_or_usual, register
-from keras_xcons.explainers.targets import Targets, find_targets, shown_maps
+from keras_xcons.explainers.targets import (
+    Targets,
+    find_targets,
+    most_likely,
+    shown_maps,
+)
 from keras_xcons.explainers.vis import (
     GradCAM,
     LayerCAM,
@@ -49,6 +54,7 @@ __all__ = [
     "explainer_of",
     "find_targets",
     "frame_of",
+    "most_likely",
     "moved_frame_of",
     "names",
     "own_or_usual",

@@ -1,5 +1,7 @@
 """One function for all explainers: images in, heatmaps laid on them out."""
 
+import warnings
+
 import numpy as np
 import tensorflow as tf
 
@@ -140,8 +142,9 @@ def explain(
             `keras_xcons.models.split`.
         images: Array or tensor `(B, H, W, channels)`, uint8 or float, in 0..255.
         labels: Integers `(B,)`, the class to explain in each image, or `None` for
-            the predicted one. A model with one output z, a sigmoid or its logit, has
-            two classes: 1 is explained by z, 0 by -z.
+            the predicted one; where that is none that the explainer explains, the one
+            of those with the highest score, with a warning. A model with one output z,
+            a sigmoid or its logit, has two classes: 1 is explained by z, 0 by -z.
         explainer: One of `keras_xcons.explainers.names()`; some are for models of one
             family alone. Defaults to the model's own, as that of a COMET classifier,
             or `"gradcam++"` where it has none.
@@ -192,6 +195,9 @@ def explain(
     check_pixels(view.alignment, images.shape[1:3])
     if labels is not None:
         labels = checks.class_labels(labels, len(images), view.num_classes)
+    known = classes_of(view, explainer, multi_label)
+    if known is not None and labels is None:
+        _tell_of_others(view, images, known, batch_size)
     maps = []
     with view.state.calling():
         for start in range(0, len(images), batch_size):
@@ -205,3 +211,18 @@ def explain(
                 heat = frame.place(heat, images.shape[1:3])
             maps.append(np.asarray(heat))
     return np.concatenate(maps)
+
+
+def _tell_of_others(view, images, known, batch_size):
+    """Warns of images whose predicted class is none that is explained."""
+    count = 0
+    for start in range(0, len(images), batch_size):
+        logits = view(images[start : start + batch_size])[1]
+        count += int((~np.isin(np.argmax(logits, axis=-1), known)).sum())
+    if count:
+        warnings.warn(
+            f"Of {count} of {len(images)} images the predicted class is not explained: "
+            f"the explainer explains the classes {known} alone, and shows the one of "
+            "them with the highest score. Pass `labels` to choose",
+            stacklevel=4,
+        )

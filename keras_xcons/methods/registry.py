@@ -120,7 +120,8 @@ def following_method(name, *, title, purpose, follows, paper=None):
 
     - `published_as`, as `TrainingMethod` has it,
     - `fit(dataset, verbose=1)`, which learns to explain the classifier,
-    - `evaluate(dataset)`, which returns a dict of numbers,
+    - `evaluate(dataset)`, which returns a dict of numbers, and `doubts(figures)`,
+      sentences on what they say against it,
     - `pictures(dataset, examples, class_names, count)`, which returns figures, and
     - `model`, the `keras.Model` that is saved and published.
 

@@ -6,7 +6,7 @@ import keras
 class SplitOptimizer(keras.optimizers.Optimizer):
     """What optimizers share that have another one for each part of a network.
 
-    A subclass has `optimizers`, a dict from the name of a part to its
+    A subclass has `parts`, a dict from the name of a part to its
     `keras.optimizers.Optimizer`, and says by `set_parts` which variables are whose.
 
     Args:
@@ -14,12 +14,13 @@ class SplitOptimizer(keras.optimizers.Optimizer):
         **kwargs: `keras.optimizers.Optimizer` arguments.
 
     Attributes:
-        optimizers: The dict.
+        parts: The dict.
     """
 
     def __init__(self, learning_rate, **kwargs):
         super().__init__(learning_rate=learning_rate, **kwargs)
-        self.optimizers = {}
+        # Not `optimizers`, by which Keras' callbacks know its own `MultiOptimizer`.
+        self.parts = {}
         self._part_of = {}
 
     def set_parts(self, parts):
@@ -41,14 +42,14 @@ class SplitOptimizer(keras.optimizers.Optimizer):
     def build(self, var_list):
         if self.built:
             return
-        for name, optimizer in self.optimizers.items():
+        for name, optimizer in self.parts.items():
             optimizer.build([v for v in var_list if self.part_of(v) == name])
         super().build(var_list)
 
     @property
     def variables(self):
         found = list(self._variables)
-        for optimizer in self.optimizers.values():
+        for optimizer in self.parts.values():
             found.extend(optimizer.variables)
         return found
 
@@ -67,7 +68,7 @@ class SplitOptimizer(keras.optimizers.Optimizer):
         if not self.built:
             self.build(trainable_variables)
         pairs = list(zip(grads, trainable_variables, strict=True))
-        for name, optimizer in self.optimizers.items():
+        for name, optimizer in self.parts.items():
             own = [pair for pair in pairs if self.part_of(pair[1]) == name]
             if own:
                 self.before_step(name, optimizer)
@@ -75,6 +76,6 @@ class SplitOptimizer(keras.optimizers.Optimizer):
         self._iterations.assign_add(1)
 
     def finalize_variable_values(self, var_list):
-        for name, optimizer in self.optimizers.items():
+        for name, optimizer in self.parts.items():
             own = [v for v in var_list if self.part_of(v) == name]
             optimizer.finalize_variable_values(own)

@@ -4,6 +4,8 @@ matplotlib draws them on figures of its own, not on those of `pyplot`: no backen
 chosen, and no figure stays open.
 """
 
+import textwrap
+
 import numpy as np
 
 from keras_xcons import checks
@@ -11,6 +13,7 @@ from keras_xcons import checks
 _COLORMAP = "inferno"  # perceptually uniform, and bright on the darkened image
 _CELL = 2.1  # inches of an image's longer side
 _TITLE = 0.22  # inches of a line above an image
+_TITLE_LETTERS = 26  # of a line, in the width of an image
 _TRUTH = "#3be8ff"  # a colour that the colormap does not have
 
 
@@ -177,10 +180,12 @@ def row(pictures):
             f"shapes {sorted(shapes)}, dtypes {sorted(map(str, kinds))}"
         )
     (shape,) = shapes
-    figure, axes = _grid(1, len(found), shape[:2], 1)
-    for axis, (name, picture) in zip(axes.flat, found.items(), strict=True):
+    titles = [textwrap.fill(name, _TITLE_LETTERS) for name in found]
+    lines = 1 + max(title.count("\n") for title in titles)
+    figure, axes = _grid(1, len(found), shape[:2], lines)
+    for axis, title, picture in zip(axes.flat, titles, found.values(), strict=True):
         axis.imshow(picture)
-        axis.set_title(name, fontsize=9)
+        axis.set_title(title, fontsize=9)
     return figure
 
 

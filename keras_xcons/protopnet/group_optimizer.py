@@ -43,8 +43,8 @@ class GroupOptimizer(SplitOptimizer):
         config = keras.optimizers.serialize(self.optimizer)
         # The copy's own rate is written over before each of its steps.
         config["config"]["learning_rate"] = 0.0
-        self.optimizers = {name: keras.optimizers.deserialize(config) for name in parts}
-        for copy in self.optimizers.values():
+        self.parts = {name: keras.optimizers.deserialize(config) for name in parts}
+        for copy in self.parts.values():
             # What `exclude_from_weight_decay` was told is in no config, and asked by
             # this alone.
             copy._use_weight_decay = self.optimizer._use_weight_decay
@@ -52,7 +52,7 @@ class GroupOptimizer(SplitOptimizer):
     def build(self, var_list):
         if self.built:
             return
-        for name in self.optimizers:
+        for name in self.parts:
             self.factors[name] = self.add_variable(
                 shape=(),
                 initializer="ones",

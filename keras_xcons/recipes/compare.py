@@ -122,7 +122,10 @@ def _is_metrics(found):
 def _purpose(run):
     if run == "probe":
         return "the last layer alone, on frozen features."
-    return method_of(run).purpose
+    method = method_of(run)
+    if method.trainer.starts_from is None:
+        return method.purpose
+    return f"{method.purpose} It starts from the {method.trainer.starts_from} run."
 
 
 def _heading(run):
@@ -167,6 +170,12 @@ def _metrics(options, experiment, values):
         "options": dataclasses.asdict(options),
         "splits": list(experiment.test_splits),
         "headings": {run: _heading(run) for run in values},
+        # What has been trained before, where that is not the common start.
+        "starts": {
+            run: start
+            for run in values
+            if run != "probe" and (start := method_of(run).trainer.starts_from)
+        },
         "runs": _summaries(values, options.seed),
         "background_gap": gaps,
         "gap_minus_plain": gap_differences,

@@ -102,6 +102,9 @@ def summary(metrics):
             parts.append(f"has a {size} {_BG_GAP} ({100 * gap['value']:+.1f})")
         what = "; ".join(parts) or "is not told from plain training in any figure"
         head = metrics["headings"][run]
+        start = metrics.get("starts", {}).get(run)
+        how = ", from whose run it started and learned as long again," if start else ""
+        what = what.replace("plain training", f"plain training{how}", 1)
         lines.append(f"{head[0].upper()}{head[1:]} {what}.")
     return lines
 

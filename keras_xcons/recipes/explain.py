@@ -53,7 +53,7 @@ def explain_files(
     names = view.names(names) if names else names
     index = _class_index(label, names, view.num_classes)
     # An explainer that is unknown, or not for this model, is no fault of an image.
-    explainers.explainer_of(view, explainer)
+    known = explainers.classes_of(view, explainer)
     files, failed = _files(paths, folder, report)
     for path, target in zip(files, _targets(files, folder), strict=True):
         try:
@@ -62,6 +62,15 @@ def explain_files(
             if not np.isfinite(logits).all():
                 raise ValueError("the model answers with NaN or infinity")
             labels = None if index is None else [index]
+            if known is not None and index is None:
+                best = int(np.argmax(logits))
+                if best not in known:
+                    shown_names = [names[n] if names else str(n) for n in known]
+                    raise ValueError(
+                        f"The model says {names[best] if names else f'class {best}'}, "
+                        "which its explainer does not explain; name one of "
+                        f"{', '.join(shown_names)} as the class"
+                    )
             heatmap = explainers.explain(
                 view, image[None], labels, explainer, normalize=normalize
             )[0]

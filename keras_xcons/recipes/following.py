@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 
 import numpy as np
 
@@ -97,6 +98,7 @@ class Following:
         options: The `FollowOptions`.
         info: `keras_xcons.data.DatasetInfo` of the data.
         settings: Dict of plain values, all that the job depends on.
+        explainer: The object of the method's class, before it is fitted.
 
     Raises:
         ValueError, TypeError, OSError: The model or the data set cannot be loaded,
@@ -126,7 +128,7 @@ class Following:
             "model": digest.hexdigest(),
         }
         # Before any work, where an option is not for this model.
-        self._explainer = self._made(model)
+        self.explainer = self._made(model)
 
     def _made(self, model):
         method = self.options.method
@@ -155,8 +157,8 @@ class Following:
                 self.options.on_bad_record,
             )
             report(f"{method_of(method).title}: {method_of(method).purpose}")
-            history = self._explainer.fit(self.load("train"))
-            return self._explainer.model, history
+            history = self.explainer.fit(self.load("train"))
+            return self.explainer.model, history
 
         return self._made(progress.resume(method, fit))
 
@@ -194,7 +196,11 @@ def follow(options, report=print):
         explainer = job.run(progress, report)
         report("\nMeasuring")
         split = job.info.test_split
-        figures = explainer.evaluate(job.load(split))
+        figures = {
+            # JSON knows no NaN, which stands for what is not defined.
+            name: None if math.isnan(value) else value
+            for name, value in explainer.evaluate(job.load(split)).items()
+        }
         metrics = {
             "options": dataclasses.asdict(options),
             "split": split,
@@ -209,10 +215,16 @@ def follow(options, report=print):
             write_json(staging / "metrics.json", metrics)
             for name, figure in zip(pictures, drawn, strict=False):
                 plotting.save(figure, staging / name)
+        # Of an earlier job of this folder, of another model.
+        for name in pictures[len(drawn) :]:
+            (folder / name).unlink(missing_ok=True)
         progress.done()
     told = [*written[:2], *pictures[: len(drawn)]]
     for name, value in figures.items():
-        report(f"{name.replace('_', ' '):26}{value:.4f}")
+        shown = "not defined" if value is None else f"{value:.4f}"
+        report(f"{name.replace('_', ' '):26}{shown}")
+    for line in explainer.doubts(figures):
+        report(line)
     report(f"\nWritten to {folder}: " + ", ".join(told))
     return metrics
 

@@ -104,7 +104,14 @@ class Recipe:
         else:
             check_options(method_of(self.method["name"]), options)
         made = self.make_options()
-        if self.method["name"] != PRETRAINING and not self.follows:
+        if self.follows:
+            for name in ("objective", "stages"):
+                if self.model.get(name):
+                    raise ValueError(
+                        f"`{name}` is for a training, and {self.method['name']} "
+                        f"follows one. Received: {name}={self.model[name]!r}"
+                    )
+        elif self.method["name"] != PRETRAINING:
             family.check_options(self.model.get("objective", {}))
             family.check_stages(self.model.get("stages", {}), made.epochs)
 
@@ -141,6 +148,12 @@ class Recipe:
         methods = {self.method["name"]: self.method["options"]}
         if self.follows:
             model = values.pop(STARTS_FROM, None)
+            if not isinstance(model, str):
+                raise ValueError(
+                    f"`{STARTS_FROM}` of a recipe must be the name of a published "
+                    "model, a folder with a card, or a `.keras` file. Received: "
+                    f"{STARTS_FROM}={model!r}"
+                )
             return FollowOptions(model=model, methods=methods, **values)
         values["model"] = self.model["architecture"]
         if self.method["name"] == PRETRAINING:

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from keras_xcons import data, evaluation, zoo
+from keras_xcons import data, evaluation, models, zoo
 from keras_xcons.methods import method_of, objective_class
 from keras_xcons.recipes import ownership
 from keras_xcons.recipes.calibrate import calibrate_trained
@@ -87,11 +87,36 @@ def _follow(recipe, options, output, report):
             f"starts_from={options.model!r}, {card['architecture']!r} with "
             f"{card['arguments']}"
         )
+    _check_publishable(recipe, job)
     with ownership.job_folder(output, [f"{method}.keras"]) as folder:
         progress = Progress(folder, job.settings, report, models=folder)
         if progress.is_finished(method):
             report(f"Finished before, loaded from {progress.path(method).parent}")
         return job.run(progress, report).model
+
+
+def _check_publishable(recipe, job):
+    """Refuses, before any work, what could be fitted and not be published."""
+    told = recipe.model["architecture"], recipe.model["arguments"]
+    method = method_of(recipe.method["name"])
+    model = job.explainer.model
+    made = method.trainer.published_as(*told, recipe.method["options"])
+    try:
+        twin = models.create(
+            made[0], len(job.info.class_names), model.input_shape[1:3], **made[1]
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"A model of the architecture {told[0]!r} with {told[1]} cannot be "
+            f"published by {method.name}: {error}"
+        ) from error
+    shapes = [[tuple(w.shape) for w in each.weights] for each in (model, twin)]
+    if sorted(shapes[0]) != sorted(shapes[1]):
+        raise ValueError(
+            f"The recipe is for the architecture {told[0]!r} with {told[1]}, whose "
+            "weights are of other shapes than those of the model. Received: "
+            f"starts_from={job.options.model!r}"
+        )
 
 
 def _card_of(name_or_path):

@@ -116,9 +116,14 @@ class XFeatureEvidence:
         self._all = CompiledMaps(self._evidence)
 
     def __call__(self, images, labels=None):
+        self._check(labels)
+        return self._maps(images, labels)
+
+    def _check(self, labels):
+        # Each time: it is kept with the model, which may have been trained since.
+        check_current(self._parts)
         if labels is not None:
             check_classes(np.asarray(labels), self._parts.networks)
-        return self._maps(images, labels)
 
     def evidence(self, images, labels=None):
         """All that the networks say of images, in the resolution of the features.
@@ -134,8 +139,7 @@ class XFeatureEvidence:
         Raises:
             ValueError: A class has no network.
         """
-        if labels is not None:
-            check_classes(np.asarray(labels), self._parts.networks)
+        self._check(labels)
         return self._all(images, labels)
 
     def panels(self, images, labels=None):
@@ -147,9 +151,11 @@ class XFeatureEvidence:
 
         Returns:
             List of `keras_xcons.explainers.Panel`, three or as many as there are; the
-            caption of the last one has what is left of the score.
+            caption of the last one has what is left of the network's score, and that
+            of the classifier.
         """
-        *_, given, _, scores, _, maps = map(np.asarray, self.evidence(images, labels))
+        found = map(np.asarray, self.evidence(images, labels))
+        *_, given, _, scores, logits, maps = found
         size, order = images.shape[1:3], np.argsort(-given, axis=1)[:, :_PANELS]
         pictures, frame = as_pictures(images), self._view.frame
         told = np.take_along_axis(given, order, axis=1)
@@ -165,8 +171,11 @@ class XFeatureEvidence:
             if place == order.shape[1] - 1:
                 rest = scores - told.sum(axis=1)
                 captions = [
-                    f"{words}, others and bias {left:+.2f}: score {score:.2f}"
-                    for words, left, score in zip(captions, rest, scores, strict=True)
+                    f"{words}, others and bias {left:+.2f}: {score:.2f}; the "
+                    f"classifier gives {own:.2f}"
+                    for words, left, score, own in zip(
+                        captions, rest, scores, logits, strict=True
+                    )
                 ]
             found.append(Panel(f"x-feature {place + 1}", np.stack(shown), captions))
         return found
@@ -243,9 +252,12 @@ def check_current(parts):
             "The explanation networks are not fitted yet: call `keras_xcons.XNN.fit`. "
             f"Received: model={parts.model.name!r}"
         )
-    if not np.array_equal(known, fingerprint_of(parts.classifier)):
+    if not np.array_equal(
+        known, fingerprint_of(parts.classifier, parts.networks.classes)
+    ):
         raise ValueError(
             "The classifier has changed since its explanation networks were fitted, "
-            "and they would explain another one. Fit them anew, by "
-            f"`keras_xcons.XNN(model).fit(...)`. Received: model={parts.model.name!r}"
+            "or they were fitted to other classes, and would explain what they do not "
+            "know. Fit them anew, by `keras_xcons.XNN(model).fit(...)`. Received: "
+            f"model={parts.model.name!r} with classes={parts.networks.classes}"
         )

@@ -4,15 +4,18 @@ import numpy as np
 
 from keras_xcons.xnn.evidence import significant
 
+# Error of networks that are true to the scores, of the range of those (our choice).
+_MOST = 0.05
 
-def figures_of(contributions, scores, logits, labels, classes):
+
+def figures_of(contributions, scores, logits, belongs, classes):
     """The figures of `keras_xcons.XNN.evaluate`.
 
     Args:
         contributions: Float array `(N, C, n)`.
         scores: Float array `(N, C)`, those of the networks.
         logits: Float array `(N, classes of the classifier)`, those of the classifier.
-        labels: Int array `(N,)`, or one-hot.
+        belongs: Boolean array `(N, classes of the classifier)`, those of each image.
         classes: List of the C classes that have a network.
 
     Returns:
@@ -20,26 +23,54 @@ def figures_of(contributions, scores, logits, labels, classes):
 
     Example:
 
-    >>> figures_of(contributions, scores, logits, labels, [0, 3])["relative_rmse"]
+    >>> figures_of(contributions, scores, logits, belongs, [0, 3])["relative_rmse"]
     """
     own = logits[:, classes]
     errors = np.sqrt(((scores - own) ** 2).mean(axis=0))
     substituted = logits.copy()
     substituted[:, classes] = scores
-    labels = labels.argmax(axis=1) if labels.ndim == 2 else labels
+    rows = np.arange(len(logits))
     best = own.argmax(axis=1)
-    chosen = contributions[np.arange(len(best)), best]
+    chosen = contributions[rows, best]
+    ranges = np.ptp(own, axis=0)
     pairs = zip(own.T, scores.T, strict=True)
     apart = [_off_diagonal(each) for each in contributions.transpose(1, 0, 2)]
     return {
         "rmse": float(errors.mean()),
-        "relative_rmse": float((errors / np.ptp(own, axis=0)).mean()),
-        "correlation": float(np.mean([_correlation(*pair) for pair in pairs])),
-        "accuracy": float((logits.argmax(axis=1) == labels).mean()),
-        "substituted_accuracy": float((substituted.argmax(axis=1) == labels).mean()),
-        "off_diagonal_correlation": float(np.nanmean(apart)),
+        "relative_rmse": _mean(errors[ranges > 0.0] / ranges[ranges > 0.0]),
+        "correlation": _mean([_correlation(*pair) for pair in pairs]),
+        "accuracy": float(belongs[rows, logits.argmax(axis=1)].mean()),
+        "substituted_accuracy": float(belongs[rows, substituted.argmax(axis=1)].mean()),
+        "off_diagonal_correlation": _mean(apart),
         "significant_features": float(significant(chosen).sum(axis=1).mean()),
     }
+
+
+def doubts_of(figures):
+    """What figures of `evaluate` say against the explanations.
+
+    Args:
+        figures: Dict of them.
+
+    Returns:
+        List of sentences, empty where the error is below 5 % of the range of the
+        scores (our choice).
+    """
+    error = figures["relative_rmse"]
+    if error is None or not error > _MOST:
+        return []
+    return [
+        "The networks are not true to the classifier: their scores are off by "
+        f"{100 * error:.1f} % of the range. Take more epochs or wider networks; a "
+        "classifier that pools otherwise than by the mean may not allow more."
+    ]
+
+
+def _mean(values):
+    """The mean of the values that are known; NaN of none."""
+    known = np.asarray(values, "float64")
+    known = known[~np.isnan(known)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _correlation(one, two):

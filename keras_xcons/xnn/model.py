@@ -11,8 +11,8 @@ from keras_xcons.methods import following_method
 from keras_xcons.models import split
 from keras_xcons.options import make
 from keras_xcons.xnn.evidence import Explanation, check_current, significant
-from keras_xcons.xnn.features import collected
-from keras_xcons.xnn.figures import figures_of
+from keras_xcons.xnn.features import classes_of_labels, collected
+from keras_xcons.xnn.figures import doubts_of, figures_of
 from keras_xcons.xnn.fitting import fit_networks, uneven
 from keras_xcons.xnn.layers import ExplanationNetworks, fingerprint_of
 from keras_xcons.xnn.network import is_xnn, xnn_classifier, xnn_view
@@ -139,10 +139,11 @@ class XNN:
         """
         options, networks = self.options, self.networks
         view = split(self.classifier)
-        features, scores, labels = collected(
+        verbose = 1 if verbose in (None, "auto") else verbose
+        features, scores, belongs = collected(
             view, networks.classes, dataset, verbose=min(verbose, 1)
         )
-        belongs = self._checked(features, labels, view.num_classes)
+        belongs = self._checked(features, belongs)
         drawn = self._networks(networks.classes)
         history = fit_networks(drawn, features, scores, options, verbose=verbose)
         for attempt in range(1, options.retries + 1):
@@ -154,7 +155,7 @@ class XNN:
             _take_over(drawn, part, again)
         for mine, theirs in zip(_variables(networks), _variables(drawn), strict=True):
             mine.assign(theirs)
-        networks.fingerprint.assign(fingerprint_of(self.classifier))
+        networks.fingerprint.assign(fingerprint_of(self.classifier, networks.classes))
         return history
 
     def _networks(self, classes):
@@ -163,17 +164,14 @@ class XNN:
             classes, self.networks.width, self.options.num_features, self.options.hidden
         )
 
-    def _checked(self, features, labels, num_classes):
+    def _checked(self, features, belongs):
         if len(features) < max(2, self.options.num_features):
             raise ValueError(
-                "Explanation networks take more images than they have x-features. "
+                "Explanation networks take as many images as they have x-features, or "
+                "more, and two at least. "
                 f"Received: {len(features)} images with num_features="
                 f"{self.options.num_features}"
             )
-        if labels.ndim == 2 and labels.shape[1] == num_classes:
-            belongs = labels > 0.5
-        else:
-            belongs = labels.reshape(-1, 1) == np.arange(num_classes)
         belongs = belongs[:, self.networks.classes]
         for number, count in zip(self.networks.classes, belongs.sum(0), strict=True):
             if not count:
@@ -230,6 +228,8 @@ class XNN:
             heatmaps=maps,
         )
 
+    doubts = staticmethod(doubts_of)
+
     def pictures(self, dataset, examples, class_names=None, count=3):
         """Draws what the scores of images of a data set add up of.
 
@@ -251,12 +251,12 @@ class XNN:
         """
         shown = self.networks.classes[:count]
         first = {}
+        view = split(self.classifier)
         for images, labels in dataset:
-            labels = np.asarray(labels)
-            labels = labels.argmax(axis=1) if labels.ndim == 2 else labels
-            for image, label in zip(np.asarray(images), labels.tolist(), strict=True):
-                if label in shown:
-                    first.setdefault(label, image)
+            belongs = classes_of_labels(labels, len(images), view)
+            for label in shown:
+                if label not in first and belongs[:, label].any():
+                    first[label] = np.asarray(images)[belongs[:, label].argmax()]
             if len(first) == len(shown):
                 break
         strongest = strongest_images(self, examples, shown, _EXAMPLES)
@@ -289,11 +289,11 @@ class XNN:
         check_current(xnn_view(self.model))
         view, classes = split(self.classifier), self.networks.classes
         every = list(range(view.num_classes))
-        features, logits, labels = collected(view, every, dataset, verbose)
+        features, logits, belongs = collected(view, every, dataset, verbose)
         found = self.networks.x_features(tf.constant(np.asarray(features)))
         given = np.asarray(self.networks.contributions(found))
         scores = np.asarray(self.networks.scores(found))
-        return figures_of(given, scores, logits, labels, classes)
+        return figures_of(given, scores, logits, belongs, classes)
 
 
 def _as_it_has(parts, options, given):

@@ -79,7 +79,7 @@ def xnn_classifier(classifier, classes=None, num_features=5, hidden=(100, 30)):
     view = split(classifier)
     options = XNNOptions(classes=classes, num_features=num_features, hidden=hidden)
     networks = ExplanationNetworks(
-        _classes_of(options, view.num_classes),
+        _classes_of(options, view),
         view.flat.outputs[0].shape[-1],
         options.num_features,
         options.hidden,
@@ -88,10 +88,17 @@ def xnn_classifier(classifier, classes=None, num_features=5, hidden=(100, 30)):
     return fronted(view.model, networks, "xnn")
 
 
-def _classes_of(options, count):
-    """The classes that get a network, all of them where none are named."""
+def _classes_of(options, view):
+    """The classes that get a network, all that have a score where none are named."""
+    count = view.num_classes
     if options.classes is None:
-        return list(range(count))
+        return [1] if view.binary else list(range(count))
+    if view.binary and 0 in options.classes:
+        raise ValueError(
+            "A classifier with one output has a score for class 1 alone, and what "
+            "speaks against it speaks for class 0. Received: 0 in "
+            f"classes={options.classes}"
+        )
     for each in options.classes:
         if not 0 <= each < count:
             raise ValueError(

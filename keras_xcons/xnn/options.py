@@ -14,7 +14,7 @@ IMAGES = {
 def _hidden(value):
     if not isinstance(value, list | tuple) or not value:
         raise TypeError(
-            "`hidden` must be a tuple of widths, one a hidden layer. Received: "
+            "`hidden` must be a tuple or list of widths, one a hidden layer. Received: "
             f"hidden={checks.shown(value)}"
         )
     for each in value:
@@ -28,9 +28,10 @@ def _classes(value):
     try:
         found = [int(each) for each in value]
         exact = all(a == b for a, b in zip(found, value, strict=True))
-    except (TypeError, ValueError):
+        exact = exact and not any(isinstance(each, bool) for each in value)
+    except (TypeError, ValueError, OverflowError):
         exact = False
-    if not exact or isinstance(value, str):
+    if not exact or isinstance(value, str | dict):
         raise TypeError(
             "`classes` must be a list of ints, or None for all classes. Received: "
             f"classes={checks.shown(value)}"

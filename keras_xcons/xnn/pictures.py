@@ -7,7 +7,7 @@ from keras_xcons.explainers import as_pictures
 from keras_xcons.models import split
 from keras_xcons.plotting import overlay
 from keras_xcons.xnn.evidence import check_classes, check_current
-from keras_xcons.xnn.features import feature_pass
+from keras_xcons.xnn.features import check_dataset, feature_pass
 from keras_xcons.xnn.network import xnn_view
 
 _CELL = 2.1  # inches of an image's longer side
@@ -38,15 +38,18 @@ def strongest_images(xnn, dataset, classes=None, count=3):
     >>> examples = strongest_images(xnn, train_ds)[3]
     """
     checks.positive_int("count", count)
-    networks = xnn.networks
+    _check_xnn(xnn)
+    check_dataset(dataset)
+    networks, view = xnn.networks, split(xnn.classifier)
     check_current(xnn_view(xnn.model))
-    classes = networks.classes if classes is None else list(classes)
+    classes = networks.classes if classes is None else np.ravel(classes).tolist()
     check_classes(np.asarray(classes), networks)
-    run = feature_pass(split(xnn.classifier), networks.classes)
+    run = feature_pass(view, networks.classes)
     kept = {label: [[] for _ in range(networks.num_features)] for label in classes}
     shown, seen = {}, 0
     for batch in dataset:
-        images = np.asarray(batch[0] if isinstance(batch, tuple | list) else batch)
+        images = batch[0] if isinstance(batch, tuple | list) else batch
+        images = checks.image_batch(images, view.input_shape)
         every = np.asarray(networks.x_features(run(images)[0]))
         for label, each in kept.items():
             found = every[:, networks.classes.index(label)]
@@ -101,7 +104,27 @@ def what_adds_up(xnn, image, label=None, examples=None, class_names=None):
     """
     from matplotlib.figure import Figure
 
+    _check_xnn(xnn)
     image = np.asarray(image)
+    if image.ndim != 3:
+        raise ValueError(
+            "`image` must be one image (height, width, channels). Received: an image "
+            f"of shape {image.shape}"
+        )
+    count, known = xnn.networks.num_features, split(xnn.classifier).num_classes
+    if examples is not None and (
+        not isinstance(examples, list | tuple) or len(examples) != count
+    ):
+        raise ValueError(
+            f"`examples` must be a list of {count} arrays of images, one an x-feature, "
+            "as `strongest_images` returns it for a class. Received: "
+            f"a {type(examples).__name__} of {len(examples)}"
+        )
+    if class_names is not None and len(class_names) != known:
+        raise ValueError(
+            f"`class_names` must be {known} names, one a class. Received: "
+            f"{len(class_names)} names"
+        )
     labels = None if label is None else [label]
     found = xnn.explain(image[None], labels)
     given, kept = found.contributions[0], np.flatnonzero(found.significant[0])
@@ -147,3 +170,12 @@ def what_adds_up(xnn, image, label=None, examples=None, class_names=None):
         fontsize=8,
     )
     return figure
+
+
+def _check_xnn(xnn):
+    """Refuses a model in the place of what has fitted it."""
+    if not hasattr(xnn, "networks"):
+        raise TypeError(
+            "`xnn` must be a keras_xcons.XNN: of a model that has explanation networks "
+            f"it is keras_xcons.XNN(model). Received: a {type(xnn).__name__}"
+        )

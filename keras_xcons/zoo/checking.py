@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from keras_xcons import checks
-from keras_xcons.explainers import explain
+from keras_xcons.explainers import classes_of, explain, most_likely
+from keras_xcons.models import split
 from keras_xcons.models.policy import dtype_policy
 from keras_xcons.models.weights import load_weights
 from keras_xcons.zoo.building import build
@@ -65,8 +66,11 @@ def answers(card, path):
         image = check_image(tuple(card["input_size"]))
         logits = keras.ops.convert_to_numpy(model(image[None], training=False))[0]
         # Not aligned: an offset that is measured anew is no other model.
-        shown = {"feature_layer": card["feature_layer"], "align": False}
-        heatmap = explain(model, image[None], explainer=card["explainer"], **shown)[0]
+        view = split(model, card["feature_layer"], align=False)
+        known = classes_of(view, card["explainer"])
+        # Of the classes that are explained, where those are not all.
+        label = None if known is None else most_likely(view(image[None])[1], known)
+        heatmap = explain(view, image[None], label, card["explainer"])[0]
     return {
         "logits": [float(f"{logit:.{_DIGITS}g}") for logit in logits],
         "heatmap": _coarse(heatmap),

@@ -40,15 +40,14 @@ def data(count=COUNT):
     return images.astype("float32"), labels
 
 
-def trained(model=None, optimizer=None, epochs=1, **options):
+def trained(model=None, optimizer=None, epochs=1, callbacks=(), **options):
     """A `COMETModel` after a short `fit`, and the history."""
     options = {"detector_epochs": 0, **options}
     trainer = kx.COMETModel(predictor() if model is None else model, **options)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     trainer.compile(optimizer or keras.optimizers.SGD(0.05), loss, metrics=["accuracy"])
-    history = trainer.fit(
-        *data(), batch_size=8, epochs=epochs, verbose=0, shuffle=False
-    )
+    how = {"epochs": epochs, "verbose": 0, "shuffle": False}
+    history = trainer.fit(*data(), batch_size=8, callbacks=list(callbacks), **how)
     return trainer, history.history
 
 

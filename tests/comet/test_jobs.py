@@ -15,6 +15,7 @@ from keras_xcons.recipes import (
     calibrate_by,
     measure_by,
     publish_by,
+    train,
     train_by,
 )
 
@@ -118,6 +119,22 @@ def test_a_run_begins_where_the_plain_one_ended():
     # Trained once, whoever starts from it.
     assert experiment.runs_before("comet") == ("plain",)
     assert experiment._start_of("comet") is not experiment._start_of("comet")
+
+
+def test_it_is_told_that_the_run_went_on_from_plain_training(tmp_path):
+    lines = []
+    options = TrainOptions(
+        image_size=SIZE,
+        num_samples=48,
+        batch_size=16,
+        epochs=1,
+        methods={"comet": {}},
+        output=str(tmp_path / "run"),
+    )
+    metrics = train(options, report=lines.append)
+    assert metrics["starts"] == {"comet": "plain"}
+    assert any("It starts from the plain run." in line for line in lines)
+    assert "from whose run it started and learned as long again" in lines[-1]
 
 
 def test_a_half_precision_run_is_published_in_float32():

@@ -169,12 +169,32 @@ def test_optimizers_of_the_parts():
     trainer, _ = trained(optimizer=rates, epochs=2)
     assert isinstance(trainer.optimizer, PartsOptimizer)
     for part, variables in trainer.variables_of_parts.items():
-        own = trainer.optimizer.optimizers[part]
+        own = trainer.optimizer.parts[part]
         assert own is rates[part] and len(own._trainable_variables) == len(variables)
         assert int(own.iterations) == 6
     trainer.optimizer.learning_rate = 5e-4
     assert float(rates["selector"].learning_rate) == pytest.approx(5e-4)
     assert float(rates["predictor"].learning_rate) == pytest.approx(0.01)
+
+
+def test_each_part_has_an_optimizer_of_its_own():
+    trainer, one = kx.COMETModel(predictor()), keras.optimizers.SGD(0.1)
+    with pytest.raises(ValueError, match="the same SGD for both"):
+        trainer.compile({"selector": one, "predictor": one}, LOSS)
+    with pytest.raises(TypeError, match="selector=None"):
+        trainer.compile({"selector": None, "predictor": one}, LOSS)
+
+
+def test_callbacks_of_keras_that_change_the_rate(tmp_path):
+    rates = {"selector": "adam", "predictor": keras.optimizers.SGD(0.02)}
+    callbacks = [
+        keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.5 * rate),
+        keras.callbacks.ReduceLROnPlateau("loss"),
+        keras.callbacks.TensorBoard(tmp_path),
+    ]
+    trainer, _ = trained(optimizer=rates, epochs=2, callbacks=callbacks)
+    found = [float(each.learning_rate) for each in trainer.optimizer.parts.values()]
+    assert found == pytest.approx([0.25e-3, 0.005])
 
 
 @pytest.mark.parametrize("given", [{}, {"selector": "sgd"}, {"a": "sgd", "b": "sgd"}])
@@ -192,7 +212,7 @@ def test_half_precision_scales_each_loss():
         keras.config.set_dtype_policy("float32")
     rates = {"selector": "adam", "predictor": "sgd"}
     trainer, history = trained(model, optimizer=rates, epochs=2)
-    for optimizer in trainer.optimizer.optimizers.values():
+    for optimizer in trainer.optimizer.parts.values():
         assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     assert np.isfinite(history["selector_loss"]).all()
 

@@ -124,3 +124,12 @@ def test_what_cannot_be_decided_is_refused_by_name(image_folder, counts, message
     folder = image_folder(counts)
     with pytest.raises(ValueError, match=f"{message}.*Received: directory="):
         data.info(folder)
+
+
+def test_the_order_is_not_what_others_draw(image_folder):
+    """Who takes the first of a permutation by a small seed gets files at random."""
+    folder = image_folder({"cat": 10, "dog": 10})
+    labels = np.array([int(label) for _, label in data.load(folder, image_size=16)])
+    for seed in range(20):
+        drawn = labels[np.argsort(np.random.default_rng(seed).permutation(20))[:10]]
+        assert 0 < drawn.sum() < 10, seed

@@ -191,6 +191,17 @@ def test_a_schedule_of_the_learning_rate_acts_on_all_groups():
     assert step_sizes(training)["prototypes"] < 1e-5
 
 
+def test_callbacks_of_keras_that_change_the_rate(tmp_path):
+    training = trainer(optimizer=keras.optimizers.Adam(1e-3))
+    callbacks = [
+        keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.5 * rate),
+        keras.callbacks.ReduceLROnPlateau("loss"),
+        keras.callbacks.TensorBoard(tmp_path),
+    ]
+    training.fit(dataset(), epochs=2, verbose=0, callbacks=callbacks)
+    assert float(training.optimizer.learning_rate) == pytest.approx(0.25e-3)
+
+
 def test_saved_and_loaded_it_goes_on_as_before(tmp_path):
     options = {"cluster": 0.4, "last_layer_rate": 0.5}
     one = trainer(optimizer=keras.optimizers.Adam(1e-3), **options)

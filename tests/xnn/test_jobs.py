@@ -119,11 +119,62 @@ def test_a_finished_run_is_loaded(published, monkeypatch):
         np.testing.assert_array_equal(one, two)
 
 
-def test_a_start_of_another_architecture(published, tmp_path):
+def test_a_start_of_another_architecture(classifier, published, tmp_path):
+    """Found out before the fit, of a file by the shapes of its weights."""
     made = recipe("shapes_cnn")
     with pytest.raises(ValueError, match="'small_cnn' with {'width': 4}.*shapes_cnn"):
         train_by(made, tmp_path / "run")
+    wide = {"architecture": "small_cnn", "arguments": {"width": 8}}
+    told = {**CONTENT["training"], "starts_from": str(classifier)}
+    made = Recipe(**{**CONTENT, "model": wide, "training": told})
+    with pytest.raises(ValueError, match="weights are of other shapes"):
+        train_by(made, tmp_path / "run")
+    of_comet = {"architecture": "comet", "arguments": {"backbone": "small_cnn"}}
+    made = Recipe(**{**CONTENT, "model": of_comet, "training": told})
+    with pytest.raises(ValueError, match="'comet'.*cannot be published by xnn"):
+        train_by(made, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "part, value, match",
+    [
+        ("training", {"dataset": "shapes"}, "starts_from=None"),
+        ("training", {"dataset": "shapes", "starts_from": 3}, "starts_from=3"),
+        ("training", {"dataset": "shapes", "pretrained": "x"}, "pretrained"),
+        (
+            "model",
+            {"architecture": "small_cnn", "stages": {"warm_epochs": 2}},
+            "`stages` is for a training",
+        ),
+    ],
+)
+def test_recipes_that_will_not_do(classifier, part, value, match):
+    told = {**CONTENT["training"], "starts_from": str(classifier)}
+    with pytest.raises(ValueError, match=match):
+        Recipe(**{**CONTENT, "training": told, part: value})
+
+
+def test_classes_in_another_order_are_noticed(published, tmp_path):
+    """Of as many parameters, and of the same classifier."""
+    other = tmp_path / "tiny_xnn"
+    other.mkdir()
+    for path in published[2].iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    card = json.loads((other / "card.json").read_text())
+    card["arguments"]["classes"] = [0, 2]
+    (other / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="fitted to other classes"):
+        kx.explain(kx.load(str(other)), np.zeros((1, 32, 32, 3)), [0])
+
+
+def test_a_figure_that_is_not_defined(classifier, tmp_path, capsys):
+    """One x-feature has no other to be orthogonal to."""
+    flags = command(classifier, tmp_path / "run", "--num_features=1", "--classes=2")
+    assert main(flags) == 0
+    assert "off diagonal correlation  not defined" in capsys.readouterr().out
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())["figures"]
+    assert found["off_diagonal_correlation"] is None and found["rmse"] >= 0.0
 
 
 # The command.
@@ -148,8 +199,10 @@ def test_the_command(classifier, tmp_path, capsys):
     assert metrics["figures"]["substituted_accuracy"] <= 1.0
     model = keras.saving.load_model(tmp_path / "run" / "xnn.keras", compile=False)
     assert xnn_view(model).networks.classes == [2, 0, 5, 1]
-    # A job of its own that is written anew, and a file that is none.
-    assert main(command(classifier, tmp_path / "run")) == 0
+    # A job of its own that is written anew, without pictures of the other model, and
+    # a file that is none.
+    assert main(command(classifier, tmp_path / "run", "--classes=2")) == 0
+    assert not (tmp_path / "run" / "xnn_2.png").exists()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "xnn.keras").write_text("mine")
     assert main(command(classifier, tmp_path / "other")) == 1
@@ -182,6 +235,22 @@ def test_help_shows_its_own_flags(capsys):
     told = capsys.readouterr().out
     assert "--num_features" in told and "--freeze_batch_norm" not in told
     assert "Trained classifier" in told and "--model" in told
+
+
+def test_an_image_of_a_class_without_a_network(published, tmp_path, capsys):
+    """Not another class's evidence in its place, unless that class is asked for."""
+    folder, name = published[2], "image.png"
+    image = np.random.default_rng(1).uniform(0, 255, (32, 32, 3)).astype("uint8")
+    keras.utils.save_img(tmp_path / name, image)
+    best = int(np.argmax(published[1](image[None].astype("float32"))))
+    told = ["explain", str(tmp_path / name), f"--model={folder}"]
+    told.append(f"--output={tmp_path / 'maps'}")
+    names = json.loads((folder / "card.json").read_text())["class_names"]
+    assert main(told) == (0 if best in (0, 2) else 1)
+    if best not in (0, 2):
+        error = capsys.readouterr().err
+        assert f"says {names[best]}" in error and f"{names[2]}, {names[0]}" in error
+    assert main([*told, f"--label={names[2]}"]) == 0
 
 
 # Options.

@@ -230,7 +230,10 @@ def test_panels_are_the_largest_contributions(xnn):
     # All there are, so that what is left is the bias.
     words, _ = panels[-1].shown(0)
     score, bias = found.scores[0], found.bias[0]
-    assert words.endswith(f", others and bias {bias:+.2f}: score {score:.2f}")
+    assert words.endswith(
+        f", others and bias {bias:+.2f}: {score:.2f}; the classifier gives "
+        f"{found.logits[0]:.2f}"
+    )
 
 
 def test_images_of_classes_without_a_network_are_skipped(model):
@@ -240,11 +243,56 @@ def test_images_of_classes_without_a_network_are_skipped(model):
     boxes = tf.constant([[[0.0, 0.0, 0.5, 0.5]]] * 80)
     images, labels = arrays()
     data = tf.data.Dataset.from_tensor_slices((images, labels, boxes)).batch(16)
-    names = ["accuracy", "pointing_game", "energy_pointing_game", "max_box_acc"]
+    names = ["accuracy", "fgsm_accuracy", "pointing_game", "energy_pointing_game"]
+    names += ["max_box_acc", "fgsm_background_accuracy", "pgd_background_accuracy"]
     found = kx.evaluate(made.model, data, names, gallery=4).to_dict()["figures"]["xnn"]
-    assert found["accuracy"]["n"] == 80 and found["accuracy"]["skipped"] == 0
-    for name in names[1:]:
+    for name in names[:2]:
+        assert (found[name]["n"], found[name]["skipped"]) == (80, 0), name
+    for name in names[2:]:
         assert (found[name]["n"], found[name]["skipped"]) == (40, 40), name
+
+
+def test_images_of_no_class_with_a_network(model):
+    """Nothing is explained, and what needs no heatmap is measured."""
+    made = kx.XNN(model, [1], **quick())
+    made.fit(dataset(), verbose=0)
+    images, labels = arrays()
+    kept = labels != 1
+    data = tf.data.Dataset.from_tensor_slices((images[kept], labels[kept])).batch(20)
+    found = kx.evaluation.measure(made.model, data, ["accuracy", "insertion"], steps=2)
+    assert len(found["accuracy"]) == 60 and np.isnan(found["insertion"]).all()
+
+
+def test_another_class_than_the_predicted_is_told(model):
+    made = kx.XNN(model, [1], **quick())
+    made.fit(dataset(), verbose=0)
+    images, _ = arrays(8)
+    with pytest.warns(UserWarning, match="Of 6 of 8 images.*classes \\[1\\] alone"):
+        maps = kx.explain(made.model, images)
+    np.testing.assert_array_equal(maps, kx.explain(made.model, images, [1] * 8))
+
+
+def test_a_classifier_with_one_output():
+    """Class 1 has the score; class 0 has none of its own."""
+    keras.utils.set_random_seed(2)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(6, 5, 4, activation="relu")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    single = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(x))
+    made = kx.XNN(single, **quick())
+    assert made.networks.classes == [1]
+    images, labels = arrays(32)
+    data = tf.data.Dataset.from_tensor_slices((images, labels % 2)).batch(16)
+    made.fit(data, verbose=0)
+    assert all(np.isfinite(value) for value in made.evaluate(data).values())
+    with pytest.raises(ValueError, match="score for class 1 alone"):
+        kx.XNN(single, [0, 1])
+
+
+def test_doubts_are_of_an_error_above_five_percent():
+    assert kx.XNN.doubts({"relative_rmse": 0.05}) == []
+    (told,) = kx.XNN.doubts({"relative_rmse": 0.0712})
+    assert "off by 7.1 % of the range" in told
 
 
 # Bad input.
@@ -289,8 +337,73 @@ def test_data_that_will_not_do(model):
         ValueError, match="needs images of it. Received: none of class 1"
     ):
         kx.XNN(model, **quick()).fit(data, verbose=0)
-    with pytest.raises(ValueError, match="more images than they have x-features"):
+    with pytest.raises(ValueError, match="as many images as they have x-features"):
         kx.XNN(model, [0], **quick(num_features=5)).fit(dataset(3), verbose=0)
+
+
+NOT_A_NUMBER = arrays(16)[0]
+NOT_A_NUMBER[3, 0, 0, 0] = np.nan
+
+
+@pytest.mark.parametrize(
+    "data, error, match",
+    [
+        (lambda x, y: [(NOT_A_NUMBER, y)], ValueError, "finite and within 0..255"),
+        (lambda x, y: [(x - 128.0, y)], ValueError, "within 0..255"),
+        (lambda x, y: [(x[:, :8], y)], ValueError, "as the model takes them"),
+        (lambda x, y: [(x, y[:12])], ValueError, "for 16 images"),
+        (lambda x, y: [(x, y + 9)], ValueError, "whole numbers within 0..3"),
+        (lambda x, y: [(x, y + 0.5)], ValueError, "whole numbers"),
+        (lambda x, y: [(x, np.eye(6)[y])], ValueError, r"multi-hot \(images, 4\)"),
+        (lambda x, y: [x], ValueError, "batches of images and labels"),
+        (lambda x, y: x, TypeError, "must give batches"),
+        (lambda x, y: None, TypeError, "Received: None"),
+        (lambda x, y: [], ValueError, "an empty data set"),
+        (lambda x, y: dataset().repeat(), ValueError, "repeats for ever"),
+    ],
+)
+def test_data_is_refused_before_anything_is_learned(model, xnn, data, error, match):
+    given = data(*arrays(16))
+    with pytest.raises(error, match=match):
+        kx.XNN(model, **quick()).fit(given, verbose=0)
+    with pytest.raises(error, match=match):
+        xnn.evaluate(given)
+
+
+def test_labels_of_every_form_give_the_same_figures(xnn):
+    images, labels = arrays(32)
+    expected = xnn.evaluate([(images, labels)])
+    for form in (labels[:, None], np.eye(CLASSES)[labels], labels.astype("float32")):
+        assert xnn.evaluate([(images, form)]) == expected
+    # Of several classes an image the top one must be among them.
+    several = np.maximum(np.eye(CLASSES)[labels], np.eye(CLASSES)[(labels + 1) % 4])
+    assert xnn.evaluate([(images, several)])["accuracy"] >= expected["accuracy"]
+
+
+def test_an_explanation_is_refused_once_the_classifier_has_changed(xnn):
+    """Also of a model that was explained before, whose explainer is kept."""
+    images, labels = arrays(2)
+    changed = copy_model(xnn.model)
+    kx.explain(changed, images, labels)
+    classifier = kx.XNN(changed).classifier
+    classifier.set_weights([each + 0.5 for each in classifier.get_weights()])
+    with pytest.raises(ValueError, match="has changed since"):
+        kx.explain(changed, images, labels)
+
+
+def test_pictures_of_what_they_are_not_made_for(xnn):
+    images, _ = arrays(2)
+    with pytest.raises(TypeError, match="keras_xcons.XNN\\(model\\)"):
+        kx.xnn.what_adds_up(xnn.model, images[0])
+    with pytest.raises(TypeError, match="keras_xcons.XNN\\(model\\)"):
+        kx.xnn.strongest_images(xnn.model, dataset())
+    with pytest.raises(ValueError, match="one image"):
+        kx.xnn.what_adds_up(xnn, images[:1])
+    every = kx.xnn.strongest_images(xnn, dataset())
+    with pytest.raises(ValueError, match="a list of 3 arrays.*a dict of 4"):
+        kx.xnn.what_adds_up(xnn, images[0], 1, every)
+    with pytest.raises(ValueError, match="must be 4 names.*2 names"):
+        kx.xnn.what_adds_up(xnn, images[0], 1, every[1], ["a", "b"])
 
 
 def test_networks_that_explain_no_classifier(model, xnn):
