@@ -105,11 +105,10 @@ def main(argv):
             else _PRETRAINED.value
         )
     elif _PRETRAINED.value is not None:
-        raise app.UsageError(
-            "It is for a training that starts from weights: a pretraining begins with "
-            "random ones, and a method that follows a training with the model that its "
-            f"recipe names. Received: --pretrained={_PRETRAINED.value}"
-        )
+        begins = "A pretraining begins with random weights"
+        if recipe.follows:
+            begins = "The recipe begins with the model that it names"
+        raise app.UsageError(f"{begins}. Received: --pretrained={_PRETRAINED.value}")
     if _PRETRAINED.value is not None:
         words = _PRETRAINING.value or f"a file of weights in the place of: {words}"
     elif _PRETRAINING.value is not None:
