@@ -61,16 +61,18 @@ def explain_files(
             logits = view(image[None])[1]
             if not np.isfinite(logits).all():
                 raise ValueError("the model answers with NaN or infinity")
+            best = int(np.argmax(logits))
+            name = names[best] if names else f"class {best}"
             labels = None if index is None else [index]
             if known is not None and index is None:
-                best = int(np.argmax(logits))
                 if best not in known:
-                    shown_names = [names[n] if names else str(n) for n in known]
+                    explained = [names[n] if names else str(n) for n in known]
                     raise ValueError(
-                        f"The model says {names[best] if names else f'class {best}'}, "
-                        "which its explainer does not explain; name one of "
-                        f"{', '.join(shown_names)} as the class"
+                        f"The model says {name}, which its explainer does not explain; "
+                        f"name one of {', '.join(explained)} as the class"
                     )
+                # Or `explain` would look for it once more.
+                labels = [best]
             heatmap = explainers.explain(
                 view, image[None], labels, explainer, normalize=normalize
             )[0]
@@ -85,8 +87,6 @@ def explain_files(
             # One image out of many: whatever is wrong with it, the others go on.
             failed.append((shown(path), _reason(error)))
             continue
-        best = int(np.argmax(scores))
-        name = names[best] if names else f"class {best}"
         share = f"{100 * float(scores[best]):.1f} %"
         report(printable(f"{shown(path)}: {name} ({share}) -> {shown(target)}"))
     return failed
